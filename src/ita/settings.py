@@ -1,0 +1,327 @@
+"""Every setting of every stage: one frozen dataclass per section of ``config.yaml``.
+
+This file is the only place where a setting is defined. ``ita.schema`` renders it as the JSON Schema in
+``workflow/schemas``, which Snakemake checks before anything runs; tests hold ``config.yaml`` to the defaults given here.
+It imports nothing outside the standard library, so that start-up stays instant.
+
+"Our choice" in a description marks what the paper and its code leave open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+FORMATS = ["umt", "three_line", "jsonl", "parquet", "ita"]
+"""Layouts of annotated posts that ``ita.corpus.readers`` reads."""
+
+
+def setting(default: Any, meaning: str, **rules: Any) -> Any:
+    """A dataclass field with its meaning, unit and JSON Schema rules (``minimum``, ``enum``, ...)."""
+    metadata = {"meaning": meaning, "rules": rules}
+    if isinstance(default, list | dict):
+        return field(default_factory=lambda: type(default)(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+def default_of(item: Field[Any]) -> Any:
+    """The default value of a dataclass field."""
+    return item.default_factory() if item.default_factory is not MISSING else item.default
+
+
+def load(section: type[T], values: Mapping[str, Any]) -> T:
+    """Builds a section from JSON values.
+
+    Raises:
+        ValueError: for an unknown key, a value of the wrong type, or one outside its range; the message names the key.
+    """
+    from ita.schema import check
+
+    check(section, values)
+    return section(**values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Demo:
+    """demo: the dataset that the project makes itself."""
+
+    seed: int = setting(7, "Seed of the generator; the same seed makes the same files.", minimum=0)
+    train: int = setting(480, "Training posts.", minimum=16)
+    valid: int = setting(120, "Development posts.", minimum=8)
+    test: int = setting(240, "Test posts.", minimum=8)
+    hidden: int = setting(64, "Width of the encoder made for the demo.", minimum=8, multipleOf=4)
+    layers: int = setting(2, "Layers of that encoder.", minimum=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Posts:
+    """posts: annotated text -> posts.parquet."""
+
+    format: str = setting("umt", "Layout of the files.", enum=FORMATS)
+    files: dict[str, str] = setting(
+        {},
+        "Split (train, dev, test) -> path, http(s) URL, or member of an archive as 'archive.zip::member'.",
+        propertyNames={"enum": ["train", "dev", "test"]},
+    )
+    sha256: dict[str, str] = setting(
+        {},
+        "Split -> SHA-256 of the file, or of its archive; required for URLs, checked where given.",
+        propertyNames={"enum": ["train", "dev", "test"]},
+        additionalProperties={"type": "string", "pattern": "^[0-9a-f]{64}$"},
+    )
+    rename: dict[str, str] = setting({}, "Entity type in the files -> type used here, for example MISC: OTHER.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Download:
+    """download: images of the posts -> images.parquet and content-addressed files."""
+
+    source: str = setting(
+        "urls", "Where images come from; 'none' for text-only data.", enum=["urls", "folder", "archive", "none"]
+    )
+    url: str | None = setting(
+        None, "URL of an image, with {image_id}; used where the data names no URL. A mirror is set here."
+    )
+    folder: str | None = setting(None, "Folder of images named by image id, with or without an extension.")
+    archive: str | None = setting(None, "zip or tar file of images named by image id; folders inside are ignored.")
+    connections: int = setting(16, "Requests in flight at a time.", minimum=1, maximum=512)
+    per_host: int = setting(8, "Requests in flight to one host.", minimum=1, maximum=512)
+    connect_timeout: float = setting(10.0, "Seconds to connect.", exclusiveMinimum=0)
+    read_timeout: float = setting(15.0, "Seconds without a byte before a request is given up.", exclusiveMinimum=0)
+    total_timeout: float = setting(60.0, "Seconds for one request from start to last byte.", exclusiveMinimum=0)
+    max_bytes: int = setting(33_554_432, "Largest image file in bytes.", minimum=1)
+    max_pixels: int = setting(89_478_485, "Largest image in pixels, checked before decoding.", minimum=1)
+    attempts: int = setting(3, "Requests per image, for errors worth retrying.", minimum=1, maximum=20)
+    backoff: float = setting(1.0, "Seconds before the second attempt; doubled each time, with jitter.", minimum=0)
+    give_up_after: int = setting(
+        24, "Stop when the first N images all fail to reach any server; 0 never stops.", minimum=0
+    )
+    allow_private: bool = setting(False, "Allow loopback and private addresses.")
+    user_agent: str = setting("ita-ner (research; image-text alignment)", "User-Agent header.", minLength=1)
+    retry_failed: bool = setting(False, "Ask again for images that failed for good in an earlier run.")
+
+
+BACKEND = ["transformers", "precomputed"]
+DEVICE = ["auto", "cpu", "cuda"]
+PRECISION = ["auto", "fp32", "bf16"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Detect:
+    """detect: images -> objects/{detector}.parquet. Entries of ``detectors`` override these."""
+
+    backend: str = setting("transformers", "Who finds the objects.", enum=BACKEND)
+    model: str | None = setting("PekingU/rtdetr_r50vd", "Hub id or local folder of an object-detection model.")
+    revision: str | None = setting(None, "Commit, tag or branch on the hub; pin it for published work.")
+    local_files_only: bool = setting(False, "Never ask the hub.")
+    files: list[str] = setting([], "For precomputed: JSON, JSONL, CSV, Parquet, or 'id.jpg :tag, tag' lines.")
+    score_threshold: float = setting(0.2, "Lowest confidence of an object that is kept.", minimum=0, maximum=1)
+    max_objects: int = setting(100, "Most objects kept per image.", minimum=1)
+    batch_size: int = setting(8, "Images per forward pass.", minimum=1)
+    device: str = setting("auto", "Where the model runs.", enum=DEVICE)
+    precision: str = setting("auto", "Arithmetic; auto is bf16 on a GPU and fp32 on a CPU.", enum=PRECISION)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Caption:
+    """caption: images -> captions/{captioner}.parquet. Entries of ``captioners`` override these."""
+
+    backend: str = setting("transformers", "Who writes the captions.", enum=BACKEND)
+    model: str | None = setting(
+        "Salesforce/blip-image-captioning-large", "Hub id or local folder of an image-to-text model."
+    )
+    revision: str | None = setting(None, "Commit, tag or branch on the hub; pin it for published work.")
+    local_files_only: bool = setting(False, "Never ask the hub.")
+    prompt: str | None = setting(None, "Text that the model is started with.")
+    files: list[str] = setting(
+        [], "For precomputed: 'id.jpg :caption' lines, JSON map, JSONL, CSV or Parquet; one caption per file and image."
+    )
+    beams: int = setting(5, "Beam width (paper: 5).", minimum=1)
+    captions: int = setting(5, "Captions kept per image (paper: all 5 beams).", minimum=1)
+    max_tokens: int = setting(20, "Longest caption in tokens (paper: 20).", minimum=1)
+    batch_size: int = setting(8, "Images per forward pass.", minimum=1)
+    device: str = setting("auto", "Where the model runs.", enum=DEVICE)
+    precision: str = setting("auto", "Arithmetic; auto is bf16 on a GPU and fp32 on a CPU.", enum=PRECISION)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ocr:
+    """ocr: images -> ocr/{reader}.parquet. Entries of ``readers`` override these."""
+
+    engine: str = setting("tesseract", "Who reads the characters (paper: Tesseract).", enum=["tesseract", "rapidocr"])
+    language: str = setting("eng", "Tesseract language data.", pattern="^[A-Za-z0-9_+/-]+$")
+    page_segmentation: int = setting(3, "Tesseract page segmentation mode (3 is its default).", minimum=0, maximum=13)
+    images_per_process: int = setting(16, "Images per Tesseract process (list files).", minimum=1)
+    timeout: float = setting(120.0, "Seconds per image before the reader gives up on it.", exclusiveMinimum=0)
+    processes: int = setting(0, "Processes side by side; 0 is one per core.", minimum=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """context: posts, objects, captions, characters -> contexts/{context}.parquet. Entries of ``contexts`` override."""
+
+    kinds: list[str] = setting([], "What is appended, in order: la, ga, oca, or a name of 'texts'.", uniqueItems=True)
+    detector: str = setting("coco", "Entry of 'detectors' that la reads.")
+    captioner: str = setting("blip", "Entry of 'captioners' that ga reads.")
+    reader: str = setting("tesseract", "Entry of 'readers' that oca reads.")
+    attribute_threshold: float = setting(
+        0.1, "An attribute counts above this confidence (paper: 0.1).", minimum=0, maximum=1
+    )
+    attributes: int = setting(3, "Most attributes of one object (paper: 3).", minimum=0)
+    tags: int = setting(100, "Most object tags and attributes of one image (paper: 100).", minimum=0)
+    captions: int = setting(5, "Most captions of one image (paper: 5).", minimum=0)
+    budget: dict[str, int] = setting(
+        {}, "Kind -> most words of it; a kind not named is not cut.", additionalProperties={"minimum": 0}
+    )
+    separate_kinds: bool = setting(
+        False, "Put a separator between kinds (our choice: no, the paper concatenates them)."
+    )
+    shuffle_seed: int | None = setting(
+        None, "When set, each post gets the context of another random post of its split (paper: ITA-Random)."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Text:
+    """Entry of texts: further text about posts or images, a kind of context by its own name."""
+
+    files: list[str] = setting([], "Files by image id (captions formats), or ITA-shaped files in the order of splits.")
+    format: str = setting("captions", "captions: keyed by image id; ita: by order of posts.", enum=["captions", "ita"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoder:
+    """Entry of encoders: a pretrained transformer, with its own training settings under ``train``."""
+
+    name: str = setting("", "Name in tables.")
+    model: str = setting(
+        "", "Hub id, local folder (starting with ./, ../, / or results/), or 'package:NAME/folder' of an installed one."
+    )
+    revision: str | None = setting(None, "Commit, tag or branch on the hub; pin it for published work.")
+    local_files_only: bool = setting(False, "Never ask the hub.")
+    pretrained: bool = setting(True, "Load the weights; false starts from random ones drawn from the seed.")
+    sha256: str | None = setting(None, "SHA-256 of model.safetensors, checked for local folders.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class System:
+    """Entry of systems: one row of a table."""
+
+    name: str = setting("", "Name in tables; {encoder} is replaced by the encoder's.")
+    context: str = setting("none", "Entry of 'contexts'.")
+    views: list[str] = setting(
+        ["t"],
+        "Views trained on: t (text), it (text and image text).",
+        items={"enum": ["t", "it"]},
+        minItems=1,
+        uniqueItems=True,
+    )
+    alignment: str = setting(
+        "none", "Cross-view alignment; posterior is Eq. 5 of the paper.", enum=["none", "posterior"]
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loss:
+    """Entry of losses: weights of the terms of the training loss."""
+
+    text: float = setting(1.0, "Weight of the negative log-likelihood on the text view.", minimum=0)
+    image_text: float = setting(1.0, "Weight of the negative log-likelihood on the text+image view.", minimum=0)
+    alignment: float = setting(1.0, "Weight of cross-view alignment.", minimum=0)
+    temperature: float = setting(
+        1.0, "Temperature of the marginals in cross-view alignment; the loss is scaled by its square.", exclusiveMinimum=0
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train:
+    """train: posts and context -> runs/{encoder}/{system}/seed{seed}/. ``encoders.*.train`` overrides."""
+
+    loss: str = setting("paper", "Entry of 'losses'.")
+    epochs: int = setting(10, "Passes over the training posts (paper: 10).", minimum=1)
+    batch_size: int = setting(16, "Posts per step (paper: BERT 16, XLM-R 4).", minimum=1)
+    accumulation: int = setting(1, "Steps whose gradients are added before an update.", minimum=1)
+    learning_rate: float = setting(
+        5.0e-5, "Peak rate of encoder and linear layer (official code: one rate for both).", exclusiveMinimum=0
+    )
+    crf_learning_rate: float = setting(0.05, "Peak rate of the CRF's transitions.", exclusiveMinimum=0)
+    weight_decay: float = setting(0.0, "AdamW weight decay (official code: 0).", minimum=0)
+    epsilon: float = setting(1.0e-6, "AdamW epsilon (official code: 1e-6).", exclusiveMinimum=0)
+    warmup: float = setting(0.0, "Share of steps with rising rate before the linear decay.", minimum=0, maximum=1)
+    clip: float = setting(5.0, "Largest norm of all gradients (official code: 5).", exclusiveMinimum=0)
+    word_dropout: float = setting(
+        0.1, "Share of word vectors set to zero in training (official code: 0.1).", minimum=0, exclusiveMaximum=1
+    )
+    max_length: int = setting(
+        512, "Longest input in word pieces, specials included; also bounded by the encoder.", minimum=8
+    )
+    device: str = setting("auto", "Where training runs.", enum=DEVICE)
+    precision: str = setting("auto", "Arithmetic of the encoder; the CRF is always fp32.", enum=PRECISION)
+    threads: int = setting(1, "CPU threads of one job; part of the result, so that runs repeat exactly.", minimum=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluate:
+    """evaluate: model -> metrics.json, predictions.parquet."""
+
+    splits: list[str] = setting(
+        ["dev", "test"], "Splits that are tagged.", items={"enum": ["train", "dev", "test"]}, minItems=1
+    )
+    batch_size: int = setting(32, "Posts per forward pass.", minimum=1)
+    device: str = setting("auto", "Where tagging runs.", enum=DEVICE)
+    precision: str = setting("auto", "Arithmetic of the encoder.", enum=PRECISION)
+    threads: int = setting(1, "CPU threads of one job.", minimum=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """table: metrics of all runs -> table1.csv, .md, .html."""
+
+    systems: list[str] = setting([], "Rows, in order: entries of 'systems'.", minItems=1, uniqueItems=True)
+    encoders: list[str] = setting([], "Blocks, in order: entries of 'encoders'.", minItems=1, uniqueItems=True)
+    split: str = setting("test", "Split whose F1 is shown.", enum=["dev", "test"])
+    digits: int = setting(2, "Decimals of F1 in percent.", minimum=0, maximum=6)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """figure: histories of all runs -> curves.svg."""
+
+    width: float = setting(7.0, "Width in inches.", exclusiveMinimum=0)
+    height: float = setting(2.6, "Height of one row of panels in inches.", exclusiveMinimum=0)
+
+
+STAGES: dict[str, type] = {
+    "demo": Demo,
+    "posts": Posts,
+    "download": Download,
+    "detect": Detect,
+    "caption": Caption,
+    "ocr": Ocr,
+    "context": Context,
+    "train": Train,
+    "evaluate": Evaluate,
+    "table": Table,
+    "figure": Figure,
+}
+"""Stages in the order of the data flow; each name is also that of a module, a rule file and a section of config.yaml."""
+
+NAMED: dict[str, tuple[type, str | None]] = {
+    "detectors": (Detect, "detect"),
+    "captioners": (Caption, "caption"),
+    "readers": (Ocr, "ocr"),
+    "texts": (Text, None),
+    "contexts": (Context, "context"),
+    "encoders": (Encoder, None),
+    "systems": (System, None),
+    "losses": (Loss, None),
+}
+"""Sections of named entries: their dataclass, and the stage whose settings an entry overrides (if any)."""
+
+
+def as_dict(section: Any) -> dict[str, Any]:
+    """The values of a section as plain JSON types."""
+    return {item.name: getattr(section, item.name) for item in fields(section)}

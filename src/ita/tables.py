@@ -1,0 +1,138 @@
+"""Schema of every Parquet file: columns, types, units, meaning. Written into the file, checked on read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ita.stage import UserError, atomic
+
+STRINGS = pa.list_(pa.string())
+ATTRIBUTES = pa.list_(pa.struct([("label", pa.string()), ("score", pa.float32())]))
+SPANS = pa.list_(
+    pa.struct([("start", pa.int32()), ("end", pa.int32()), ("type", pa.string()), ("posterior", pa.float32())])
+)
+
+Column = tuple[str, pa.DataType, str]
+
+TABLES: dict[str, list[Column]] = {
+    "posts": [
+        ("post_id", pa.string(), "unique name of the post"),
+        ("split", pa.string(), "train, dev or test"),
+        ("image_id", pa.string(), "name of its image; null for a post without one"),
+        ("image_url", pa.string(), "address of the image where the data names one"),
+        ("tokens", STRINGS, "words of the post"),
+        ("tags", STRINGS, "IOB2 tag of each word, after repair"),
+        ("repaired", pa.int32(), "orphan I- tags turned into B-; count"),
+    ],
+    "images": [
+        ("image_id", pa.string(), "name of the image"),
+        ("url", pa.string(), "address it was asked from; null for folders and archives"),
+        ("status", pa.string(), "ok, missing, failed (may work later) or refused (will not)"),
+        ("error", pa.string(), "why there is no image: class and detail"),
+        ("http_status", pa.int32(), "last HTTP status"),
+        ("attempts", pa.int32(), "requests made; count"),
+        ("sha256", pa.string(), "hash of the bytes"),
+        ("path", pa.string(), "file, relative to the folder of this table"),
+        ("format", pa.string(), "JPEG, PNG, ... as found in the bytes"),
+        ("width", pa.int32(), "pixels, after EXIF orientation"),
+        ("height", pa.int32(), "pixels, after EXIF orientation"),
+        ("bytes", pa.int64(), "size of the file in bytes"),
+        ("fetched_at", pa.string(), "time of the last attempt, UTC, ISO 8601"),
+    ],
+    "objects": [
+        ("image_id", pa.string(), "name of the image"),
+        ("rank", pa.int32(), "0 is the most confident object"),
+        ("label", pa.string(), "class, lower case"),
+        ("score", pa.float32(), "confidence, 0 to 1"),
+        ("x1", pa.float32(), "left edge in pixels of the upright image; null if unknown"),
+        ("y1", pa.float32(), "top edge in pixels"),
+        ("x2", pa.float32(), "right edge in pixels"),
+        ("y2", pa.float32(), "bottom edge in pixels"),
+        ("attributes", ATTRIBUTES, "attributes by falling confidence"),
+    ],
+    "captions": [
+        ("image_id", pa.string(), "name of the image"),
+        ("rank", pa.int32(), "0 is the best beam"),
+        ("caption", pa.string(), "text"),
+        ("logprob", pa.float32(), "score of the beam as its search ranks it; null if unknown"),
+    ],
+    "ocr": [
+        ("image_id", pa.string(), "name of the image"),
+        ("text", pa.string(), "characters, as the reader prints them"),
+        ("confidence", pa.float32(), "mean confidence of the words, 0 to 1; null if unknown"),
+        ("reader", pa.string(), "engine"),
+        ("version", pa.string(), "version of the engine"),
+    ],
+    "contexts": [
+        ("post_id", pa.string(), "name of the post"),
+        ("tokens", STRINGS, "words of the visual context; separators are <EOS>"),
+        ("kinds", STRINGS, "alignment each word came from: la, ga, oca, a named text, or sep for a separator"),
+        ("cut", pa.int32(), "words left out by budgets; count"),
+    ],
+    "predictions": [
+        ("post_id", pa.string(), "name of the post"),
+        ("split", pa.string(), "dev or test"),
+        ("view", pa.string(), "t (text) or it (text and image text)"),
+        ("tokens", STRINGS, "words of the post"),
+        ("gold", STRINGS, "IOB2 tags given"),
+        ("predicted", STRINGS, "IOB2 tags found"),
+        ("spans", SPANS, "entities found; words start to end-1; posterior is the CRF's probability of the span"),
+    ],
+}
+
+
+def schema(name: str, metadata: Mapping[str, Any] | None = None) -> pa.Schema:
+    """Arrow schema of a table; ``metadata`` is kept as JSON under the key ``ita``."""
+    columns = [pa.field(column, kind, metadata={"meaning": meaning}) for column, kind, meaning in TABLES[name]]
+    about = json.dumps({"table": name, **(metadata or {})}, sort_keys=True, ensure_ascii=False)
+    return pa.schema(columns, metadata={"ita": about})
+
+
+def write(name: str, rows: Iterable[Mapping[str, Any]], path: Path, metadata: Mapping[str, Any] | None = None) -> None:
+    """Writes a table atomically.
+
+    Args:
+        name: a key of TABLES.
+        rows: one mapping per row; a column left out is null.
+        path: file to write.
+        metadata: anything JSON, kept with the table: provenance, label version, counts.
+    """
+    table = pa.Table.from_pylist([dict(row) for row in rows], schema=schema(name, metadata))
+    with atomic(path) as part:
+        pq.write_table(table, part, compression="zstd")
+
+
+def read(name: str, path: Path) -> pa.Table:
+    """Reads a table and checks that it is the one expected.
+
+    Raises:
+        UserError: for a file that is missing, not Parquet, another table, or of another schema.
+    """
+    try:
+        table = pq.read_table(path)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; the stage that writes the table '{name}' has to run first") from None
+    except (pa.ArrowInvalid, OSError) as error:
+        raise UserError(f"{path}: not a readable Parquet file ({error})") from None
+    found = about(table).get("table")
+    if found != name:
+        raise UserError(f"{path}: expected the table '{name}', found '{found or 'a Parquet file of another origin'}'")
+    if not table.schema.equals(schema(name)):
+        raise UserError(f"{path}: columns differ from the table '{name}' of this version; run its stage again")
+    return table
+
+
+def about(table: pa.Table) -> dict[str, Any]:
+    """The metadata given to ``write``."""
+    return json.loads((table.schema.metadata or {}).get(b"ita", b"{}"))
+
+
+def rows(name: str, path: Path) -> list[dict[str, Any]]:
+    """The rows of a table as dictionaries. Raises as ``read`` does."""
+    return read(name, path).to_pylist()
