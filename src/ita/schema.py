@@ -7,7 +7,7 @@ a test fails when the two differ.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -115,5 +115,11 @@ def render() -> str:
     return f"# Written by: python -m ita.schema > workflow/schemas/config.schema.yaml\n{body}"
 
 
-if __name__ == "__main__":
+def main(argv: Sequence[str] | None = None) -> int:
+    """Prints the schema."""
     sys.stdout.write(render())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -111,7 +111,10 @@ PRECISION = ["auto", "fp32", "bf16"]
 
 @dataclass(frozen=True, kw_only=True)
 class Detect:
-    """detect: images -> objects/{detector}.parquet. Entries of ``detectors`` override these."""
+    """detect: images -> objects/{detector}.parquet.
+
+    Entries of ``detectors`` override these.
+    """
 
     backend: str = setting("transformers", "Who finds the objects.", enum=BACKEND)
     model: str | None = setting("PekingU/rtdetr_r50vd", "Hub id or local folder of an object-detection model.")
@@ -127,7 +130,10 @@ class Detect:
 
 @dataclass(frozen=True, kw_only=True)
 class Caption:
-    """caption: images -> captions/{captioner}.parquet. Entries of ``captioners`` override these."""
+    """caption: images -> captions/{captioner}.parquet.
+
+    Entries of ``captioners`` override these.
+    """
 
     backend: str = setting("transformers", "Who writes the captions.", enum=BACKEND)
     model: str | None = setting(
@@ -149,7 +155,10 @@ class Caption:
 
 @dataclass(frozen=True, kw_only=True)
 class Ocr:
-    """ocr: images -> ocr/{reader}.parquet. Entries of ``readers`` override these."""
+    """ocr: images -> ocr/{reader}.parquet.
+
+    Entries of ``readers`` override these.
+    """
 
     engine: str = setting("tesseract", "Who reads the characters (paper: Tesseract).", enum=["tesseract", "rapidocr"])
     language: str = setting("eng", "Tesseract language data.", pattern="^[A-Za-z0-9_+/-]+$")
@@ -161,7 +170,10 @@ class Ocr:
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """context: posts, objects, captions, characters -> contexts/{context}.parquet. Entries of ``contexts`` override."""
+    """context: posts, objects, captions, characters -> contexts/{context}.parquet.
+
+    Entries of ``contexts`` override these.
+    """
 
     kinds: list[str] = setting([], "What is appended, in order: la, ga, oca, or a name of 'texts'.", uniqueItems=True)
     detector: str = setting("coco", "Entry of 'detectors' that la reads.")
@@ -238,7 +250,10 @@ class Loss:
 
 @dataclass(frozen=True, kw_only=True)
 class Train:
-    """train: posts and context -> runs/{encoder}/{system}/seed{seed}/. ``encoders.*.train`` overrides."""
+    """train: posts and context -> runs/{encoder}/{system}/seed{seed}/.
+
+    ``encoders.*.train`` overrides these.
+    """
 
     loss: str = setting("paper", "Entry of 'losses'.")
     epochs: int = setting(10, "Passes over the training posts (paper: 10).", minimum=1)

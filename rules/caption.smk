@@ -1,0 +1,21 @@
+rule caption:
+    """Describe the images."""
+    input:
+        images="results/{dataset}/images.parquet",
+        files=precomputed_files("caption"),
+    output:
+        "results/{dataset}/captions/{captioner}.parquet",
+    log:
+        "results/logs/{dataset}/captions/{captioner}.log",
+    benchmark:
+        "results/benchmarks/{dataset}/captions/{captioner}.tsv"
+    conda:
+        "../envs/ita.yaml"
+    resources:
+        gpu=1,
+        mem_mb=16000,
+        runtime=480,
+    params:
+        settings=settings("caption"),
+    shell:
+        "python -m ita.caption --settings {params.settings:q} --images {input.images} --output {output} --log {log}"

@@ -1,0 +1,200 @@
+# Functions only: configuration of a dataset, settings of a job, inputs named in settings. No rules.
+import json
+import re
+import sys
+from functools import cache
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import validate
+
+# Defaults stay out: filled into a dataset's section they would override what stands above it.
+validate(config, schema="../workflow/schemas/config.schema.yaml", set_default=False)
+
+SOURCE = Path(workflow.basedir) / "src" / "ita"
+STAGES = [path.stem for path in Path(workflow.basedir, "rules").glob("*.smk") if path.stem != "common"]
+NAMED = {"detect": "detectors", "caption": "captioners", "ocr": "readers", "context": "contexts"}
+BUILT_IN_KINDS = {"la", "ga", "oca"}
+
+# Jobs run the checkout's code with the interpreter that runs Snakemake, unless an environment is deployed for them.
+deployed = bool(workflow.deployment_settings.deployment_method)
+shell.prefix(
+    f"export PYTHONPATH='{SOURCE.parent}'; " + ("" if deployed else f"export PATH='{Path(sys.executable).parent}':\"$PATH\"; ")
+)
+
+# One job per GPU of this machine; without a GPU nothing is held back. Profiles set their own limit.
+workflow.global_resources.setdefault("gpu", len(list(Path("/dev").glob("nvidia[0-9]*"))) or 1_000_000)
+
+
+def merged(base, over):
+    """`base` with the values of `over`, nested mappings merged key by key."""
+    if not (isinstance(base, dict) and isinstance(over, dict)):
+        return over
+    return {**base, **{key: merged(base.get(key), value) for key, value in over.items()}}
+
+
+@cache
+def config_of(dataset):
+    """The configuration as one dataset sees it."""
+    shared = {key: value for key, value in config.items() if key != "datasets"}
+    return merged(shared, config["datasets"][dataset] or {})
+
+
+def entry(chosen, section, name, where):
+    """A named entry of a section."""
+    if name not in chosen[section]:
+        known = ", ".join(chosen[section]) or "none"
+        raise WorkflowError(f"config: {where} names {name!r}, which is not in '{section}' (there are: {known})")
+    return chosen[section][name] or {}
+
+
+def stage_settings(chosen, stage, wildcards):
+    """Settings of a stage, overridden by the named entry that the wildcards choose."""
+    section = NAMED.get(stage)
+    if not section:
+        return chosen[stage]
+    name = getattr(wildcards, section.removesuffix("s"))
+    return merged(chosen[stage], entry(chosen, section, name, f"a {section.removesuffix('s')} of {wildcards.dataset}"))
+
+
+def train_settings(chosen, wildcards):
+    """Settings of a training job: what names things in tables is left out, so that renaming retrains nothing."""
+    encoder = dict(entry(chosen, "encoders", wildcards.encoder, "table.encoders"))
+    system = dict(entry(chosen, "systems", wildcards.system, "table.systems"))
+    train = merged(chosen["train"], encoder.pop("train", {}))
+    encoder.pop("name", None)
+    system.pop("name", None)
+    loss = entry(chosen, "losses", train["loss"], "train.loss")
+    return {"train": train, "encoder": encoder, "system": system, "loss": loss, "seed": int(wildcards.seed)}
+
+
+def display_names(chosen):
+    """Names of encoders and systems in tables."""
+    table = chosen["table"]
+    encoders = {name: entry(chosen, "encoders", name, "table.encoders") for name in table["encoders"]}
+    systems = {name: entry(chosen, "systems", name, "table.systems") for name in table["systems"]}
+    return {
+        "encoders": {name: value.get("name") or name for name, value in encoders.items()},
+        "systems": {name: value for name, value in systems.items()},
+    }
+
+
+@cache
+def version(stage):
+    """VERSION of a stage's module, read as text: a change of method reruns the stage, a comment does not."""
+    return int(re.search(r"^VERSION = (\d+)$", (SOURCE / f"{stage}.py").read_text(), re.MULTILINE)[1])
+
+
+def settings(stage):
+    """Params of a stage: a function of the wildcards that gives its settings, and nothing else, as canonical JSON."""
+
+    def of(wildcards):
+        dataset = getattr(wildcards, "dataset", "demo")
+        chosen = config_of(dataset)
+        if stage == "train":
+            values = train_settings(chosen, wildcards)
+        else:
+            values = {stage: stage_settings(chosen, stage, wildcards)}
+        if stage in NAMED:
+            values["name"] = getattr(wildcards, NAMED[stage].removesuffix("s"))
+        if stage == "context":
+            kinds = [kind for kind in values["context"]["kinds"] if kind not in BUILT_IN_KINDS]
+            values["texts"] = {kind: entry(chosen, "texts", kind, "context.kinds") for kind in kinds}
+        if stage in ("table", "figure"):
+            values |= {"dataset": dataset, **display_names(chosen)}
+        return json.dumps({"version": version(stage), **values}, sort_keys=True)
+
+    return of
+
+
+def present(paths):
+    """Local files among paths, URLs and archive members; a file that is not there is left for the stage to explain."""
+    local = [path.partition("::")[0] for path in paths if path and not path.startswith(("http://", "https://"))]
+    return sorted({path for path in local if path.startswith("results/demo/source/") or Path(path).exists()})
+
+
+def post_files(wildcards):
+    """Annotated files of a dataset that lie on this machine."""
+    return present(config_of(wildcards.dataset)["posts"]["files"].values())
+
+
+def image_source(wildcards):
+    """Folder or archive that a dataset's images come from."""
+    chosen = config_of(wildcards.dataset)["download"]
+    return present([chosen[chosen["source"]]]) if chosen["source"] in ("folder", "archive") else []
+
+
+def precomputed_files(stage):
+    """Input function: files that a `precomputed` back end reads."""
+
+    def of(wildcards):
+        chosen = stage_settings(config_of(wildcards.dataset), stage, wildcards)
+        return present(chosen["files"]) if chosen["backend"] == "precomputed" else []
+
+    return of
+
+
+def context_tables(wildcards):
+    """Inputs of a context: the tables that its kinds are made of."""
+    chosen = stage_settings(config_of(wildcards.dataset), "context", wildcards)
+    folder = f"results/{wildcards.dataset}"
+    tables = {
+        "la": ("objects", f"{folder}/objects/{chosen['detector']}.parquet"),
+        "ga": ("captions", f"{folder}/captions/{chosen['captioner']}.parquet"),
+        "oca": ("ocr", f"{folder}/ocr/{chosen['reader']}.parquet"),
+    }
+    return dict(tables[kind] for kind in chosen["kinds"] if kind in tables)
+
+
+def context_texts(wildcards):
+    """Inputs of a context: files of the text sources that it names."""
+    chosen = config_of(wildcards.dataset)
+    kinds = stage_settings(chosen, "context", wildcards)["kinds"]
+    entries = [entry(chosen, "texts", kind, "context.kinds") for kind in kinds if kind not in BUILT_IN_KINDS]
+    return present([file for value in entries for file in value.get("files", [])])
+
+
+def context_of_system(wildcards):
+    """The context table that a system reads."""
+    system = entry(config_of(wildcards.dataset), "systems", wildcards.system, "table.systems")
+    return f"results/{wildcards.dataset}/contexts/{system.get('context', 'none')}.parquet"
+
+
+def encoder_files(wildcards):
+    """Files of an encoder that lies in a local folder."""
+    model = entry(config_of(wildcards.dataset), "encoders", wildcards.encoder, "table.encoders").get("model", "")
+    return present([f"{model}/{name}" for name in ("config.json", "tokenizer.json")])
+
+
+def run_files(name):
+    """Input function: a file of every run of a dataset's table."""
+
+    def of(wildcards):
+        chosen = config_of(wildcards.dataset)
+        return expand(
+            "results/{dataset}/runs/{encoder}/{system}/seed{seed}/{name}",
+            dataset=wildcards.dataset,
+            encoder=chosen["table"]["encoders"],
+            system=chosen["table"]["systems"],
+            seed=chosen["seeds"],
+            name=name,
+        )
+
+    return of
+
+
+def names_of(section):
+    """Regular expression of all names in a section, those that only a dataset has included."""
+    datasets = [config_of(name) for name in config["datasets"]]
+    return "|".join(sorted({re.escape(name) for chosen in datasets for name in chosen[section]})) or "(?!)"
+
+
+wildcard_constraints:
+    dataset="|".join(map(re.escape, config["datasets"])),
+    detector=names_of("detectors"),
+    captioner=names_of("captioners"),
+    reader=names_of("readers"),
+    context=names_of("contexts"),
+    encoder=names_of("encoders"),
+    system=names_of("systems"),
+    seed=r"\d+",

@@ -1,0 +1,23 @@
+rule context:
+    """Join what was found in each post's image into words."""
+    input:
+        unpack(context_tables),
+        posts="results/{dataset}/posts.parquet",
+        texts=context_texts,
+    output:
+        "results/{dataset}/contexts/{context}.parquet",
+    log:
+        "results/logs/{dataset}/contexts/{context}.log",
+    benchmark:
+        "results/benchmarks/{dataset}/contexts/{context}.tsv"
+    conda:
+        "../envs/ita.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        settings=settings("context"),
+        tables=lambda wildcards: " ".join(f"--{name} {path}" for name, path in context_tables(wildcards).items()),
+    shell:
+        "python -m ita.context --settings {params.settings:q} --posts {input.posts} {params.tables}"
+        " --texts {input.texts:q} --output {output} --log {log}"

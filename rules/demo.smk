@@ -1,0 +1,21 @@
+rule demo:
+    """Make the demo's posts, pictures, tags, captions and encoder."""
+    output:
+        train="results/demo/source/train.txt",
+        valid="results/demo/source/valid.txt",
+        test="results/demo/source/test.txt",
+        tags="results/demo/source/tags.jsonl",
+        captions="results/demo/source/captions.jsonl",
+        images=directory("results/demo/source/images"),
+        encoder="results/demo/source/encoder/config.json",
+        tokenizer="results/demo/source/encoder/tokenizer.json",
+    log:
+        "results/logs/demo/demo.log",
+    benchmark:
+        "results/benchmarks/demo/demo.tsv"
+    conda:
+        "../envs/ita.yaml"
+    params:
+        settings=settings("demo"),
+    shell:
+        "python -m ita.demo --settings {params.settings:q} --output {output.train} --log {log}"

@@ -1,0 +1,20 @@
+rule download:
+    """Fetch the images of the posts; one row per image tells its fate."""
+    input:
+        posts="results/{dataset}/posts.parquet",
+        source=image_source,
+    output:
+        "results/{dataset}/images.parquet",
+    log:
+        "results/logs/{dataset}/download.log",
+    benchmark:
+        "results/benchmarks/{dataset}/download.tsv"
+    conda:
+        "../envs/ita.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=240,
+    params:
+        settings=settings("download"),
+    shell:
+        "python -m ita.download --settings {params.settings:q} --posts {input.posts} --output {output} --log {log}"

@@ -1,0 +1,25 @@
+rule evaluate:
+    """Tag the evaluation splits in both views and score them."""
+    input:
+        model="results/{dataset}/runs/{encoder}/{system}/seed{seed}/model.safetensors",
+        posts="results/{dataset}/posts.parquet",
+        context=context_of_system,
+    output:
+        metrics="results/{dataset}/runs/{encoder}/{system}/seed{seed}/metrics.json",
+        predictions="results/{dataset}/runs/{encoder}/{system}/seed{seed}/predictions.parquet",
+    log:
+        "results/logs/{dataset}/runs/{encoder}/{system}/seed{seed}/evaluate.log",
+    benchmark:
+        "results/benchmarks/{dataset}/runs/{encoder}/{system}/seed{seed}/evaluate.tsv"
+    conda:
+        "../envs/ita.yaml"
+    threads: lambda wildcards: config_of(wildcards.dataset)["evaluate"]["threads"]
+    resources:
+        gpu=1,
+        mem_mb=16000,
+        runtime=60,
+    params:
+        settings=settings("evaluate"),
+    shell:
+        "python -m ita.evaluate --settings {params.settings:q} --model {input.model} --posts {input.posts}"
+        " --context {input.context} --output {output.metrics} --log {log}"

@@ -1,0 +1,20 @@
+rule ocr:
+    """Read the characters in the images."""
+    input:
+        images="results/{dataset}/images.parquet",
+    output:
+        "results/{dataset}/ocr/{reader}.parquet",
+    log:
+        "results/logs/{dataset}/ocr/{reader}.log",
+    benchmark:
+        "results/benchmarks/{dataset}/ocr/{reader}.tsv"
+    conda:
+        "../envs/ita.yaml"
+    threads: 8
+    resources:
+        mem_mb=8000,
+        runtime=240,
+    params:
+        settings=settings("ocr"),
+    shell:
+        "python -m ita.ocr --settings {params.settings:q} --images {input.images} --output {output} --log {log}"

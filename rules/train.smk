@@ -1,0 +1,26 @@
+rule train:
+    """Train one system with one seed; a killed job goes on from its last epoch."""
+    input:
+        posts="results/{dataset}/posts.parquet",
+        context=context_of_system,
+        encoder=encoder_files,
+    output:
+        model="results/{dataset}/runs/{encoder}/{system}/seed{seed}/model.safetensors",
+        history="results/{dataset}/runs/{encoder}/{system}/seed{seed}/history.csv",
+        settings="results/{dataset}/runs/{encoder}/{system}/seed{seed}/settings.json",
+    log:
+        "results/logs/{dataset}/runs/{encoder}/{system}/seed{seed}/train.log",
+    benchmark:
+        "results/benchmarks/{dataset}/runs/{encoder}/{system}/seed{seed}/train.tsv"
+    conda:
+        "../envs/ita.yaml"
+    threads: lambda wildcards: config_of(wildcards.dataset)["train"]["threads"]
+    resources:
+        gpu=1,
+        mem_mb=24000,
+        runtime=720,
+    params:
+        settings=settings("train"),
+    shell:
+        "python -m ita.train --settings {params.settings:q} --posts {input.posts} --context {input.context}"
+        " --output {output.model} --log {log}"

@@ -1,0 +1,1 @@
+"""Annotated posts: reading them, tags and spans, further texts about them."""

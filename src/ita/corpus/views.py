@@ -1,0 +1,136 @@
+"""The two views of a post as word pieces: T (text) and I+T (text, separator, visual context).
+
+Input of T: <cls> post <sep>. Input of I+T: <cls> post <sep> context <sep>, where every separator of the context is <sep>
+too: the encoder's eos piece, else its sep piece (official code: flair/embeddings.py:3139-3165). What does not fit is cut
+from the end of the context, never from the post. A post that is too long by itself loses its context and is read in
+overlapping windows; each word is represented where it has most context on both sides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ita.corpus.linearise import SEP
+
+VIEWS = ("t", "it")
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """One view of one post."""
+
+    rows: list[list[int]]
+    """Encoder inputs: one, or several windows of a very long post."""
+    first: list[tuple[int, int]]
+    """Of each word of the post: (row, position) of its first piece; position -1 for a word without pieces."""
+    cut: int
+    """Context words left out for lack of room."""
+
+    @property
+    def length(self) -> int:
+        """Word pieces in all."""
+        return sum(map(len, self.rows))
+
+
+class ViewEncoder:
+    """Turns posts and contexts into word pieces; every distinct word is tokenised once.
+
+    Args:
+        tokenizer: a transformers tokenizer.
+        max_length: longest input in pieces, specials included.
+    """
+
+    def __init__(self, tokenizer: Any, max_length: int) -> None:
+        self.tokenizer = tokenizer
+        self.max_length = max_length
+        self.cls = tokenizer.cls_token_id if tokenizer.cls_token_id is not None else tokenizer.bos_token_id
+        self.sep = tokenizer.eos_token_id if tokenizer.eos_token_id is not None else tokenizer.sep_token_id
+        self.pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
+        self._pieces: dict[str, list[int]] = {}
+
+    def learn(self, words: Iterable[str]) -> None:
+        """Tokenises the words not seen before, in one call."""
+        new = sorted(set(words) - self._pieces.keys())
+        if new:
+            ids = self.tokenizer([[word] for word in new], is_split_into_words=True, add_special_tokens=False).input_ids
+            self._pieces.update(zip(new, ids, strict=True))
+
+    def encode(
+        self, posts: Sequence[Sequence[str]], contexts: Sequence[tuple[Sequence[str], Sequence[str]]] | None = None
+    ) -> list[Encoded]:
+        """One view of some posts.
+
+        Args:
+            posts: words of each post.
+            contexts: (words, kinds) of each post's context for the I+T view; None for the T view.
+        """
+        self.learn(word for post in posts for word in post)
+        if contexts is None:
+            return [self._view(post, [], []) for post in posts]
+        self.learn(word for words, kinds in contexts for word, kind in zip(words, kinds, strict=True) if kind != SEP)
+        return [self._view(post, words, kinds) for post, (words, kinds) in zip(posts, contexts, strict=True)]
+
+    def _view(self, post: Sequence[str], words: Sequence[str], kinds: Sequence[str]) -> Encoded:
+        pieces = [self._pieces[word] for word in post]
+        if sum(map(len, pieces)) + 2 > self.max_length:
+            rows, first = self._windows(pieces)
+            return Encoded(rows, first, sum(kind != SEP for kind in kinds))
+        row = [self.cls]
+        first = []
+        for ids in pieces:
+            first.append((0, len(row) if ids else -1))
+            row += ids
+        row.append(self.sep)
+        cut = 0
+        if words:
+            context, cut = self._context(words, kinds, self.max_length - len(row) - 1)
+            row += [*context, self.sep] if context else []
+        return Encoded([row], first, cut)
+
+    def _context(self, words: Sequence[str], kinds: Sequence[str], room: int) -> tuple[list[int], int]:
+        """Pieces of the words that fit, whole words only, and the number of words that do not."""
+        context: list[int] = []
+        for position, (word, kind) in enumerate(zip(words, kinds, strict=True)):
+            ids = [self.sep] if kind == SEP else self._pieces[word]
+            if len(context) + len(ids) > room:
+                return context, sum(kind != SEP for kind in kinds[position:])
+            context += ids
+        return context, 0
+
+    def _windows(self, pieces: Sequence[list[int]]) -> tuple[list[list[int]], list[tuple[int, int]]]:
+        """Windows over a long post that overlap by half, and the best place of each word's first piece."""
+        flat = [piece for ids in pieces for piece in ids]
+        size = self.max_length - 2
+        starts = list(range(0, max(len(flat) - size, 0) + size // 2, max(size // 2, 1)))
+        starts = sorted({min(start, len(flat) - size) for start in starts})
+        rows = [[self.cls, *flat[start : start + size], self.sep] for start in starts]
+        first, at = [], 0
+        for ids in pieces:
+            if not ids:
+                first.append((0, -1))
+                continue
+            margins = [min(at - start, start + size - 1 - at) for start in starts]
+            row = max(range(len(starts)), key=margins.__getitem__)
+            first.append((row, at - starts[row] + 1))
+            at += len(ids)
+        return rows, first
+
+
+def encode_views(
+    encoder: ViewEncoder, posts: Sequence[Mapping[str, Any]], contexts: Mapping[str, Mapping[str, Any]]
+) -> dict[str, list[Encoded]]:
+    """Both views of some posts.
+
+    Args:
+        encoder: the view encoder.
+        posts: rows of posts.parquet.
+        contexts: rows of a context table by post_id.
+
+    Returns:
+        'T' and 'I+T' under the keys of VIEWS.
+    """
+    tokens = [post["tokens"] for post in posts]
+    pairs = [(contexts[post["post_id"]]["tokens"], contexts[post["post_id"]]["kinds"]) for post in posts]
+    return {"t": encoder.encode(tokens), "it": encoder.encode(tokens, pairs)}

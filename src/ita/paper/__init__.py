@@ -1,0 +1,1 @@
+"""Values that the paper reports, as data."""

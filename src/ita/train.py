@@ -1,0 +1,148 @@
+"""train: posts and context -> runs/{encoder}/{system}/seed{seed}/.
+
+The run folder is a model folder: model.safetensors, config.json, tokenizer files, settings.json, history.csv. A run that
+was killed goes on from its last finished epoch when the same command is given again.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import resource
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ita import stage, tables
+from ita.corpus.tags import spans, tag_set, to_bioes
+from ita.settings import Encoder, Loss, System, Train
+from ita.stage import UserError, log
+
+VERSION = 1
+
+
+def work(settings: dict[str, Any], output: Path, posts: Path, context: Path) -> None:
+    """Trains one tagger with one seed.
+
+    Args:
+        settings: ``train``, ``encoder``, ``system``, ``loss`` and ``seed``.
+        output: model.safetensors of the run folder.
+        posts: posts.parquet.
+        context: a context table of the same posts.
+
+    Raises:
+        UserError: for settings that do not fit together, or an encoder that cannot be had.
+    """
+    # Imported here so that `ita --help` and a wrong setting answer at once.
+    import torch
+
+    from ita import device
+    from ita.corpus.views import ViewEncoder
+    from ita.model import folder, training
+    from ita.model.tagger import Tagger
+
+    chosen = stage.section(settings, "train", Train)
+    encoder = stage.section(settings, "encoder", Encoder)
+    system = stage.section(settings, "system", System)
+    loss = stage.section(settings, "loss", Loss)
+    seed = int(settings.get("seed", 0))
+    check(system)
+    where, dtype = device.resolve(chosen.device, chosen.precision)
+    torch.set_num_threads(chosen.threads)
+    torch.manual_seed(seed)
+
+    table = tables.read("posts", posts)
+    rows = table.to_pylist()
+    contexts = contexts_of(rows, context)
+    model, config, tokenizer = folder.load_encoder(encoder)
+    views = ViewEncoder(tokenizer, folder.longest_input(config, tokenizer, chosen.max_length))
+    names = tag_set(span.type for row in rows for span in spans(row["tags"]))
+    tagger = Tagger(model, config.hidden_size, len(names), chosen.word_dropout).to(where)
+    train = examples([row for row in rows if row["split"] == "train"], contexts, names, views)
+    dev = examples([row for row in rows if row["split"] == "dev"], contexts, names, views)
+
+    about = {
+        **stage.provenance(settings, {"posts": posts, "context": context}),
+        "label_version": tables.about(table).get("label_version"),
+        "tags": names,
+        "max_length": views.max_length,
+        "seed": seed,
+        "device": torch.cuda.get_device_name() if where.type == "cuda" else "cpu",
+        "precision": str(dtype).removeprefix("torch."),
+        "words_cut": {"train": sum(one.cut for one in train.views["it"]), "dev": sum(one.cut for one in dev.views["it"])},
+    }
+    if about["words_cut"]["train"]:
+        log.warning("train: %d context words did not fit into %d pieces and were cut", about["words_cut"]["train"], views.max_length)
+    stamp = hashlib.sha256(json.dumps([settings, about["inputs"], names], sort_keys=True).encode()).hexdigest()
+    resume = output.parent / "resume" / "state.pt"
+    plan = training.Plan(chosen, system, loss, seed, names, views.pad, where, dtype)
+    result = training.fit(tagger, train, dev, plan, resume, stamp)
+
+    about["best_epoch"] = result.best_epoch
+    about["peak_memory_mb"] = peak_memory_mb(where.type)
+    stage.write_text(output.parent / "history.csv", history_csv(result.history))
+    stage.write_json(output.parent / "settings.json", about)
+    folder.save_model(output.parent, result.best, config, tokenizer)
+    shutil.rmtree(resume.parent, ignore_errors=True)
+    log.info("best epoch %d, dev F1 %.2f", result.best_epoch, result.best_score)
+
+
+def check(system: System) -> None:
+    """Raises UserError for views and alignment that do not fit together."""
+    if system.alignment != "none" and system.views != ["t", "it"]:
+        raise UserError(f"cross-view alignment needs both views: set views to [t, it], found {system.views}")
+
+
+def contexts_of(rows: Sequence[Mapping[str, Any]], context: Path) -> dict[str, dict[str, Any]]:
+    """Rows of a context table by post_id.
+
+    Raises:
+        UserError: when a post has no row there.
+    """
+    contexts = {row["post_id"]: row for row in tables.rows("contexts", context)}
+    for row in rows:
+        if row["post_id"] not in contexts:
+            raise UserError(f"{context}: has no row for the post {row['post_id']!r}; it was made from other posts")
+    return contexts
+
+
+def examples(rows: Sequence[Mapping[str, Any]], contexts: Mapping[str, Any], names: Sequence[str], views: Any) -> Any:
+    """Posts of one split as the training loop reads them."""
+    from ita.corpus.views import encode_views
+    from ita.model.training import Examples
+
+    index = {name: number for number, name in enumerate(names)}
+    tags = [[index[tag] for tag in to_bioes(row["tags"])] for row in rows]
+    return Examples(encode_views(views, rows, contexts), tags, [row["tags"] for row in rows])
+
+
+def history_csv(history: Sequence[Mapping[str, float]]) -> str:
+    """One row per epoch: loss terms, dev F1 in percent, seconds, pieces per second."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(history[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: round(value, 6) for name, value in row.items()} for row in history)
+    return text.getvalue()
+
+
+def peak_memory_mb(device: str) -> float:
+    """Peak memory in MB: of the GPU where there is one, else resident memory of the process."""
+    if device == "cuda":
+        import torch
+
+        return round(torch.cuda.max_memory_allocated() / 1e6, 1)
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3, 1)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line of the stage."""
+    inputs = {"posts": "posts.parquet", "context": "context table"}
+    return stage.main("train", VERSION, work, inputs=inputs, argv=argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
