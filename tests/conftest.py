@@ -1,6 +1,7 @@
-"""Shared fixtures: reference outputs and real data, both outside the repository."""
+"""Shared fixtures: reference outputs and real data (both outside the repository), and a tiny encoder."""
 
 import os
+import string
 from pathlib import Path
 
 import pytest
@@ -25,3 +26,20 @@ def golden():
 def data():
     """Folder of real tweets, captions and images."""
     return _folder("ITA_DATA", "data")
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder(tmp_path_factory):
+    """Folder of a BERT of 16 units with random weights, whose vocabulary is the lower-case letters."""
+    import torch
+    from transformers import BertConfig, BertModel, BertTokenizer
+
+    folder = tmp_path_factory.mktemp("encoder")
+    letters = string.ascii_lowercase + string.digits + "@#!.:"
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{letter}" for letter in letters)]
+    (folder / "vocab.txt").write_text("\n".join(vocabulary))
+    BertTokenizer(str(folder / "vocab.txt"), model_max_length=64).save_pretrained(folder)
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+    BertModel(BertConfig(vocab_size=len(vocabulary), max_position_embeddings=64, **sizes)).save_pretrained(folder)
+    return folder

