@@ -11,7 +11,9 @@ from ita.tables import about
 
 
 def objects(*items):
-    return [{"label": label, "attributes": [{"label": a, "score": s} for a, s in attributes]} for label, attributes in items]
+    return [
+        {"label": label, "attributes": [{"label": a, "score": s} for a, s in attributes]} for label, attributes in items
+    ]
 
 
 def plain(words):
@@ -60,7 +62,14 @@ def test_nobody_keeps_its_own_context():
 @pytest.fixture
 def folder(tmp_path):
     posts = [
-        {"post_id": f"{split}-{n}", "split": split, "image_id": f"{split}{n}", "tokens": [f"w{n}"], "tags": ["O"], "repaired": 0}
+        {
+            "post_id": f"{split}-{n}",
+            "split": split,
+            "image_id": f"{split}{n}",
+            "tokens": [f"w{n}"],
+            "tags": ["O"],
+            "repaired": 0,
+        }
         for split in ("train", "dev", "test")
         for n in range(3)
     ]
@@ -70,7 +79,13 @@ def folder(tmp_path):
     tables.write(
         "objects",
         [
-            {"image_id": i, "rank": rank, "label": label, "score": score, "attributes": [{"label": "red", "score": 0.5}]}
+            {
+                "image_id": i,
+                "rank": rank,
+                "label": label,
+                "score": score,
+                "attributes": [{"label": "red", "score": 0.5}],
+            }
             for i in ids
             for rank, label, score in [(1, "dog", 0.4), (0, f"cat-{i}", 0.9)]
         ],
@@ -81,7 +96,9 @@ def folder(tmp_path):
         [{"image_id": i, "rank": rank, "caption": f"caption {rank} of {i}"} for i in ids for rank in (1, 0)],
         tmp_path / "captions.parquet",
     )
-    tables.write("ocr", [{"image_id": i, "text": "BIG\nSIGN\n" if i == "train0" else ""} for i in ids], tmp_path / "ocr.parquet")
+    tables.write(
+        "ocr", [{"image_id": i, "text": "BIG\nSIGN\n" if i == "train0" else ""} for i in ids], tmp_path / "ocr.parquet"
+    )
     return tmp_path
 
 
@@ -99,9 +116,7 @@ def made(folder, texts=None, **settings):
 def test_all_is_la_then_ga_then_oca(folder):
     rows, facts = made(folder, kinds=["la", "ga", "oca"])
     row = rows["train-0"]
-    assert " ".join(row["tokens"]) == (
-        "red cat-train0 red dog caption 0 of train0 <EOS> caption 1 of train0 BIG SIGN"
-    )
+    assert " ".join(row["tokens"]) == ("red cat-train0 red dog caption 0 of train0 <EOS> caption 1 of train0 BIG SIGN")
     assert row["kinds"] == ["la"] * 4 + ["ga"] * 4 + [SEP] + ["ga"] * 4 + ["oca"] * 2
     assert rows["bare"]["tokens"] == []
     assert facts["label_version"] == "made up"
@@ -130,7 +145,9 @@ def test_named_texts_are_kinds(folder):
     rows, _ = made(folder, texts, kinds=["knowledge", "oca"])
     assert rows["train-0"]["tokens"] == ["some", "knowledge", "BIG", "SIGN"]
     assert rows["train-0"]["kinds"][:2] == ["knowledge", "knowledge"]
-    assert rows["dev-1"]["kinds"] == ["knowledge"] * 3, "a separator's name in somebody's text is a word, not a separator"
+    assert rows["dev-1"]["kinds"] == ["knowledge"] * 3, (
+        "a separator's name in somebody's text is a word, not a separator"
+    )
 
 
 def test_ready_contexts_match_posts_by_order(folder):
@@ -161,13 +178,23 @@ def test_errors_say_what_to_do(folder, capsys, settings, message):
 def test_real_ready_contexts(data, tmp_path):
     from ita import posts
 
-    files = dict(zip(posts.SPLITS, (f"{data}/twitter2015/{name}.txt" for name in ("train", "valid", "test")), strict=True))
-    assert posts.main(["--settings", json.dumps({"posts": {"files": files}}), "--output", f"{tmp_path}/posts.parquet"]) == 0
+    files = dict(
+        zip(posts.SPLITS, (f"{data}/twitter2015/{name}.txt" for name in ("train", "valid", "test")), strict=True)
+    )
+    assert (
+        posts.main(["--settings", json.dumps({"posts": {"files": files}}), "--output", f"{tmp_path}/posts.parquet"])
+        == 0
+    )
     members = [f"{data}/knowledge/2015.zip::{name}.txt" for name in ("train", "valid", "test")]
     texts = {"knowledge": {"files": members, "format": "ita"}}
     settings = {"context": {"kinds": ["knowledge"], "budget": {"knowledge": 40}}, "texts": texts}
     output = tmp_path / "contexts" / "k.parquet"
-    assert context.main(["--settings", json.dumps(settings), "--posts", f"{tmp_path}/posts.parquet", "--output", str(output)]) == 0
+    assert (
+        context.main(
+            ["--settings", json.dumps(settings), "--posts", f"{tmp_path}/posts.parquet", "--output", str(output)]
+        )
+        == 0
+    )
     rows = tables.rows("contexts", output)
     without = [row["post_id"] for row in rows if not row["tokens"]]
     assert without == ["train-04000", "dev-01000", "test-03257"], "the archive lacks the last post of each split"

@@ -44,7 +44,9 @@ def test_log_partition_and_its_gradient_equal_enumeration(crf, emissions):
     torch.testing.assert_close(ours, brute)
     wanted = [emissions, *crf.parameters()]
     for ours_grad, brute_grad in zip(
-        torch.autograd.grad(ours.sum(), wanted, retain_graph=True), torch.autograd.grad(brute.sum(), wanted), strict=True
+        torch.autograd.grad(ours.sum(), wanted, retain_graph=True),
+        torch.autograd.grad(brute.sum(), wanted),
+        strict=True,
     ):
         torch.testing.assert_close(ours_grad, brute_grad)
 
@@ -81,9 +83,7 @@ def test_span_posterior_equals_enumeration(crf, emissions):
     for value, (post, start, tags) in zip(ours, spans, strict=True):
         paths, scores = enumerated(crf, emissions[post], LENGTHS[post])
         share = scores.softmax(0)
-        brute = sum(
-            p for path, p in zip(paths, share, strict=True) if list(path[start : start + len(tags)]) == tags
-        )
+        brute = sum(p for path, p in zip(paths, share, strict=True) if list(path[start : start + len(tags)]) == tags)
         torch.testing.assert_close(value, brute)
 
 

@@ -101,7 +101,8 @@ def test_failure_leaves_the_older_dataset(tmp_path: Path, monkeypatch: pytest.Mo
 @pytest.mark.parametrize("split", SMALL)
 def test_layout_is_that_of_umt(source: Path, posts: list[Post], split: str) -> None:
     text = (source / f"{split}.txt").read_bytes().decode()
-    assert "\r" not in text and text.endswith("\n\n")
+    assert "\r" not in text
+    assert text.endswith("\n\n")
     blocks = text.removesuffix("\n\n").split("\n\n")
     expected = [post for post in posts if post.split == split]
     assert len(blocks) == len(expected) == SMALL[split]
@@ -109,13 +110,15 @@ def test_layout_is_that_of_umt(source: Path, posts: list[Post], split: str) -> N
         head, *lines = block.split("\n")
         pairs = [line.split("\t") for line in lines]
         assert head == f"IMGID:{post.image_id}"
-        assert [pair[0] for pair in pairs] == list(post.tokens) and [pair[1] for pair in pairs] == list(post.tags)
+        assert [pair[0] for pair in pairs] == list(post.tokens)
+        assert [pair[1] for pair in pairs] == list(post.tags)
 
 
 def test_tags_are_iob2(everything: list[Post]) -> None:
     allowed = {"O", *(f"{part}-{kind}" for part in "BI" for kind in TYPES)}
     for post in everything:
-        assert 6 <= len(post.tokens) <= 16 and set(post.tags) <= allowed
+        assert 6 <= len(post.tokens) <= 16
+        assert set(post.tags) <= allowed
         assert all(token and not re.search(r"\s", token) for token in post.tokens)
         for before, tag in zip(("O", *post.tags), post.tags, strict=False):
             assert not tag.startswith("I-") or before[2:] == tag[2:]
@@ -129,7 +132,8 @@ def test_names_of_the_test_posts_are_new(everything: list[Post]) -> None:
     for post in everything:
         names[post.split] |= {word for word, tag in zip(post.tokens, post.tags, strict=True) if tag != "O"}
     assert len(names["test"]) > 60
-    assert not names["train"] & names["test"] and not names["train"] & names["valid"]
+    assert not names["train"] & names["test"]
+    assert not names["train"] & names["valid"]
     words = {word for post in everything for word, tag in zip(post.tokens, post.tags, strict=True) if tag == "O"}
     assert not words & (names["train"] | names["valid"] | names["test"])
 
@@ -143,7 +147,8 @@ def test_shares(everything: list[Post]) -> None:
     lettered = [bool(demo.scene_of(post, SEED).lettering) for post in everything]
     assert 0.3 < share(lettered) < 0.45
     kinds = Counter(post.type for post in everything if post.decidable == "picture")
-    assert set(kinds) == set(TYPES) and max(kinds.values()) - min(kinds.values()) <= 8
+    assert set(kinds) == set(TYPES)
+    assert max(kinds.values()) - min(kinds.values()) <= 8
 
 
 def test_images_are_there_but_for_the_missing_and_the_broken(source: Path, posts: list[Post]) -> None:
@@ -171,9 +176,11 @@ def test_tags_and_captions(source: Path, posts: list[Post]) -> None:
     assert all(len(five) == 5 and all(five) for five in captions.values())
     for item in (item for found in objects.values() for item in found):
         x1, y1, x2, y2 = item["box"]
-        assert 0 <= x1 < x2 <= pictures.WIDTH and 0 <= y1 < y2 <= pictures.HEIGHT
+        assert 0 <= x1 < x2 <= pictures.WIDTH
+        assert 0 <= y1 < y2 <= pictures.HEIGHT
         scores = [attribute["score"] for attribute in item["attributes"]]
-        assert scores == sorted(scores, reverse=True) and 0 < item["score"] <= 1
+        assert scores == sorted(scores, reverse=True)
+        assert 0 < item["score"] <= 1
     for found in objects.values():
         assert [item["score"] for item in found] == sorted((item["score"] for item in found), reverse=True)
     low = [attribute["score"] < 0.1 for found in objects.values() for item in found for attribute in item["attributes"]]

@@ -14,7 +14,8 @@ from PIL import Image
 
 from ita import detect, device, stage, tables
 from ita.settings import Detect
-from ita.vision import hub, images
+from ita import hub
+from ita.vision import images
 from ita.vision.detectors import TransformersDetector
 
 TINY = {"score_threshold": 0.0, "max_objects": 7, "device": "cpu", "precision": "fp32"}

@@ -15,9 +15,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from ita import guard, net
-from ita.guard import Failure
-from ita.net import Client, Limits, fetch_file
+from ita.fetch import guard, net
+from ita.fetch.guard import Failure
+from ita.fetch.net import Client, Limits, fetch_file
 from ita.stage import UserError
 
 TEXT = b"RT\tO\n" * 1000

@@ -37,7 +37,9 @@ def test_crlf_and_lf_read_the_same():
     assert read(UMT.replace("\n", "\r\n")) == read(UMT)
 
 
-@pytest.mark.parametrize("odd", ["\u00a0", "\ufe0f", "\u200b", "\u200d", "\u0092", "\u00ad", "\x85", "\u2028", "a\u200eb"])
+@pytest.mark.parametrize(
+    "odd", ["\u00a0", "\ufe0f", "\u200b", "\u200d", "\u0092", "\u00ad", "\x85", "\u2028", "a\u200eb"]
+)
 def test_odd_words_are_kept(odd):
     (post,) = read(f"IMGID:1\na\tO\n{odd}\tB-PER\nb\tO\n")
     assert post.tokens == ["a", odd, "b"]

@@ -64,7 +64,9 @@ def digest(folder):
 
 def history(folder):
     with open(folder / "history.csv", newline="") as file:
-        return [{k: v for k, v in row.items() if k not in ("seconds", "pieces_per_second")} for row in csv.DictReader(file)]
+        return [
+            {k: v for k, v in row.items() if k not in ("seconds", "pieces_per_second")} for row in csv.DictReader(file)
+        ]
 
 
 def test_same_seed_same_model_and_another_seed_another(corpus, tiny_encoder, tmp_path):
@@ -113,7 +115,9 @@ def test_a_resume_file_of_other_settings_is_ignored(corpus, tiny_encoder, tmp_pa
     assert digest(changed) == digest(clean)
 
 
-@pytest.mark.parametrize("system", [{"views": ["t"]}, {"views": ["it"]}, {"views": ["t", "it"]}, CVA], ids=["T", "I+T", "Joint", "CVA"])
+@pytest.mark.parametrize(
+    "system", [{"views": ["t"]}, {"views": ["it"]}, {"views": ["t", "it"]}, CVA], ids=["T", "I+T", "Joint", "CVA"]
+)
 def test_every_mode_trains_and_both_views_are_evaluated(corpus, tiny_encoder, tmp_path, system):
     run = trained(corpus, tmp_path, tiny_encoder, system, epochs=1, accumulation=4)
     row = history(run)[0]
@@ -129,7 +133,14 @@ def test_every_mode_trains_and_both_views_are_evaluated(corpus, tiny_encoder, tm
 
 
 def evaluated(corpus, run):
-    arguments = ["--model", run / "model.safetensors", "--posts", corpus / "posts.parquet", "--context", corpus / "ga.parquet"]
+    arguments = [
+        "--model",
+        run / "model.safetensors",
+        "--posts",
+        corpus / "posts.parquet",
+        "--context",
+        corpus / "ga.parquet",
+    ]
     assert evaluate.main([*map(str, arguments), "--output", str(run / "metrics.json")]) == 0
     return json.loads((run / "metrics.json").read_text())
 
@@ -175,7 +186,7 @@ def test_settings_that_do_not_fit_are_refused(corpus, tiny_encoder, tmp_path, ca
     trained(corpus, tmp_path, tiny_encoder, {"views": ["it"], "alignment": "posterior"}, expect=1)
     assert "set views to [t, it]" in capsys.readouterr().err
     trained(corpus, tmp_path, "./nowhere", expect=1)
-    assert "encoder ./nowhere: no such folder" in capsys.readouterr().err
+    assert "encoders.*.model: no such folder: './nowhere'" in capsys.readouterr().err
     trained(corpus, tmp_path, "package:no_such_package/model", expect=1)
     assert "'no_such_package' is not installed" in capsys.readouterr().err
     trained(corpus, tmp_path, tiny_encoder, epochs=0, expect=1)
@@ -184,7 +195,12 @@ def test_settings_that_do_not_fit_are_refused(corpus, tiny_encoder, tmp_path, ca
 
 
 def test_weights_of_another_origin_are_refused(corpus, tiny_encoder, tmp_path, capsys):
-    settings = {"train": TRAIN, "encoder": {"model": str(tiny_encoder), "sha256": "0" * 64}, "system": CVA, "loss": LOSS}
+    settings = {
+        "train": TRAIN,
+        "encoder": {"model": str(tiny_encoder), "sha256": "0" * 64},
+        "system": CVA,
+        "loss": LOSS,
+    }
     arguments = ["--settings", json.dumps(settings), "--output", str(tmp_path / "model.safetensors")]
     assert train.main([*arguments, "--posts", f"{corpus}/posts.parquet", "--context", f"{corpus}/ga.parquet"]) == 1
     assert "expected 0000" in capsys.readouterr().err
@@ -201,7 +217,13 @@ def test_rate_rises_then_falls_to_zero():
 
 def test_predict_reads_text_tokens_and_context(corpus, tiny_encoder, tmp_path, capsys):
     run = trained(corpus, tmp_path / "run", tiny_encoder, {"views": ["it"]}, epochs=30)
-    lines = ["aa xb cc", '{"tokens": ["xa", "b"], "context": ["man"]}', "{oops", '{"tokens": []}', '{"text": "b xc", "context": "house tree"}']
+    lines = [
+        "aa xb cc",
+        '{"tokens": ["xa", "b"], "context": ["man"]}',
+        "{oops",
+        '{"tokens": []}',
+        '{"text": "b xc", "context": "house tree"}',
+    ]
     (tmp_path / "posts.txt").write_text("\n".join(lines) + "\n\n")
     capsys.readouterr()
     assert predict.main([str(run), str(tmp_path / "posts.txt")]) == 0
@@ -212,4 +234,8 @@ def test_predict_reads_text_tokens_and_context(corpus, tiny_encoder, tmp_path, c
     assert [answers[i]["view"] for i in (0, 1, 4)] == ["t", "it", "it"]
     assert answers[1]["spans"][0]["type"] == "PER"
     assert answers[1]["spans"][0]["words"] == ["xa"]
-    assert (answers[4]["spans"][0]["type"], answers[4]["spans"][0]["from"], answers[4]["spans"][0]["to"]) == ("LOC", 2, 4)
+    assert (answers[4]["spans"][0]["type"], answers[4]["spans"][0]["from"], answers[4]["spans"][0]["to"]) == (
+        "LOC",
+        2,
+        4,
+    )

@@ -102,7 +102,9 @@ def test_tags_are_padded_with_a_valid_index():
     assert padded_tags([[3], [1, 2]]).tolist() == [[3, 0], [1, 2]]
 
 
-@pytest.mark.parametrize(("model_type", "positions", "expected"), [("bert", 64, 64), ("xlm-roberta", 66, 64), ("bert", 30, 30)])
+@pytest.mark.parametrize(
+    ("model_type", "positions", "expected"), [("bert", 64, 64), ("xlm-roberta", 66, 64), ("bert", 30, 30)]
+)
 def test_longest_input_is_bounded_by_positions(loaded, tokenizer, model_type, positions, expected):
     config = type("Config", (), {"model_type": model_type, "max_position_embeddings": positions, "pad_token_id": 1})
     assert longest_input(config, tokenizer, 512) == expected

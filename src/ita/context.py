@@ -87,7 +87,9 @@ def contexts_of(
     if kind not in TABLE_OF:
         if kind not in settings.get("texts", {}):
             raise UserError(f"context kind {kind!r}: expected la, ga, oca or a name of the section 'texts'")
-        return read_contexts(kind, stage.section(settings["texts"], kind, Text), posts, output.parent.parent / "downloads")
+        return read_contexts(
+            kind, stage.section(settings["texts"], kind, Text), posts, output.parent.parent / "downloads"
+        )
     path = given[TABLE_OF[kind]]
     if path is None:
         raise UserError(f"context kind {kind!r} is made of the table '{TABLE_OF[kind]}': give --{TABLE_OF[kind]}")

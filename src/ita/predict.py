@@ -73,7 +73,11 @@ def answers(lines: Sequence[str], model: Any, batch_size: int, device: Any) -> I
     contexts = [([word for word, _ in post["context"]], [kind for _, kind in post["context"]]) for post in posts]
     encoded = encoder.encode([post["tokens"] for post in posts], contexts)
     tagged = iter(
-        zip(posts, tag(tagger, encoded, about["tags"], pad=encoder.pad, batch_size=batch_size, device=device), strict=True)
+        zip(
+            posts,
+            tag(tagger, encoded, about["tags"], pad=encoder.pad, batch_size=batch_size, device=device),
+            strict=True,
+        )
         if posts
         else ()
     )

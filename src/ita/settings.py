@@ -52,7 +52,7 @@ class Demo:
     train: int = setting(480, "Training posts.", minimum=16)
     valid: int = setting(120, "Development posts.", minimum=8)
     test: int = setting(240, "Test posts.", minimum=8)
-    hidden: int = setting(64, "Width of the encoder made for the demo.", minimum=8, multipleOf=4)
+    hidden: int = setting(64, "Width of the encoder made for the demo.", minimum=16, multipleOf=16)
     layers: int = setting(2, "Layers of that encoder.", minimum=1)
 
 
@@ -97,11 +97,15 @@ class Download:
     attempts: int = setting(3, "Requests per image, for errors worth retrying.", minimum=1, maximum=20)
     backoff: float = setting(1.0, "Seconds before the second attempt; doubled each time, with jitter.", minimum=0)
     give_up_after: int = setting(
-        24, "Stop when the first N images all fail to reach any server; 0 never stops.", minimum=0
+        24,
+        "Stop when the first N images all fail to reach any server (those that failed in an earlier run do not count); 0 never stops.",
+        minimum=0,
     )
     allow_private: bool = setting(False, "Allow loopback and private addresses.")
     user_agent: str = setting("ita-ner (research; image-text alignment)", "User-Agent header.", minLength=1)
-    retry_failed: bool = setting(False, "Ask again for images that failed for good in an earlier run.")
+    retry_failed: bool = setting(
+        False, "Ask again for images that were missing or refused in an earlier run (failed ones always are)."
+    )
 
 
 BACKEND = ["transformers", "precomputed"]
@@ -143,7 +147,8 @@ class Caption:
     local_files_only: bool = setting(False, "Never ask the hub.")
     prompt: str | None = setting(None, "Text that the model is started with.")
     files: list[str] = setting(
-        [], "For precomputed: 'id.jpg :caption' lines, JSON map, JSONL, CSV or Parquet; one caption per file and image."
+        [],
+        "For precomputed: 'id.jpg :caption' lines, JSON map, JSONL, CSV or Parquet; captions come in the order of the files.",
     )
     beams: int = setting(5, "Beam width (paper: 5).", minimum=1)
     captions: int = setting(5, "Captions kept per image (paper: all 5 beams).", minimum=1)
@@ -161,10 +166,10 @@ class Ocr:
     """
 
     engine: str = setting("tesseract", "Who reads the characters (paper: Tesseract).", enum=["tesseract", "rapidocr"])
-    language: str = setting("eng", "Tesseract language data.", pattern="^[A-Za-z0-9_+/-]+$")
+    language: str = setting("eng", "Language data, Tesseract only.", pattern="^[A-Za-z0-9_+/-]+$")
     page_segmentation: int = setting(3, "Tesseract page segmentation mode (3 is its default).", minimum=0, maximum=13)
     images_per_process: int = setting(16, "Images per Tesseract process (list files).", minimum=1)
-    timeout: float = setting(120.0, "Seconds per image before the reader gives up on it.", exclusiveMinimum=0)
+    timeout: float = setting(120.0, "Seconds per image before Tesseract gives up on it.", exclusiveMinimum=0)
     processes: int = setting(0, "Processes side by side; 0 is one per core.", minimum=0)
 
 
@@ -244,7 +249,9 @@ class Loss:
     image_text: float = setting(1.0, "Weight of the negative log-likelihood on the text+image view.", minimum=0)
     alignment: float = setting(1.0, "Weight of cross-view alignment.", minimum=0)
     temperature: float = setting(
-        1.0, "Temperature of the marginals in cross-view alignment; the loss is scaled by its square.", exclusiveMinimum=0
+        1.0,
+        "Temperature of the marginals in cross-view alignment; the loss is scaled by its square.",
+        exclusiveMinimum=0,
     )
 
 

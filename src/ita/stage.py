@@ -67,7 +67,11 @@ def main(
     for option, meaning in inputs.items():
         many = option.endswith("[]")
         parser.add_argument(
-            f"--{option.removesuffix('[]')}", type=Path, help=meaning, nargs="*" if many else None, default=[] if many else None
+            f"--{option.removesuffix('[]')}",
+            type=Path,
+            help=meaning,
+            nargs="*" if many else None,
+            default=[] if many else None,
         )
     arguments = vars(parser.parse_args(argv))
     configure_log(arguments.pop("log"))
@@ -153,7 +157,7 @@ def progress(items: Iterable[T], total: int | None, what: str, unit: str = "it")
 def atomic(path: Path) -> Iterator[Path]:
     """A temporary file or folder name beside ``path`` that takes its name when the block ends well.
 
-    Leftovers of killed processes are removed on the way.
+    Leftovers of killed processes are removed on the way. Two threads must not write the same path at a time.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     for stale in path.parent.glob(f".{path.name}.*.part"):

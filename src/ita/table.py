@@ -58,7 +58,8 @@ def work(settings: dict[str, Any], output: Path, metrics: Sequence[Path]) -> Non
     ]
     readable = shown(frame, chosen.digits)
     stage.write_text(
-        output.with_suffix(".md"), "\n\n".join([readable.to_markdown(index=False, disable_numparse=True), *notes]) + "\n"
+        output.with_suffix(".md"),
+        "\n\n".join([readable.to_markdown(index=False, disable_numparse=True), *notes]) + "\n",
     )
     caption = "<caption>" + "<br>".join(notes) + "</caption>"
     page = readable.to_html(index=False, border=0).replace("<thead>", f"{caption}<thead>", 1)
@@ -78,7 +79,15 @@ def read_runs(metrics: Sequence[Path], split: str) -> list[dict[str, Any]]:
         except (OSError, ValueError, KeyError) as error:
             raise UserError(f"{path}: not a metrics.json with scores on the split {split!r} ({error})") from None
         encoder, system = path.parts[-4:-2]
-        runs.append({**run, "encoder": encoder, "system": system, "seed": content["seed"], "label_version": content["label_version"]})
+        runs.append(
+            {
+                **run,
+                "encoder": encoder,
+                "system": system,
+                "seed": content["seed"],
+                "label_version": content["label_version"],
+            }
+        )
     return runs
 
 
@@ -141,9 +150,7 @@ def paper_values(dataset: str) -> dict[tuple[str, str], dict[str, float]]:
     with resources.files("ita.paper").joinpath("table1.csv").open(encoding="utf-8") as file:
         table = pd.read_csv(file, comment="#")
     rows = table[table["dataset"] == dataset].to_dict("records")
-    return {
-        (row["encoder"], row["system"]): {view: row[view] for view in VIEWS if pd.notna(row[view])} for row in rows
-    }
+    return {(row["encoder"], row["system"]): {view: row[view] for view in VIEWS if pd.notna(row[view])} for row in rows}
 
 
 def shown(frame: pd.DataFrame, digits: int) -> pd.DataFrame:

@@ -47,9 +47,9 @@ TABLES: dict[str, list[Column]] = {
     ],
     "objects": [
         ("image_id", pa.string(), "name of the image"),
-        ("rank", pa.int32(), "0 is the most confident object"),
+        ("rank", pa.int32(), "0 is the most confident object; the order of the file where scores are missing"),
         ("label", pa.string(), "class, lower case"),
-        ("score", pa.float32(), "confidence, 0 to 1"),
+        ("score", pa.float32(), "confidence, 0 to 1; null if unknown"),
         ("x1", pa.float32(), "left edge in pixels of the upright image; null if unknown"),
         ("y1", pa.float32(), "top edge in pixels"),
         ("x2", pa.float32(), "right edge in pixels"),

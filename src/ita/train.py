@@ -73,10 +73,17 @@ def work(settings: dict[str, Any], output: Path, posts: Path, context: Path) -> 
         "seed": seed,
         "device": torch.cuda.get_device_name() if where.type == "cuda" else "cpu",
         "precision": str(dtype).removeprefix("torch."),
-        "words_cut": {"train": sum(one.cut for one in train.views["it"]), "dev": sum(one.cut for one in dev.views["it"])},
+        "words_cut": {
+            "train": sum(one.cut for one in train.views["it"]),
+            "dev": sum(one.cut for one in dev.views["it"]),
+        },
     }
     if about["words_cut"]["train"]:
-        log.warning("train: %d context words did not fit into %d pieces and were cut", about["words_cut"]["train"], views.max_length)
+        log.warning(
+            "train: %d context words did not fit into %d pieces and were cut",
+            about["words_cut"]["train"],
+            views.max_length,
+        )
     stamp = hashlib.sha256(json.dumps([settings, about["inputs"], names], sort_keys=True).encode()).hexdigest()
     resume = output.parent / "resume" / "state.pt"
     plan = training.Plan(chosen, system, loss, seed, names, views.pad, where, dtype)

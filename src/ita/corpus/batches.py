@@ -32,7 +32,10 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """The batch on a device."""
-        moved = (tensor.to(device, non_blocking=True) for tensor in (self.input_ids, self.attention_mask, self.first, self.lengths))
+        moved = (
+            tensor.to(device, non_blocking=True)
+            for tensor in (self.input_ids, self.attention_mask, self.first, self.lengths)
+        )
         return Batch(*moved, self.pieces)
 
 

@@ -126,7 +126,9 @@ def read_three_line(data: bytes, name: str) -> Iterator[Post]:
     """Three lines a post: words, tags, image file; blank lines between posts are optional."""
     lines = [(number, line) for block in blocks_of(data, name) for number, line in block]
     if len(lines) % 3:
-        raise UserError(f"{name}:{lines[-1][0]}: expected three lines a post (words, tags, image), found an incomplete one")
+        raise UserError(
+            f"{name}:{lines[-1][0]}: expected three lines a post (words, tags, image), found an incomplete one"
+        )
     for at in range(0, len(lines), 3):
         (number, words), (tag_line, labels), (_, image) = lines[at : at + 3]
         tokens = BLANKS.split(words.strip(" \t"))

@@ -47,5 +47,8 @@ def _seqeval(gold: Tags, predicted: Tags, mode: str | None = None) -> dict[str, 
 
 
 def _percent(row: dict[str, Any]) -> dict[str, Any]:
-    shares = {name: 100.0 * float(row[key]) for name, key in (("precision", "precision"), ("recall", "recall"), ("f1", "f1-score"))}
+    shares = {
+        name: 100.0 * float(row[key])
+        for name, key in (("precision", "precision"), ("recall", "recall"), ("f1", "f1-score"))
+    }
     return {**shares, "support": int(row["support"])}

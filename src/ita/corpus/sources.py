@@ -44,10 +44,14 @@ def read_source(source: str, expected: str | None, cache: Path, setting: str) ->
         try:
             data = Path(outer).read_bytes()
         except OSError as error:
-            raise UserError(f"{outer}: cannot read it ({error.strerror}); it is named in the setting {setting}") from None
+            raise UserError(
+                f"{outer}: cannot read it ({error.strerror}); it is named in the setting {setting}"
+            ) from None
     digest = hashlib.sha256(data).hexdigest()
     if expected and digest != expected:
-        raise UserError(f"{outer}: SHA-256 is {digest}, expected {expected} (setting {setting}); is it another version?")
+        raise UserError(
+            f"{outer}: SHA-256 is {digest}, expected {expected} (setting {setting}); is it another version?"
+        )
     if member:
         data = read_member(data, outer, member)
         digest = hashlib.sha256(data).hexdigest()
@@ -60,7 +64,7 @@ def fetched(url: str, expected: str | None, cache: Path, setting: str) -> Path:
         raise UserError(f"{url}: a URL needs its SHA-256 beside it, in the setting sha256 of the same section")
     path = cache / expected
     if not path.is_file():
-        from ita.net import fetch_file
+        from ita.fetch.net import fetch_file
 
         fetch_file(url, path, expected, hint=f"download the file by other means and name its path in {setting}")
     return path
@@ -86,5 +90,7 @@ def read_member(data: bytes, archive: str, member: str) -> bytes:
                 if file:
                     return file.read()
         except tarfile.TarError:
-            raise UserError(f"{archive}: expected a zip or tar archive, since '{MEMBER}{member}' names a file in it") from None
+            raise UserError(
+                f"{archive}: expected a zip or tar archive, since '{MEMBER}{member}' names a file in it"
+            ) from None
     raise UserError(f"{archive}: has no file '{member}'; it holds {', '.join(sorted(names)[:8]) or 'nothing'}")

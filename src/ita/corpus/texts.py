@@ -32,13 +32,13 @@ def read_contexts(name: str, text: Text, posts: Sequence[Mapping[str, Any]], cac
         raise UserError(f"texts.{name}.files is empty: name the files of this text")
     if text.format == "ita":
         return from_ita_files(name, text.files, posts, cache)
-    from ita.vision.precomputed import read_texts
+    from ita.vision.precomputed import key, read_texts
 
     by_image = read_texts([Path(file) for file in text.files])
     return {
-        post["post_id"]: aligned_texts(by_image[post["image_id"]], name)
+        post["post_id"]: aligned_texts(by_image[key(post["image_id"])], name)
         for post in posts
-        if post["image_id"] in by_image
+        if post["image_id"] is not None and key(post["image_id"]) in by_image
     }
 
 

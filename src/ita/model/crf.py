@@ -94,9 +94,7 @@ class CRF(nn.Module):
         return path
 
     @torch.no_grad()
-    def span_log_posterior(
-        self, emissions: Tensor, lengths: Tensor, spans: list[tuple[int, int, list[int]]]
-    ) -> Tensor:
+    def span_log_posterior(self, emissions: Tensor, lengths: Tensor, spans: list[tuple[int, int, list[int]]]) -> Tensor:
         """log p(y_start..y_end-1 = tags | w) of spans, all tags of a span jointly.
 
         Args:

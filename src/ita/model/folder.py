@@ -15,8 +15,9 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
-from transformers import AutoConfig, AutoModel, AutoTokenizer, logging
+from transformers import AutoConfig, AutoModel, AutoTokenizer
 
+from ita import hub
 from ita.corpus.views import ViewEncoder
 from ita.model.tagger import Tagger
 from ita.settings import Encoder
@@ -27,24 +28,21 @@ WEIGHTS = "model.safetensors"
 OFFSETS = {"roberta", "xlm-roberta", "camembert", "xlm-roberta-xl", "roberta-prelayernorm", "xmod", "longformer"}
 """Model types whose first positions are taken by the padding index."""
 
-logging.set_verbosity_error()
-logging.disable_progress_bar()
-
 
 def located(model: str) -> str:
     """Folder or hub id of a model name; ``package:NAME/folder`` is a folder of an installed package.
 
     Raises:
-        UserError: when the package is not installed or the folder does not exist.
+        UserError: when the package is not installed.
     """
     if model.startswith(PACKAGE):
         package, _, folder = model.removeprefix(PACKAGE).partition("/")
         found = importlib.util.find_spec(package)
         if found is None or not found.submodule_search_locations:
-            raise UserError(f"encoder {model}: the Python package {package!r} is not installed (see the extras in README)")
+            raise UserError(
+                f"encoder {model}: the Python package {package!r} is not installed (see the extras in README)"
+            )
         model = str(Path(found.submodule_search_locations[0]) / folder)
-    if model.startswith(("./", "../", "/", "results/")) and not Path(model).is_dir():
-        raise UserError(f"encoder {model}: no such folder")
     return model
 
 
@@ -54,26 +52,17 @@ def load_encoder(encoder: Encoder) -> tuple[nn.Module, Any, Any]:
     Raises:
         UserError: when the model cannot be reached or is another one than expected; it says what to do.
     """
-    if not encoder.model:
-        raise UserError("encoders.*.model is empty: name a hub id or a folder")
     where = located(encoder.model)
     if encoder.sha256:
         check_weights(Path(where), encoder.sha256)
-    options: dict[str, Any] = {"revision": encoder.revision, "local_files_only": encoder.local_files_only}
-    options["trust_remote_code"] = False
-    try:
-        config = AutoConfig.from_pretrained(where, **options)
-        tokenizer = AutoTokenizer.from_pretrained(where, add_prefix_space=True, **options)
-        if encoder.pretrained:
-            model = AutoModel.from_pretrained(where, use_safetensors=True, dtype=torch.float32, **options)
-        else:
-            model = AutoModel.from_config(config, dtype=torch.float32)
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise UserError(
-            f"encoder {encoder.model}: cannot load it ({reason}). Without network: get it elsewhere with "
-            f"'hf download {encoder.model}' and set encoders.*.model to that folder, or HF_HOME to a filled cache"
-        ) from None
+    setting = "encoders.*.model"
+    found = hub.find(where, encoder.revision, encoder.local_files_only, setting)
+    config = hub.load("AutoConfig", found, setting)
+    tokenizer = hub.load("AutoTokenizer", found, setting, add_prefix_space=True)
+    if encoder.pretrained:
+        model = hub.load("AutoModel", found, setting, use_safetensors=True, dtype=torch.float32)
+    else:
+        model = AutoModel.from_config(config, dtype=torch.float32)
     return model, config, tokenizer
 
 

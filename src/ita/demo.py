@@ -1,0 +1,130 @@
+"""demo: the dataset that the project makes itself -> train.txt and, beside it, all that the other stages need.
+
+Written into the folder of --output (the training posts):
+
+- train.txt, valid.txt, test.txt: posts in the layout of UMT;
+- images/ID.jpg: their pictures. Some are missing and one is broken, as on Twitter;
+- tags.jsonl, captions.jsonl: what a detector and a captioner would say of the pictures. They are written, with errors,
+  from the plan of each picture and stand in for such models until trained ones exist;
+- encoder/: configuration and tokenizer of a small BERT without weights.
+
+The same settings write the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import random
+import shutil
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ita import stage
+from ita.scenes import encoder, pictures, sight
+from ita.scenes import posts as writer
+from ita.scenes.posts import Post
+from ita.settings import Demo
+
+VERSION = 1
+
+log = logging.getLogger(__name__)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line of the stage."""
+    return stage.main("demo", VERSION, work, inputs={}, argv=argv)
+
+
+def work(settings: Mapping[str, Any], output: Path) -> None:
+    """Makes the dataset in the folder of ``output``, which gets the training posts and appears last."""
+    chosen = stage.section(settings, "demo", Demo)
+    posts = records(chosen)
+    folder = output.absolute().parent
+    with workshop(folder) as new:
+        make(posts, chosen, new)
+        train = umt(posts, "train")
+        # Without the training posts the folder counts as unfinished while its parts are exchanged.
+        output.unlink(missing_ok=True)
+        for part in sorted(new.iterdir()):
+            replace(part, folder / part.name)
+        stage.write_text(output, train)
+    log.info("%s: %d posts", folder, len(posts))
+
+
+def records(settings: Demo) -> list[Post]:
+    """The posts of all splits with the truth about each."""
+    return writer.compose(settings.seed, {"train": settings.train, "valid": settings.valid, "test": settings.test})
+
+
+def scene_of(post: Post, seed: int) -> pictures.Scene:
+    """The plan of a post's picture, whether or not the file exists."""
+    return pictures.imagine(random.Random(f"{seed}/scene/{post.image_id}"), post.scene)
+
+
+def make(posts: Sequence[Post], settings: Demo, folder: Path) -> None:
+    """Writes everything but the training posts into an empty folder."""
+    images = folder / "images"
+    images.mkdir()
+    tags, captions = [], []
+    for post in stage.progress(posts, len(posts), "pictures", "picture"):
+        if post.image == "missing":
+            continue
+        scene = scene_of(post, settings.seed)
+        rng = random.Random(f"{settings.seed}/sight/{post.image_id}")
+        objects, sentences = sight.observe(rng, scene), sight.describe(rng, scene)
+        data = pictures.encode(rng, pictures.paint(scene), broken=post.image == "broken")
+        (images / f"{post.image_id}.jpg").write_bytes(data)
+        if post.image != "broken":
+            tags.append({"image_id": post.image_id, "objects": objects})
+            captions.append({"image_id": post.image_id, "captions": sentences})
+    (folder / "tags.jsonl").write_text(jsonl(tags), encoding="utf-8")
+    (folder / "captions.jsonl").write_text(jsonl(captions), encoding="utf-8")
+    for split in ("valid", "test"):
+        (folder / f"{split}.txt").write_text(umt(posts, split), encoding="utf-8")
+    words = writer.lexicon() | sight.lexicon() | pictures.lexicon()
+    encoder.write(
+        folder / "encoder", encoder.vocabulary(words, writer.EMOJI), hidden=settings.hidden, layers=settings.layers
+    )
+
+
+def umt(posts: Iterable[Post], split: str) -> str:
+    """The posts of a split in the layout of UMT."""
+    return writer.umt(post for post in posts if post.split == split)
+
+
+def jsonl(rows: Iterable[Mapping[str, Any]]) -> str:
+    """One JSON object per line."""
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+@contextmanager
+def workshop(folder: Path) -> Iterator[Path]:
+    """A folder beside ``folder`` to work in, removed at the end; leftovers of killed processes are removed too."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for stale in folder.parent.glob(f".{folder.name}.*.part"):
+        owner = stale.name.removesuffix(".part").rpartition(".")[2]
+        if owner.isdigit() and not stage.alive(int(owner)):
+            shutil.rmtree(stale, ignore_errors=True)
+    part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir()
+    try:
+        yield part
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def replace(part: Path, target: Path) -> None:
+    """Puts a new file or folder in the place of the old one."""
+    if target.is_dir():
+        shutil.rmtree(target)
+    os.replace(part, target)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

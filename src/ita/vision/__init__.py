@@ -1,0 +1,1 @@
+"""Images in, words out: decoding, and detectors, captioners and readers behind one small protocol each."""

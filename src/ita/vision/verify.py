@@ -1,0 +1,74 @@
+"""Is this an image? The check that strangers' bytes pass before they are kept."""
+
+from __future__ import annotations
+
+import warnings
+from io import BytesIO
+from typing import NamedTuple
+
+from PIL import Image
+
+EXTENSIONS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "GIF": "gif", "BMP": "bmp"}
+"""Formats that are accepted, and the extension their files get. Pillow's other decoders are never tried."""
+
+ORIENTATION = 0x0112
+SIDEWAYS = (5, 6, 7, 8)
+
+
+class BadImage(ValueError):
+    """Bytes that are not an image of use here. ``kind`` is a short class, the message says more."""
+
+    def __init__(self, kind: str, detail: str) -> None:
+        super().__init__(detail)
+        self.kind = kind
+
+
+class Facts(NamedTuple):
+    """What an image is: format as in EXTENSIONS, width and height in pixels of the upright image."""
+
+    format: str
+    width: int
+    height: int
+
+
+def strict(max_pixels: int) -> None:
+    """Makes Pillow's own check, which also sees frames larger than their header says, an error in this process."""
+    Image.MAX_IMAGE_PIXELS = max_pixels
+    warnings.simplefilter("error", Image.DecompressionBombWarning)
+
+
+def verify(data: bytes, max_pixels: int) -> Facts:
+    """Decodes an image fully and says what it is.
+
+    Args:
+        data: content of the file.
+        max_pixels: largest width times height; checked on the header, before anything is decoded.
+
+    Raises:
+        BadImage: of kind ``not-an-image``, ``too-many-pixels``, ``truncated`` or ``corrupt``.
+    """
+    if not data:
+        raise BadImage("not-an-image", "no bytes")
+    try:
+        image = Image.open(BytesIO(data), formats=list(EXTENSIONS))
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise BadImage("too-many-pixels", f"more than {max_pixels}") from None
+    except Exception:  # decoders raise anything on strange bytes
+        raise BadImage("not-an-image", f"none of {', '.join(EXTENSIONS)}; starts with {data[:12]!r}") from None
+    with image:
+        width, height = image.size
+        if width * height > max_pixels:
+            raise BadImage("too-many-pixels", f"{width}x{height}, at most {max_pixels}")
+        # JPEG files of phones may hold a second picture, which Pillow calls MPO; the first one counts.
+        name = "JPEG" if image.format == "MPO" else str(image.format)
+        try:
+            image.load()
+            orientation = image.getexif().get(ORIENTATION, 1)
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+            raise BadImage("too-many-pixels", f"a frame with more than {max_pixels}") from None
+        except Exception as error:  # as above
+            kind = "truncated" if "truncated" in str(error).lower() else "corrupt"
+            raise BadImage(kind, f"{name} {width}x{height}: {error}") from None
+    if name not in EXTENSIONS:
+        raise BadImage("not-an-image", f"{name} is none of {', '.join(EXTENSIONS)}")
+    return Facts(name, height, width) if orientation in SIDEWAYS else Facts(name, width, height)
