@@ -44,10 +44,10 @@ def section_schema(section: type) -> dict[str, Any]:
 
 def config_schema() -> dict[str, Any]:
     """Schema of the whole configuration. A dataset may override any part of it."""
-    sections = {stage: {"$ref": f"#/$defs/{stage}"} for stage in STAGES}
+    sections: dict[str, Any] = {stage: {"$ref": f"#/$defs/{stage}"} for stage in STAGES}
     definitions = {stage: section_schema(section) for stage, section in STAGES.items()}
     for plural, (section, stage) in NAMED.items():
-        entry = {"$ref": f"#/$defs/{stage}"} if stage else section_schema(section)
+        entry: dict[str, Any] = {"$ref": f"#/$defs/{stage}"} if stage else section_schema(section)
         if plural == "encoders":
             entry["properties"]["train"] = {"$ref": "#/$defs/train"}
         sections[plural] = {
@@ -62,7 +62,7 @@ def config_schema() -> dict[str, Any]:
         "minItems": 1,
         "uniqueItems": True,
     }
-    override = {
+    override: dict[str, Any] = {
         "type": "object",
         "additionalProperties": False,
         "properties": {**sections, "seeds": seeds},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -32,11 +32,13 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """The batch on a device."""
-        moved = (
-            tensor.to(device, non_blocking=True)
-            for tensor in (self.input_ids, self.attention_mask, self.first, self.lengths)
+        return replace(
+            self,
+            input_ids=self.input_ids.to(device, non_blocking=True),
+            attention_mask=self.attention_mask.to(device, non_blocking=True),
+            first=self.first.to(device, non_blocking=True),
+            lengths=self.lengths.to(device, non_blocking=True),
         )
-        return Batch(*moved, self.pieces)
 
 
 def collate(posts: Sequence[Encoded], pad: int) -> Batch:
