@@ -6,9 +6,9 @@ rule caption:
     output:
         "results/{dataset}/captions/{captioner}.parquet",
     log:
-        "results/logs/{dataset}/captions/{captioner}.log",
+        "results/logs/{dataset}/caption/{captioner}.log",
     benchmark:
-        "results/benchmarks/{dataset}/captions/{captioner}.tsv"
+        "results/benchmarks/{dataset}/caption/{captioner}.tsv"
     conda:
         "../envs/ita.yaml"
     resources:

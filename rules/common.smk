@@ -12,18 +12,19 @@ from snakemake.utils import validate
 validate(config, schema="../workflow/schemas/config.schema.yaml", set_default=False)
 
 SOURCE = Path(workflow.basedir) / "src" / "ita"
-STAGES = [path.stem for path in Path(workflow.basedir, "rules").glob("*.smk") if path.stem != "common"]
 NAMED = {"detect": "detectors", "caption": "captioners", "ocr": "readers", "context": "contexts"}
 BUILT_IN_KINDS = {"la", "ga", "oca"}
 
 # Jobs run the checkout's code with the interpreter that runs Snakemake, unless an environment is deployed for them.
 deployed = bool(workflow.deployment_settings.deployment_method)
 shell.prefix(
-    f"export PYTHONPATH='{SOURCE.parent}'; " + ("" if deployed else f"export PATH='{Path(sys.executable).parent}':\"$PATH\"; ")
+    f"export PYTHONPATH='{SOURCE.parent}'; "
+    + ("" if deployed else f"export PATH='{Path(sys.executable).parent}':\"$PATH\"; ")
 )
 
-# One job per GPU of this machine; without a GPU nothing is held back. Profiles set their own limit.
-workflow.global_resources.setdefault("gpu", len(list(Path("/dev").glob("nvidia[0-9]*"))) or 1_000_000)
+# Where this machine has a GPU, one job at a time uses it; without one nothing is held back. Profiles set their own limit.
+gpu_here = any(Path(SOURCE.anchor, "dev").glob("nvidia[0-9]*"))
+workflow.global_resources.setdefault("gpu", 1 if gpu_here else 1_000_000)
 
 
 def merged(base, over):
@@ -77,6 +78,15 @@ def display_names(chosen):
         "encoders": {name: value.get("name") or name for name, value in encoders.items()},
         "systems": {name: value for name, value in systems.items()},
     }
+
+
+def threads_of(stage):
+    """CPU threads of a job, a setting of its stage."""
+
+    def of(wildcards):
+        return config_of(wildcards.dataset)[stage]["threads"]
+
+    return of
 
 
 @cache
@@ -146,6 +156,11 @@ def context_tables(wildcards):
     return dict(tables[kind] for kind in chosen["kinds"] if kind in tables)
 
 
+def context_options(wildcards):
+    """Those inputs as options of the program."""
+    return " ".join(f"--{name} {path}" for name, path in context_tables(wildcards).items())
+
+
 def context_texts(wildcards):
     """Inputs of a context: files of the text sources that it names."""
     chosen = config_of(wildcards.dataset)
@@ -171,6 +186,7 @@ def run_files(name):
 
     def of(wildcards):
         chosen = config_of(wildcards.dataset)
+        display_names(chosen)  # a name that does not exist is better told here than by a missing file
         return expand(
             "results/{dataset}/runs/{encoder}/{system}/seed{seed}/{name}",
             dataset=wildcards.dataset,

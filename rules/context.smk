@@ -7,9 +7,9 @@ rule context:
     output:
         "results/{dataset}/contexts/{context}.parquet",
     log:
-        "results/logs/{dataset}/contexts/{context}.log",
+        "results/logs/{dataset}/context/{context}.log",
     benchmark:
-        "results/benchmarks/{dataset}/contexts/{context}.tsv"
+        "results/benchmarks/{dataset}/context/{context}.tsv"
     conda:
         "../envs/ita.yaml"
     resources:
@@ -17,7 +17,7 @@ rule context:
         runtime=30,
     params:
         settings=settings("context"),
-        tables=lambda wildcards: " ".join(f"--{name} {path}" for name, path in context_tables(wildcards).items()),
+        tables=context_options,
     shell:
         "python -m ita.context --settings {params.settings:q} --posts {input.posts} {params.tables}"
         " --texts {input.texts:q} --output {output} --log {log}"

@@ -6,9 +6,9 @@ rule detect:
     output:
         "results/{dataset}/objects/{detector}.parquet",
     log:
-        "results/logs/{dataset}/objects/{detector}.log",
+        "results/logs/{dataset}/detect/{detector}.log",
     benchmark:
-        "results/benchmarks/{dataset}/objects/{detector}.tsv"
+        "results/benchmarks/{dataset}/detect/{detector}.tsv"
     conda:
         "../envs/ita.yaml"
     resources:

@@ -8,12 +8,12 @@ rule evaluate:
         metrics="results/{dataset}/runs/{encoder}/{system}/seed{seed}/metrics.json",
         predictions="results/{dataset}/runs/{encoder}/{system}/seed{seed}/predictions.parquet",
     log:
-        "results/logs/{dataset}/runs/{encoder}/{system}/seed{seed}/evaluate.log",
+        "results/logs/{dataset}/evaluate/{encoder}/{system}/seed{seed}.log",
     benchmark:
-        "results/benchmarks/{dataset}/runs/{encoder}/{system}/seed{seed}/evaluate.tsv"
+        "results/benchmarks/{dataset}/evaluate/{encoder}/{system}/seed{seed}.tsv"
     conda:
         "../envs/ita.yaml"
-    threads: lambda wildcards: config_of(wildcards.dataset)["evaluate"]["threads"]
+    threads: threads_of("evaluate")
     resources:
         gpu=1,
         mem_mb=16000,

@@ -9,12 +9,12 @@ rule train:
         history="results/{dataset}/runs/{encoder}/{system}/seed{seed}/history.csv",
         settings="results/{dataset}/runs/{encoder}/{system}/seed{seed}/settings.json",
     log:
-        "results/logs/{dataset}/runs/{encoder}/{system}/seed{seed}/train.log",
+        "results/logs/{dataset}/train/{encoder}/{system}/seed{seed}.log",
     benchmark:
-        "results/benchmarks/{dataset}/runs/{encoder}/{system}/seed{seed}/train.tsv"
+        "results/benchmarks/{dataset}/train/{encoder}/{system}/seed{seed}.tsv"
     conda:
         "../envs/ita.yaml"
-    threads: lambda wildcards: config_of(wildcards.dataset)["train"]["threads"]
+    threads: threads_of("train")
     resources:
         gpu=1,
         mem_mb=24000,

@@ -1,6 +1,7 @@
 """Shared fixtures: reference outputs and real data (both outside the repository), and a tiny encoder."""
 
 import os
+import random
 import string
 from pathlib import Path
 
@@ -42,4 +43,28 @@ def tiny_encoder(tmp_path_factory):
     torch.manual_seed(0)
     sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
     BertModel(BertConfig(vocab_size=len(vocabulary), max_position_embeddings=64, **sizes)).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory):
+    """Posts in which 'x...' words are entities whose type only the context tells."""
+    from ita import tables
+
+    folder = tmp_path_factory.mktemp("corpus")
+    draw = random.Random(0)
+    posts, contexts = [], []
+    for split, count in (("train", 48), ("dev", 16), ("test", 16)):
+        for n in range(count):
+            words = [draw.choice("abcde") * draw.randint(1, 3) for _ in range(draw.randint(1, 7))]
+            at, kind = draw.randrange(len(words)), draw.choice(["PER", "LOC"])
+            words[at] = "x" + draw.choice("abcde")
+            tags = ["O"] * len(words)
+            tags[at] = f"B-{kind}"
+            name = f"{split}-{n}"
+            posts.append({"post_id": name, "split": split, "tokens": words, "tags": tags, "repaired": 0})
+            said = [] if n % 5 == 4 else ["man"] if kind == "PER" else ["house", "tree"]
+            contexts.append({"post_id": name, "tokens": said, "kinds": ["ga"] * len(said), "cut": 0})
+    tables.write("posts", posts, folder / "posts.parquet", {"label_version": "made up"})
+    tables.write("contexts", contexts, folder / "ga.parquet")
     return folder

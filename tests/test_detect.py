@@ -12,9 +12,8 @@ import pytest
 from pictures import run, save_turned, scene, table
 from PIL import Image
 
-from ita import detect, device, stage, tables
+from ita import detect, device, hub, stage, tables
 from ita.settings import Detect
-from ita import hub
 from ita.vision import images
 from ita.vision.detectors import TransformersDetector
 
@@ -146,7 +145,7 @@ def test_a_broken_image_costs_only_itself(detr, tmp_path, caplog):
     for name in ("half.png", "text.jpg", "scan.tiff", "good.png"):
         (tmp_path / "inside" / name).write_bytes((tmp_path / name).read_bytes())
     with caplog.at_level(logging.WARNING):
-        loaded = [source for source in images.sources(found)]
+        loaded = list(images.sources(found))
         batches = list(images.batches(loaded, 2))
     assert [[picture.image_id for picture in batch] for batch in batches] == [["good"]]
     for name in ("outside", "half", "text", "tiff"):

@@ -1,4 +1,4 @@
-"""Table and figure from made-up runs whose statistics are known."""
+"""The table from made-up runs whose statistics are known."""
 
 import json
 import statistics
@@ -6,7 +6,7 @@ import statistics
 import pandas as pd
 import pytest
 
-from ita import figure, table
+from ita import table
 
 SYSTEMS = {
     "crf": {"name": "{encoder}-CRF", "context": "none", "views": ["t"]},
@@ -101,28 +101,3 @@ def test_runs_that_do_not_fit_are_refused(tmp_path, capsys):
     made(tmp_path, settings(), mixed, expect=1)
     assert "not a metrics.json" in capsys.readouterr().err
     assert not (tmp_path / "table1.csv").exists()
-
-
-def test_curves_are_drawn_the_same_each_time(tmp_path):
-    paths = []
-    for system, columns in (("crf", ["dev_f1_t"]), ("ita-all-cva", ["dev_f1_t", "dev_f1_it"])):
-        for seed in (1, 2):
-            path = tmp_path / "bert" / system / f"seed{seed}" / "history.csv"
-            path.parent.mkdir(parents=True)
-            pd.DataFrame({"epoch": [1, 2], **{column: [50.0, 60.0 + seed] for column in columns}}).to_csv(
-                path, index=False
-            )
-            paths.append(str(path))
-    chosen = {
-        "systems": {key: SYSTEMS[key] for key in ("crf", "ita-all-cva")},
-        "encoders": {"bert": "BERT"},
-        "dataset": "d",
-    }
-    drawn = []
-    for name in ("a.svg", "b.svg"):
-        output = tmp_path / name
-        assert figure.main(["--settings", json.dumps(chosen), "--histories", *paths, "--output", str(output)]) == 0
-        drawn.append(output.read_text())
-    assert drawn[0] == drawn[1]
-    for text in ("BERT-CRF", "ITA-All+CVA", "learning curves"):
-        assert f"<!-- {text}" in drawn[0] or text in drawn[0]

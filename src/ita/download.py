@@ -16,10 +16,10 @@ from urllib.parse import quote
 from ita import stage, tables
 from ita.fetch.crawl import Image, ask_all
 from ita.fetch.guard import Failure
-from ita.settings import Download
 from ita.fetch.sources import Entry, archive, folder, lookup
-from ita.stage import UserError, log
 from ita.fetch.store import Journal, Row, Store, clean, new_row, now
+from ita.settings import Download
+from ita.stage import UserError, log
 from ita.vision.verify import strict
 
 VERSION = 1

@@ -16,7 +16,7 @@ from ita import stage, tables
 from ita.corpus.readers import Post, read_posts
 from ita.corpus.sources import read_source
 from ita.corpus.tags import repair, spans
-from ita.corpus.versions import label_version
+from ita.corpus.versions import digest, label_version
 from ita.settings import Posts
 from ita.stage import UserError, log
 
@@ -96,6 +96,8 @@ def common_version(versions: Sequence[str]) -> str:
     """One name for the label versions of the splits; all of them where they differ."""
     if len(set(versions)) == 1:
         return versions[0]
+    if all(version.startswith("own") for version in versions):
+        return f"own ({digest(versions)[:8]})"
     return "; ".join(f"{split}: {version}" for split, version in zip(SPLITS, versions, strict=True))
 
 

@@ -1,9 +1,9 @@
 """predict: tag new posts with a trained model.
 
 Reads one post a line, from a file or standard input: plain text, or a JSON object with ``text`` or ``tokens`` and
-optionally ``context``, the text of its image (a string, or a list of strings such as captions). Writes one JSON object a
-line: the tokens, the view that was read, and the entities with their probability (and character offsets for ``text``).
-A line that cannot be read is answered with an ``error``; the others are tagged all the same.
+optionally ``context``, the text of its image (a string, or a list of strings such as captions). Writes one JSON
+object a line: the tokens, the view that was read, and the entities with their probability (and character offsets for
+``text``). A line that cannot be read is answered with an ``error``; the others are tagged all the same.
 """
 
 from __future__ import annotations

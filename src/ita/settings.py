@@ -1,8 +1,8 @@
 """Every setting of every stage: one frozen dataclass per section of ``config.yaml``.
 
 This file is the only place where a setting is defined. ``ita.schema`` renders it as the JSON Schema in
-``workflow/schemas``, which Snakemake checks before anything runs; tests hold ``config.yaml`` to the defaults given here.
-It imports nothing outside the standard library, so that start-up stays instant.
+``workflow/schemas``, which Snakemake checks before anything runs; tests hold ``config.yaml`` to the defaults given
+here. It imports nothing outside the standard library, so that start-up stays instant.
 
 "Our choice" in a description marks what the paper and its code leave open.
 """
@@ -98,7 +98,7 @@ class Download:
     backoff: float = setting(1.0, "Seconds before the second attempt; doubled each time, with jitter.", minimum=0)
     give_up_after: int = setting(
         24,
-        "Stop when the first N images all fail to reach any server (those that failed in an earlier run do not count); 0 never stops.",
+        "Stop when the first N images, but for those that failed in an earlier run, reach no server; 0 never stops.",
         minimum=0,
     )
     allow_private: bool = setting(False, "Allow loopback and private addresses.")
@@ -148,7 +148,7 @@ class Caption:
     prompt: str | None = setting(None, "Text that the model is started with.")
     files: list[str] = setting(
         [],
-        "For precomputed: 'id.jpg :caption' lines, JSON map, JSONL, CSV or Parquet; captions come in the order of the files.",
+        "For precomputed: 'id.jpg :caption' lines, JSON map, JSONL, CSV or Parquet; captions in the order of files.",
     )
     beams: int = setting(5, "Beam width (paper: 5).", minimum=1)
     captions: int = setting(5, "Captions kept per image (paper: all 5 beams).", minimum=1)
@@ -329,7 +329,8 @@ STAGES: dict[str, type] = {
     "table": Table,
     "figure": Figure,
 }
-"""Stages in the order of the data flow; each name is also that of a module, a rule file and a section of config.yaml."""
+"""Stages in the order of the data flow; each name is also that of a module, a rule file and a section of
+config.yaml."""
 
 NAMED: dict[str, tuple[type, str | None]] = {
     "detectors": (Detect, "detect"),

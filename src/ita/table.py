@@ -1,7 +1,8 @@
 """table: metrics of all runs of a dataset -> table1.csv, table1.md, table1.html.
 
-Rows and columns of the paper's Table 1: F1 of every system and encoder on text (T) and on text and image text (I+T), mean
-and standard deviation over seeds, the paper's value and the difference, and Welch's t-test against the text-only row.
+Rows and columns of the paper's Table 1: F1 of every system and encoder on text (T) and on text and image text (I+T),
+mean and standard deviation over seeds, the paper's value and the difference, and Welch's t-test against the text-only
+row.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ from ita.stage import UserError
 VERSION = 1
 VIEWS = {"t": "T", "it": "I+T"}
 DEMO_NOTE = (
-    "The demo is made by the project: these numbers say that the chain works, nothing about tweets. Its tags and captions "
-    "are written by its generator (precomputed); its images and characters go through download and Tesseract."
+    "The demo is made by the project: these numbers say that the chain works, nothing about tweets. Its tags and "
+    "captions are written by its generator (precomputed); its images go through download, its characters are read by "
+    "Tesseract."
 )
 STYLE = (
     "<style>body{font-family:sans-serif;margin:2em}table{border-collapse:collapse}"
@@ -51,7 +53,8 @@ def work(settings: dict[str, Any], output: Path, metrics: Sequence[Path]) -> Non
     frame = build(runs, settings, chosen)
     seeds = sorted({run["seed"] for run in runs})
     notes = [
-        f"Dataset {settings['dataset']}, labels: {versions[0]}, {chosen.split} split, seeds {', '.join(map(str, seeds))}. "
+        f"Dataset {settings['dataset']}, labels: {versions[0]}, {chosen.split} split, "
+        f"seeds {', '.join(map(str, seeds))}. "
         "F1 in percent (seqeval, default mode): mean ± standard deviation over seeds. "
         "p: Welch's t-test over seeds against the text-only row of the same encoder.",
         *([DEMO_NOTE] if settings["dataset"] == "demo" else []),

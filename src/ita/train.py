@@ -1,7 +1,7 @@
 """train: posts and context -> runs/{encoder}/{system}/seed{seed}/.
 
-The run folder is a model folder: model.safetensors, config.json, tokenizer files, settings.json, history.csv. A run that
-was killed goes on from its last finished epoch when the same command is given again.
+The run folder is a model folder: model.safetensors, config.json, tokenizer files, settings.json, history.csv. A run
+that was killed goes on from its last finished epoch when the same command is given again.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Visual contexts as words: the paper's linearisation of objects, captions and characters (section 2.1).
 
-A context is a list of (word, kind). Kinds are the paper's alignments ``la`` (objects with attributes), ``ga`` (captions),
-``oca`` (characters), names of further texts, and ``sep`` for a separator, which becomes the encoder's own.
+A context is a list of (word, kind). Kinds are the paper's alignments ``la`` (objects with attributes), ``ga``
+(captions), ``oca`` (characters), names of further texts, and ``sep`` for a separator, which becomes the encoder's
+own.
 """
 
 from __future__ import annotations

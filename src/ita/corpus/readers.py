@@ -1,7 +1,7 @@
 """Readers of annotated posts, one function per layout.
 
-Each takes the bytes of a file and its name, and yields posts in order. Nothing is stripped from a word: U+00A0, U+FE0F or
-U+200B alone are words on Twitter, and both LF and CRLF end a line.
+Each takes the bytes of a file and its name, and yields posts in order. Nothing is stripped from a word: U+00A0,
+U+FE0F or U+200B alone are words on Twitter, and both LF and CRLF end a line.
 """
 
 from __future__ import annotations

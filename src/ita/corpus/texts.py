@@ -58,7 +58,7 @@ def from_ita_files(
             post = next((post for post in waiting if post["tokens"] == entry.tokens), None)
             if post is None:
                 raise UserError(
-                    f"{source.name}: its post {number} ({' '.join(entry.tokens)[:60]!r}) is not among the posts that follow; "
+                    f"{source.name}: its post {number} ({' '.join(entry.tokens)[:60]!r}) does not come next; "
                     f"expected the same posts in the same order, files in the order train, dev, test"
                 )
             result[post["post_id"]] = [

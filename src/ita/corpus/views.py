@@ -1,9 +1,9 @@
 """The two views of a post as word pieces: T (text) and I+T (text, separator, visual context).
 
-Input of T: <cls> post <sep>. Input of I+T: <cls> post <sep> context <sep>, where every separator of the context is <sep>
-too: the encoder's eos piece, else its sep piece (official code: flair/embeddings.py:3139-3165). What does not fit is cut
-from the end of the context, never from the post. A post that is too long by itself loses its context and is read in
-overlapping windows; each word is represented where it has most context on both sides.
+Input of T: <cls> post <sep>. Input of I+T: <cls> post <sep> context <sep>, where every separator of the context is
+<sep> too: the encoder's eos piece, else its sep piece (official code: flair/embeddings.py:3139-3165). What does not
+fit is cut from the end of the context, never from the post. A post that is too long by itself loses its context and
+is read in overlapping windows; each word is represented where it has most context on both sides.
 """
 
 from __future__ import annotations

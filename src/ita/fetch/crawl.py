@@ -15,9 +15,9 @@ from yarl import URL
 
 from ita.fetch.guard import Failure
 from ita.fetch.net import Client, Limits
+from ita.fetch.store import Row, Store, clean, new_row, now
 from ita.settings import Download
 from ita.stage import UserError
-from ita.fetch.store import Row, Store, clean, new_row, now
 
 LOCALLY = (
     "Supply the images locally: set download.source to 'folder' and download.folder to a folder of files named by "

@@ -7,7 +7,8 @@ from torch import Tensor
 
 
 def posterior_alignment(teacher: Tensor, student: Tensor, lengths: Tensor, temperature: float) -> Tensor:
-    """Position-wise KL of the tempered marginals of two views (Eq. 5; official code: flair ``_calculate_multi_view_loss``).
+    """Position-wise KL of the tempered marginals of two views (Eq. 5; official code: flair
+    ``_calculate_multi_view_loss``).
 
     T^2 * sum_t sum_y q (log q - log p) with q = softmax(teacher / T), p = softmax(student / T). It differs from the
     cross-entropy that Eq. 5 prints by the teacher's entropy, a constant.

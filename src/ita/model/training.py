@@ -164,7 +164,8 @@ def step_losses(
 ) -> tuple[dict[str, tuple[float, Tensor]], int]:
     """The loss terms of one step: L = w_T L_T + w_IT L_IT + w_CVA L_CVA.
 
-    Both views of a post are read in the same step, so the text view serves its own likelihood and the alignment at once.
+    Both views of a post are read in the same step, so the text view serves its own likelihood and the alignment at
+    once.
 
     Returns:
         Term -> (weight, mean over posts), and the word pieces read.

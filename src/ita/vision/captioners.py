@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from ita import hub
 from ita.device import resolve
 from ita.settings import Caption
 from ita.stage import UserError
-from ita import hub
 from ita.vision.images import Picture
 
 SETTING = "caption.model"

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from ita import hub
 from ita.device import resolve
 from ita.settings import Detect
-from ita import hub
 from ita.vision.images import Picture
 
 SETTING = "detect.model"

@@ -1,0 +1,143 @@
+"""The download stage going on where a run stopped: its journal, what is asked again, and runs that are killed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import web
+from web import FAST, Handler, Project, body, closed_port, picture, serve, status
+
+from ita import download
+
+server, project, clean_slate = web.server, web.project, web.clean_slate
+
+
+def test_second_run_asks_only_for_what_may_have_changed(project: Project, server: str) -> None:
+    images = serve(
+        server,
+        good=body(picture()),
+        gone=status(404),
+        page=body(b"<html>"),
+        down=status(500),
+        lost=body(picture((9, 9))),
+    )
+    before = project.run(images, attempts=1)
+    size = project.journal.stat().st_size
+    Handler.seen.clear()
+    (project.folder / before["lost"]["path"]).unlink()
+    after = project.run(attempts=1)
+    assert Handler.seen == {"/down": 1, "/lost": 1}
+    assert {name: after[name] for name in ("good", "gone", "page")} == {n: before[n] for n in ("good", "gone", "page")}
+    assert (project.folder / after["lost"]["path"]).is_file()
+    assert project.journal.stat().st_size >= size
+
+    Handler.seen.clear()
+    Handler.replies["/gone"] = body(picture())
+    after = project.run(attempts=1, retry_failed=True)
+    assert Handler.seen == {"/gone": 1, "/page": 1, "/down": 1}
+    assert after["gone"]["status"] == "ok"
+
+
+def test_unchanged_run_makes_no_request_and_the_same_table(project: Project, server: str) -> None:
+    before = project.run(serve(server, good=body(picture()), gone=status(404)))
+    journal = project.journal.read_bytes()
+    Handler.seen.clear()
+    assert project.run() == before
+    assert not Handler.seen
+    assert project.journal.read_bytes() == journal
+
+
+def test_another_url_and_a_damaged_file_are_asked_again(project: Project, server: str) -> None:
+    serve(server, old=body(picture(colour="red")), new=body(picture(colour="blue")))
+    old = project.run({"a": f"{server}/old"})["a"]
+    new = project.run({"a": f"{server}/new"})["a"]
+    assert old["sha256"] != new["sha256"]
+    (project.folder / new["path"]).write_bytes(b"cut")
+    assert project.run()["a"]["sha256"] == new["sha256"]
+    assert (project.folder / new["path"]).read_bytes() == picture(colour="blue")
+    assert Handler.seen == {"/old": 1, "/new": 2}
+
+
+def test_folder_run_is_not_taken_for_a_download(project: Project, server: str, tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(picture())
+    images = serve(server, a=body(picture(colour="blue")))
+    project.run(images, source="folder", folder=str(tmp_path))
+    assert project.run()["a"]["sha256"] == hashlib.sha256(picture(colour="blue")).hexdigest()
+
+
+def test_tighter_limits_hold_for_images_already_there(project: Project, server: str) -> None:
+    project.run(serve(server, a=body(picture())))
+    assert project.run(max_pixels=10)["a"]["error"].startswith("too-many-pixels")
+    assert project.run()["a"]["status"] == "ok"
+
+
+@pytest.mark.parametrize(
+    "torn", [b'{"image_id": "b", "sta', b"\0\0\0", b"[1]\n", b'{"image_id": "b"}\n', b"\xff\xfe\n"]
+)
+def test_torn_journal_lines_are_passed_over(project: Project, server: str, torn: bytes) -> None:
+    images = serve(server, a=body(picture()))
+    project.run(images)
+    with open(project.journal, "ab") as journal:
+        journal.write(torn)
+    images |= serve(server, b=body(picture()))
+    for _ in range(2):
+        rows = project.run(images)
+        assert [row["status"] for row in rows.values()] == ["ok", "ok"]
+    assert Handler.seen == {"/a": 1, "/b": 1}
+    assert json.loads(project.journal.read_bytes().splitlines()[-1])["image_id"] == "b"
+
+
+def command(project: Project, **options: Any) -> subprocess.Popen[str]:
+    settings = json.dumps({"download": {**FAST, **options}})
+    arguments = ["--settings", settings, "--posts", str(project.posts), "--output", str(project.output)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(download.__file__).parents[1])}
+    return subprocess.Popen(
+        [sys.executable, "-m", "ita.download", *arguments], env=environment, stderr=subprocess.PIPE, text=True
+    )
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_killed_run_is_completed_by_the_next(project: Project, server: str, how: signal.Signals) -> None:
+    def reply(handler: Handler) -> None:
+        time.sleep(0.03)
+        handler.send(200, picture((int(handler.path[2:]) + 1, 5)))
+
+    images = serve(server, **{f"i{n}": reply for n in range(80)})
+    project.write_posts(images)
+    process = command(project, connections=2)
+    limit = time.monotonic() + 15
+    while sum(Handler.seen.values()) < 20 and time.monotonic() < limit:
+        time.sleep(0.01)
+    process.send_signal(how)
+    errors = process.communicate(timeout=10)[1]
+    assert process.returncode == (-9 if how is signal.SIGKILL else 130), errors
+    assert not project.output.exists()
+    asked = set(Handler.seen)
+    assert 20 <= len(asked) < 80
+
+    rows = project.run()
+    assert [row["width"] for row in rows.values()] == list(range(1, 81))
+    assert {row["status"] for row in rows.values()} == {"ok"}
+    again = {path for path, times in Handler.seen.items() if times > 1}
+    assert len(again) <= 6  # only what was under way
+    assert {project.folder / row["path"] for row in rows.values()} <= set(project.files())
+    for row in rows.values():
+        assert hashlib.sha256((project.folder / row["path"]).read_bytes()).hexdigest() == row["sha256"]
+
+
+def test_command_line_says_what_is_wrong(project: Project) -> None:
+    project.write_posts({str(n): f"http://127.0.0.1:{closed_port()}/{n}" for n in range(3)})
+    process = command(project, give_up_after=2)
+    errors = process.communicate(timeout=15)[1]
+    assert process.returncode == 1
+    assert "download: no server answered" in errors
+    assert "Traceback" not in errors

@@ -1,0 +1,243 @@
+"""The pipeline as Snakemake runs it: layout, planning, reruns, the chain end to end."""
+
+import copy
+import csv
+import json
+import re
+import subprocess
+import sys
+
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from conftest import ROOT
+from pipeline import Pipeline, small
+
+from ita import tables
+from ita.settings import NAMED, STAGES
+
+pytestmark = pytest.mark.xdist_group("workflow")
+TABLES = [f"results/{name}/table1.csv" for name in ("demo", "twitter15", "twitter17", "snap")]
+DEMO = ["results/demo/table1.csv", "results/demo/curves.svg"]
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory):
+    """The workflow with the configuration of the repository; nothing has run."""
+    return Pipeline(tmp_path_factory.mktemp("fresh"))
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    """The workflow with a small demo that has run."""
+    pipeline = Pipeline(tmp_path_factory.mktemp("done"))
+    pipeline.write(small(pipeline.config))
+    pipeline.run(*DEMO)
+    return pipeline
+
+
+def test_one_word_per_stage():
+    included = re.findall(r'include: "rules/(\w+)\.smk"', (ROOT / "Snakefile").read_text())
+    assert included == ["common", *STAGES], "in the order of the data flow"
+    assert sorted(path.stem for path in (ROOT / "rules").glob("*.smk")) == sorted(included)
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    for stage in STAGES:
+        text = (ROOT / "rules" / f"{stage}.smk").read_text()
+        assert re.findall(r"^rule (\w+):", text, re.MULTILINE) == [stage]
+        assert f"python -m ita.{stage} " in text
+        assert re.search(rf'"results/logs/[^/]+/{stage}[./]', text)
+        assert re.search(rf'"results/benchmarks/[^/]+/{stage}[./]', text)
+        assert re.search(r"^VERSION = \d+$", (ROOT / "src/ita" / f"{stage}.py").read_text(), re.MULTILINE)
+        assert stage in config
+        assert (ROOT / "tests" / f"test_{stage}.py").is_file()
+
+
+def test_rules_are_programs_with_all_directives():
+    for path in (ROOT / "rules").glob("*.smk"):
+        text = path.read_text()
+        assert not re.search(r"^\s+(run|script|notebook):", text, re.MULTILINE), path
+        if path.stem != "common":
+            for directive in ("log", "benchmark", "conda", "params", "shell"):
+                assert re.search(rf"^    {directive}:", text, re.MULTILINE), (path, directive)
+    assert "def " not in "".join(p.read_text() for p in (ROOT / "rules").glob("*.smk") if p.stem != "common")
+
+
+def test_no_file_is_long():
+    for pattern in ("src/**/*.py", "rules/*.smk", "tests/*.py", "benchmarks/*.py"):
+        for path in ROOT.glob(pattern):
+            assert len(path.read_text().splitlines()) <= 400, path
+
+
+def test_environment_pins_what_the_constraints_pin():
+    constraints = dict(re.findall(r"^([\w.-]+)==(\S+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE))
+    pins = {name.lower(): version for name, version in constraints.items()}
+    packages = yaml.safe_load((ROOT / "envs/ita.yaml").read_text())["dependencies"][-1]["pip"]
+    for name, version in (package.split("==") for package in packages):
+        assert pins[name.lower()] == version
+
+
+def test_all_tables_are_planned_without_heavy_imports(fresh):
+    command = [sys.executable, "-X", "importtime", *fresh.command("--dry-run", *TABLES)[1:]]
+    run = subprocess.run(command, cwd=fresh.folder, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr[-3000:]
+    imported = {line.rpartition("|")[2].strip() for line in run.stderr.splitlines() if line.startswith("import time:")}
+    assert "snakemake" in imported
+    assert not imported & {"torch", "transformers", "pandas", "pyarrow", "matplotlib"}
+    output = run.stdout + run.stderr
+    assert re.search(r"^train +288$", output, re.MULTILINE), "270 for the paper, 18 for the demo"
+
+
+def test_both_profiles_load(fresh):
+    local = fresh.run("--workflow-profile", "workflow/profiles/local", "--dry-run", TABLES[0])
+    assert "Using workflow specific profile workflow/profiles/local" in local
+    profiles = {
+        path.parent.name: yaml.safe_load(path.read_text())
+        for path in fresh.folder.glob("workflow/profiles/*/config.yaml")
+    }
+    assert profiles.keys() == {"local", "slurm"}
+    assert set(profiles["slurm"]["set-resources"]) <= STAGES.keys()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"caption": {"beems": 5}}, "beems"),
+        ({"caption": {"beams": 0}}, "0 is less than the minimum of 1"),
+        (
+            {"datasets": {"demo": {"table": {"systems": ["nope"]}}}},
+            "table.systems names 'nope', which is not in 'systems'",
+        ),
+        ({"datasets": {"demo": {"train": {"loss": "nope"}}}}, "train.loss names 'nope', which is not in 'losses'"),
+        (
+            {"datasets": {"demo": {"contexts": {"all": {"kinds": ["nope"]}}}}},
+            "context.kinds names 'nope', which is not in 'texts'",
+        ),
+    ],
+)
+def test_a_wrong_configuration_is_refused_before_anything_runs(fresh, tmp_path, change, message):
+    (tmp_path / "change.yaml").write_text(yaml.safe_dump(change))
+    assert message in fresh.run("--dry-run", TABLES[0], "--configfile", tmp_path / "change.yaml", check=False)
+
+
+def test_own_posts_need_only_a_section(fresh, tmp_path):
+    mine = {
+        "mine": {
+            "posts": {"format": "jsonl", "files": {"train": "a", "dev": "b", "test": "c"}},
+            "download": {"source": "none"},
+        }
+    }
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump({"datasets": mine}))
+    assert "posts" in fresh.run("--dry-run", "results/mine/posts.parquet", "--configfile", tmp_path / "mine.yaml")
+
+
+VISION = {"detect", "caption", "ocr"}
+RUNS = {"train", "evaluate", "table", "figure"}
+RERUNS = [
+    # section and setting (of the demo where it has the section itself), new value -> rules that run again
+    ("demo.seed", 8, {"demo", "posts", "download", "context"} | VISION | RUNS),
+    ("posts.rename", {"MISC": "OTHER"}, {"posts", "download", "context"} | VISION | RUNS),
+    ("download.backoff", 2.0, {"download", "context"} | VISION | RUNS),
+    ("detect.max_objects", 50, {"detect", "context"} | RUNS),
+    ("datasets.demo.detectors.generator.score_threshold", 0.3, {"detect", "context"} | RUNS),
+    ("detectors.coco.score_threshold", 0.3, set()),
+    ("caption.captions", 4, {"caption", "context"} | RUNS),
+    ("datasets.demo.captioners.generator.captions", 4, {"caption", "context"} | RUNS),
+    ("captioners.blip.beams", 7, set()),
+    ("ocr.page_segmentation", 6, {"ocr", "context"} | RUNS),
+    ("readers.tesseract.page_segmentation", 6, {"ocr", "context"} | RUNS),
+    ("readers.paddle.processes", 1, set()),
+    ("context.tags", 50, {"context"} | RUNS),
+    ("contexts.all.budget", {"ga": 5}, {"context"} | RUNS),
+    ("contexts.ga.budget", {"ga": 5}, set()),
+    ("texts.knowledge", {"files": ["nowhere.json"]}, set()),
+    ("encoders.bert.train.learning_rate", 1.0e-5, set()),
+    ("datasets.demo.encoders.demo.train.learning_rate", 1.0e-5, RUNS),
+    ("datasets.demo.encoders.demo.name", "Small", {"table", "figure"}),
+    ("systems.crf.name", "Text only", {"table", "figure"}),
+    ("systems.crf.views", ["t", "it"], RUNS),
+    ("systems.ita-la.views", ["t", "it"], set()),
+    ("losses.paper.alignment", 0.5, RUNS),
+    ("losses.official.alignment", 0.7, set()),
+    ("train.word_dropout", 0.2, RUNS),
+    ("datasets.demo.seeds", [1, 2], RUNS),
+    ("evaluate.batch_size", 16, {"evaluate", "table"}),
+    ("table.digits", 1, {"table"}),
+    ("figure.width", 8.0, {"figure"}),
+    ("datasets.twitter17.train.epochs", 3, set()),
+]
+
+
+def test_every_section_has_a_row():
+    sections = {path.removeprefix("datasets.demo.").partition(".")[0] for path, _, _ in RERUNS}
+    assert {*STAGES, *NAMED, "seeds"} <= sections
+
+
+@pytest.mark.parametrize(("path", "value", "expected"), RERUNS, ids=[path for path, _, _ in RERUNS])
+def test_an_edit_reruns_its_stage_and_what_lies_below(done, path, value, expected):
+    config = copy.deepcopy(done.config)
+    *parents, last = path.split(".")
+    place = config
+    for key in parents:
+        place = place.setdefault(key, {})
+    assert place.get(last) != value
+    place[last] = value
+    done.write(config)
+    try:
+        assert done.planned(*DEMO) == expected
+    finally:
+        done.write(done.config)
+
+
+def test_nothing_reruns_without_an_edit(done):
+    assert done.planned(*DEMO) == set()
+
+
+def test_comments_and_notation_rerun_nothing(done):
+    path = done.folder / "config.yaml"
+    before = path.read_text()
+    path.write_text("# a comment\n" + before.replace("5.0e-05", "0.00005"))
+    try:
+        assert path.read_text() != "# a comment\n" + before
+        assert done.planned(*DEMO) == set()
+    finally:
+        path.write_text(before)
+
+
+def test_the_chain_makes_a_table(done):
+    folder = done.folder / "results" / "demo"
+    with open(folder / "table1.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["approach"] for row in rows] == ["Demo-CRF", "ITA-All+CVA"]
+    for row in rows:
+        assert 0 <= float(row["t_mean"]) <= 100
+        assert row["label_version"].startswith("own")
+    assert "made by the project" in (folder / "table1.md").read_text()
+    images = tables.rows("images", folder / "images.parquet")
+    assert {row["status"] for row in images} >= {"ok", "missing", "refused"}
+    for row in images:
+        assert (row["status"] == "ok") == bool(row["path"] and (folder / row["path"]).is_file())
+    assert any(row["text"].strip() for row in tables.rows("ocr", folder / "ocr" / "tesseract.parquet"))
+    kinds = {kind for row in tables.rows("contexts", folder / "contexts" / "all.parquet") for kind in row["kinds"]}
+    assert kinds == {"la", "ga", "oca", "sep"}
+    for path in folder.glob("*/*.parquet"):
+        settings = json.loads(pq.read_schema(path).metadata[b"ita"])
+        assert settings["versions"]["ita"]
+        assert settings["inputs"]
+
+
+def test_every_run_says_how_it_came_about(done):
+    for run in done.folder.glob("results/demo/runs/*/*/*"):
+        about = json.loads((run / "settings.json").read_text())
+        assert about["seed"] == 1
+        assert about["settings"]["train"]["epochs"] == 1
+        assert {"posts", "context"} <= about["inputs"].keys()
+        assert {"torch", "transformers"} <= about["versions"].keys()
+        assert about["label_version"]
+        assert not (run / "resume").exists()
+
+
+def test_the_report_is_built(done):
+    done.run("--report", "report.html", *DEMO)
+    report = (done.folder / "report.html").read_text()
+    assert "Learning curves" in report
+    assert "demo is made by the project" in report
