@@ -51,10 +51,11 @@ class CRF(nn.Module):
         """log Z (B,): log-sum over all K^W sequences."""
         return torch.logsumexp(self.forward_scores(emissions, lengths)[:, -1] + self.end, dim=1)
 
-    def log_marginals(self, emissions: Tensor, lengths: Tensor) -> Tensor:
-        """log p(y_t = k | w) (B, W, K), differentiable; meaningless beyond a length."""
-        scores = self.forward_scores(emissions, lengths) + self.backward_scores(emissions, lengths)
-        return torch.log_softmax(scores, dim=2)
+    def forward_backward(self, emissions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """log Z (B,) and log p(y_t = k | w) (B, W, K), both differentiable; the latter means nothing beyond a length."""
+        alpha = self.forward_scores(emissions, lengths)
+        log_z = torch.logsumexp(alpha[:, -1] + self.end, dim=1)
+        return log_z, torch.log_softmax(alpha + self.backward_scores(emissions, lengths), dim=2)
 
     def sequence_score(self, emissions: Tensor, tags: Tensor, lengths: Tensor) -> Tensor:
         """Score (B,) of given tags (B, W); tags beyond a length must be valid indices and are not read."""

@@ -170,26 +170,26 @@ def step_losses(
     Returns:
         Term -> (weight, mean over posts), and the word pieces read.
     """
-    tags = padded_tags([train.tags[index] for index in indices]).to(plan.device)
-    weights = {"t": plan.loss.text, "it": plan.loss.image_text}
+    views = plan.system.views
+    batches = [collate([train.views[view][index] for index in indices], plan.pad).to(plan.device) for view in views]
+    with torch.autocast(plan.device.type, dtype=plan.dtype, enabled=plan.dtype != torch.float32):
+        per_view = [tagger.emissions(batch) for batch in batches]
+    # The views have the same words, so one pass of the CRF serves them all: (V * B, W, K).
+    emissions = torch.cat(per_view)
+    lengths = torch.cat([batch.lengths for batch in batches])
+    tags = padded_tags([train.tags[index] for index in indices]).to(plan.device).repeat(len(views), 1)
     terms: dict[str, tuple[float, Tensor]] = {}
-    marginals: dict[str, Tensor] = {}
-    pieces = 0
-    align = plan.system.alignment != "none"
-    for view in plan.system.views:
-        batch = collate([train.views[view][index] for index in indices], plan.pad).to(plan.device)
-        pieces += batch.pieces
-        with torch.autocast(plan.device.type, dtype=plan.dtype, enabled=plan.dtype != torch.float32):
-            emissions = tagger.emissions(batch)
-        weight = weights[view] if len(plan.system.views) > 1 else 1.0
-        terms[view] = weight, tagger.crf.nll(emissions, tags, batch.lengths).mean()
-        if align:
-            with torch.set_grad_enabled(view == "t"):
-                marginals[view] = tagger.crf.log_marginals(emissions, batch.lengths)
-    if align:
-        divergence = posterior_alignment(marginals["it"], marginals["t"], batch.lengths, plan.loss.temperature)
+    if plan.system.alignment == "none":
+        log_z = tagger.crf.log_partition(emissions, lengths)
+    else:
+        log_z, marginals = tagger.crf.forward_backward(emissions, lengths)
+        student, teacher = marginals.chunk(2)
+        divergence = posterior_alignment(teacher, student, batches[0].lengths, plan.loss.temperature)
         terms["alignment"] = plan.loss.alignment, divergence.mean()
-    return terms, pieces
+    nll = (log_z - tagger.crf.sequence_score(emissions, tags, lengths)).view(len(views), -1).mean(1)
+    weights = {"t": plan.loss.text, "it": plan.loss.image_text} if len(views) > 1 else dict.fromkeys(views, 1.0)
+    terms = {**{view: (weights[view], nll[number]) for number, view in enumerate(views)}, **terms}
+    return terms, sum(batch.pieces for batch in batches)
 
 
 def evaluate(tagger: Tagger, dev: Examples, plan: Plan) -> dict[str, float]:
