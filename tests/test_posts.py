@@ -1,10 +1,12 @@
 """Readers, tags, sources and the posts stage."""
 
 import hashlib
+import http.server
 import io
 import json
 import re
 import tarfile
+import threading
 import zipfile
 
 import pyarrow as pa
@@ -160,6 +162,34 @@ def test_stage_repairs_renames_and_reports_duplicates(tmp_path, caplog):
     assert about["duplicates"] == {"train/dev": [["train-00001", "dev-00001"]]}
     assert about["splits"]["train"]["sha256"] == hashlib.sha256(texts["train"].encode()).hexdigest()
     assert re.fullmatch(r"own \([0-9a-f]{8}\)", about["label_version"])
+
+
+def test_posts_from_a_server_are_checked_and_fetched_once(tmp_path, capsys):
+    asked = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(UMT.encode())
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        files = {split: f"http://127.0.0.1:{server.server_port}/{split}.txt" for split in posts.SPLITS}
+        hashes = dict.fromkeys(files, hashlib.sha256(UMT.encode()).hexdigest())
+        assert run(tmp_path, files, sha256=hashes)[0] == 1
+        assert "name its path, or a mirror's URL, in posts.files.train" in capsys.readouterr().err
+        assert asked == []
+        assert run(tmp_path, files, sha256={**hashes, "dev": "0" * 64}, allow_private=True)[0] == 1
+        code, output = run(tmp_path, files, sha256=hashes, allow_private=True)
+        assert code == 0
+        assert asked.count("/train.txt") == 1, "the same bytes are not fetched again"
+        server.shutdown()
+    assert len(tables.rows("posts", output)) == 6
 
 
 def test_stage_says_what_is_missing(tmp_path, capsys):

@@ -40,7 +40,9 @@ def work(settings: dict[str, Any], output: Path) -> None:
         if split not in chosen.files:
             raise UserError(f"posts.files.{split} is missing: training needs train, dev and test; {SUPPLY}")
         cache = output.parent / "downloads"
-        source = read_source(chosen.files[split], chosen.sha256.get(split), cache, f"posts.files.{split}")
+        source = read_source(
+            chosen.files[split], chosen.sha256.get(split), cache, f"posts.files.{split}", chosen.allow_private
+        )
         posts = read_posts(source.data, source.name, chosen.format)
         split_rows = [row(post, split, number, chosen.rename) for number, post in enumerate(posts, 1)]
         rows += split_rows

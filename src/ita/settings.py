@@ -73,6 +73,7 @@ class Posts:
         additionalProperties={"type": "string", "pattern": "^[0-9a-f]{64}$"},
     )
     rename: dict[str, str] = setting({}, "Entity type in the files -> type used here, for example MISC: OTHER.")
+    allow_private: bool = setting(False, "Allow URLs at loopback and private addresses, such as a mirror of one's own.")
 
 
 @dataclass(frozen=True, kw_only=True)

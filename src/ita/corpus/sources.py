@@ -24,7 +24,9 @@ class Source:
     sha256: str
 
 
-def read_source(source: str, expected: str | None, cache: Path, setting: str) -> Source:
+def read_source(
+    source: str, expected: str | None, cache: Path, setting: str, allow_private: bool = False
+) -> Source:
     """Reads a file wherever it lies.
 
     Args:
@@ -32,13 +34,14 @@ def read_source(source: str, expected: str | None, cache: Path, setting: str) ->
         expected: SHA-256 of the file, or of the archive; may be None for local files only.
         cache: folder that keeps what is fetched, by hash.
         setting: the setting that names the file, for messages.
+        allow_private: allow URLs at loopback and private addresses.
 
     Raises:
         UserError: when the file cannot be reached, is another one than expected, or holds no such member.
     """
     outer, _, member = source.partition(MEMBER)
     if outer.startswith(("http://", "https://")):
-        path = fetched(outer, expected, cache, setting)
+        path = fetched(outer, expected, cache, setting, allow_private)
         data = path.read_bytes()
     else:
         try:
@@ -58,7 +61,7 @@ def read_source(source: str, expected: str | None, cache: Path, setting: str) ->
     return Source(data, source, digest)
 
 
-def fetched(url: str, expected: str | None, cache: Path, setting: str) -> Path:
+def fetched(url: str, expected: str | None, cache: Path, setting: str, allow_private: bool) -> Path:
     """The local copy of a URL, fetched once."""
     if not expected:
         raise UserError(f"{url}: a URL needs its SHA-256 beside it, in the setting sha256 of the same section")
@@ -66,7 +69,8 @@ def fetched(url: str, expected: str | None, cache: Path, setting: str) -> Path:
     if not path.is_file():
         from ita.fetch.net import fetch_file
 
-        fetch_file(url, path, expected, hint=f"download the file by other means and name its path in {setting}")
+        hint = f"download the file by other means and name its path, or a mirror's URL, in {setting}"
+        fetch_file(url, path, expected, hint=hint, allow_private=allow_private)
     return path
 
 
