@@ -1,6 +1,7 @@
 # Functions only: configuration of a dataset, settings of a job, inputs named in settings. No rules.
 import json
 import re
+import shlex
 import sys
 from functools import cache
 from pathlib import Path
@@ -18,8 +19,8 @@ BUILT_IN_KINDS = {"la", "ga", "oca"}
 # Jobs run the checkout's code with the interpreter that runs Snakemake, unless an environment is deployed for them.
 deployed = bool(workflow.deployment_settings.deployment_method)
 shell.prefix(
-    f"export PYTHONPATH='{SOURCE.parent}'; "
-    + ("" if deployed else f"export PATH='{Path(sys.executable).parent}':\"$PATH\"; ")
+    f"export PYTHONPATH={shlex.quote(str(SOURCE.parent))}; "
+    + ("" if deployed else f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:\"$PATH\"; ")
 )
 
 # Where this machine has a GPU, one job at a time uses it; without one nothing is held back. Profiles set their own limit.
