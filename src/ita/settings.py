@@ -53,7 +53,7 @@ class Demo:
     valid: int = setting(120, "Development posts.", minimum=8)
     test: int = setting(240, "Test posts.", minimum=8)
     hidden: int = setting(64, "Width of the encoder made for the demo.", minimum=16, multipleOf=16)
-    layers: int = setting(2, "Layers of that encoder.", minimum=1)
+    layers: int = setting(1, "Layers of that encoder.", minimum=1)
 
 
 @dataclass(frozen=True, kw_only=True)
