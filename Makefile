@@ -16,7 +16,7 @@ demo: setup ## run the whole chain on the demo and print its table
 	@echo; cat results/demo/table1.md
 
 test: setup ## run the tests
-	$(BIN)/python -m pytest -n $(CORES) --dist loadgroup
+	$(BIN)/python -m pytest -n $(CORES) --dist loadfile
 
 lint: setup ## formatters, linters, types
 	$(BIN)/ruff check .

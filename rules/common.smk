@@ -20,7 +20,7 @@ BUILT_IN_KINDS = {"la", "ga", "oca"}
 deployed = bool(workflow.deployment_settings.deployment_method)
 shell.prefix(
     f"export PYTHONPATH={shlex.quote(str(SOURCE.parent))}; "
-    + ("" if deployed else f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:\"$PATH\"; ")
+    + ("" if deployed else f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"; ')
 )
 
 # Where this machine has a GPU, one job at a time uses it; without one nothing is held back. Profiles set their own limit.

@@ -150,6 +150,6 @@ def test_official_code(golden):
         if key.startswith("cva_T"):
             ours = posterior_alignment(marginals["IT"], marginals["T"], lengths, float(key[5:])).mean()
             # The original sums unnormalised scores in float32: equal to 7e-4 relative, as the README there says.
-            assert float(ours) == pytest.approx(value, rel=7e-4)
+            assert ours.item() == pytest.approx(value, rel=7e-4)
             checked += 1
     assert checked

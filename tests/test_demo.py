@@ -222,7 +222,7 @@ def test_tokenizer_and_encoder_load_offline(source: Path, posts: list[Post], mon
     assert all(len(tokenizer.tokenize(word)) == 1 for line in captions for word in line)
 
     config = transformers.AutoConfig.from_pretrained(folder)
-    assert (config.hidden_size, config.num_hidden_layers, config.num_attention_heads) == (64, 2, 4)
+    assert (config.hidden_size, config.num_hidden_layers, config.num_attention_heads) == (64, 1, 4)
     assert config.vocab_size == len(tokenizer)
     model = transformers.AutoModel.from_config(config).eval()
     batch = tokenizer([list(posts[0].tokens)], is_split_into_words=True, return_tensors="pt")

@@ -9,7 +9,13 @@ import pytest
 from pipeline import Pipeline, small
 
 TABLE = "results/demo/table1.csv"
-MOMENTS = ["download.log", "ocr/tesseract.log", "train/demo/crf/seed1.log", "train/demo/ita-all-cva/seed1.log", "evaluate"]
+MOMENTS = [
+    "download.log",
+    "ocr/tesseract.log",
+    "train/demo/crf/seed1.log",
+    "train/demo/ita-all-cva/seed1.log",
+    "evaluate",
+]
 """Logs under results/logs/demo; a run is killed shortly after each appears."""
 
 

@@ -16,7 +16,6 @@ from web import Handler, body
 from ita import tables
 from ita.vision.readers import one_thread
 
-pytestmark = pytest.mark.xdist_group("real")
 server = web.server
 SYSTEM = "ita-oca-cva"
 SPLITS = {"train": "train", "dev": "valid", "test": "test"}

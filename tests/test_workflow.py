@@ -16,7 +16,6 @@ from pipeline import Pipeline, small
 from ita import tables
 from ita.settings import NAMED, STAGES
 
-pytestmark = pytest.mark.xdist_group("workflow")
 TABLES = [f"results/{name}/table1.csv" for name in ("demo", "twitter15", "twitter17", "snap")]
 DEMO = ["results/demo/table1.csv", "results/demo/curves.svg"]
 

@@ -24,9 +24,7 @@ class Source:
     sha256: str
 
 
-def read_source(
-    source: str, expected: str | None, cache: Path, setting: str, allow_private: bool = False
-) -> Source:
+def read_source(source: str, expected: str | None, cache: Path, setting: str, allow_private: bool = False) -> Source:
     """Reads a file wherever it lies.
 
     Args:

@@ -52,7 +52,7 @@ class CRF(nn.Module):
         return torch.logsumexp(self.forward_scores(emissions, lengths)[:, -1] + self.end, dim=1)
 
     def forward_backward(self, emissions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """log Z (B,) and log p(y_t = k | w) (B, W, K), both differentiable; the latter means nothing beyond a length."""
+        """log Z (B,) and log p(y_t = k | w) (B, W, K), both differentiable; beyond a length: noise."""
         alpha = self.forward_scores(emissions, lengths)
         log_z = torch.logsumexp(alpha[:, -1] + self.end, dim=1)
         return log_z, torch.log_softmax(alpha + self.backward_scores(emissions, lengths), dim=2)
