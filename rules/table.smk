@@ -5,6 +5,7 @@ rule table:
     output:
         csv="results/{dataset}/table1.csv",
         markdown="results/{dataset}/table1.md",
+        provenance="results/{dataset}/table1.json",
         html=report(
             "results/{dataset}/table1.html",
             caption="../workflow/report/table.rst",

@@ -77,6 +77,9 @@ def test_p_is_welchs(tmp_path):
 
 def test_readable_forms(tmp_path):
     output = made(tmp_path, settings(), runs(tmp_path))
+    origin = json.loads(output.with_suffix(".json").read_text())
+    assert len(origin["inputs"]) == 9
+    assert origin["settings"]["dataset"] == "twitter17"
     text = output.with_suffix(".md").read_text()
     assert "81.00 ± 1.00" in text
     assert "85.18" in text

@@ -87,6 +87,7 @@ def work(settings: dict[str, Any], output: Path, model: Path, posts: Path, conte
                 }
                 for row, one in zip(of_split, tagged, strict=True)
             ]
+    origin = stage.provenance(settings, {"model": model, "posts": posts, "context": context})
     trained = about["settings"]
     facts = {
         "label_version": about["label_version"],
@@ -96,9 +97,10 @@ def work(settings: dict[str, Any], output: Path, model: Path, posts: Path, conte
         "scores": scores,
         "training": training_facts(model.parent / "history.csv", about),
         "peak_memory_mb": peak_memory_mb(where.type),
-        **stage.provenance(settings, {"model": model, "posts": posts, "context": context}),
+        **origin,
     }
-    tables.write("predictions", predictions, output.parent / PREDICTIONS, {"label_version": about["label_version"]})
+    versions = {"label_version": about["label_version"], "seed": about["seed"]}
+    tables.write("predictions", predictions, output.parent / PREDICTIONS, {**origin, **versions})
     stage.write_json(output, facts)
 
 

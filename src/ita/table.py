@@ -1,4 +1,4 @@
-"""table: metrics of all runs of a dataset -> table1.csv, table1.md, table1.html.
+"""table: metrics of all runs of a dataset -> table1.csv, table1.md, table1.html, table1.json.
 
 Rows and columns of the paper's Table 1: F1 of every system and encoder on text (T) and on text and image text (I+T),
 mean and standard deviation over seeds, the paper's value and the difference, and Welch's t-test against the text-only
@@ -35,11 +35,11 @@ STYLE = (
 
 
 def work(settings: dict[str, Any], output: Path, metrics: Sequence[Path]) -> None:
-    """Writes the table in three forms.
+    """Writes the table in three forms, and what it was made from.
 
     Args:
         settings: ``table``, ``dataset``, and the display names of ``systems`` and ``encoders``.
-        output: table1.csv; .md and .html are written beside it.
+        output: table1.csv; .md, .html and .json (provenance) are written beside it.
         metrics: metrics.json of every run, in folders {encoder}/{system}/seed{seed}.
 
     Raises:
@@ -67,6 +67,8 @@ def work(settings: dict[str, Any], output: Path, metrics: Sequence[Path]) -> Non
     caption = "<caption>" + "<br>".join(notes) + "</caption>"
     page = readable.to_html(index=False, border=0).replace("<thead>", f"{caption}<thead>", 1)
     stage.write_text(output.with_suffix(".html"), f"<!doctype html><meta charset='utf-8'>{STYLE}{page}\n")
+    inputs = {"/".join(path.parts[-4:]): path for path in metrics}
+    stage.write_json(output.with_suffix(".json"), stage.provenance(settings, inputs))
     stage.write_text(output, frame.assign(label_version=versions[0]).to_csv(index=False, float_format="%.6g"))
 
 
