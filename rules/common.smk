@@ -71,13 +71,15 @@ def train_settings(chosen, wildcards):
 
 
 def display_names(chosen):
-    """Names of encoders and systems in tables."""
+    """Names of encoders and systems in tables, and their order, which sorted JSON would lose."""
     table = chosen["table"]
+    order = {"encoders": table["encoders"], "systems": table["systems"]}
     encoders = {name: entry(chosen, "encoders", name, "table.encoders") for name in table["encoders"]}
     systems = {name: entry(chosen, "systems", name, "table.systems") for name in table["systems"]}
     return {
         "encoders": {name: value.get("name") or name for name, value in encoders.items()},
-        "systems": {name: value for name, value in systems.items()},
+        "systems": systems,
+        "order": order,
     }
 
 

@@ -21,6 +21,7 @@ def test_curves_are_drawn_the_same_each_time(tmp_path):
     chosen = {
         "systems": {key: SYSTEMS[key] for key in ("crf", "ita-all-cva")},
         "encoders": {"bert": "BERT"},
+        "order": {"encoders": ["bert"], "systems": ["ita-all-cva", "crf"]},
         "dataset": "d",
     }
     drawn = []
@@ -29,6 +30,7 @@ def test_curves_are_drawn_the_same_each_time(tmp_path):
         assert figure.main(["--settings", json.dumps(chosen), "--histories", *paths, "--output", str(output)]) == 0
         drawn.append(output.read_text())
     assert drawn[0] == drawn[1]
+    assert drawn[0].index("ITA-All+CVA") < drawn[0].index("BERT-CRF"), "panels in the order of the table"
     for text in ("BERT-CRF", "ITA-All+CVA", "learning curves"):
         assert f"<!-- {text}" in drawn[0] or text in drawn[0]
 

@@ -22,7 +22,7 @@ def work(settings: dict[str, Any], output: Path, histories: Sequence[Path]) -> N
     """Draws one panel per encoder and system: thin lines are seeds, the thick one is their mean.
 
     Args:
-        settings: ``figure``, ``dataset``, and the display names of ``systems`` and ``encoders``.
+        settings: ``figure``, ``dataset``, the ``systems`` and ``encoders`` with their names, and their ``order``.
         output: an SVG.
         histories: history.csv of every run, in folders {encoder}/{system}/seed{seed}.
 
@@ -37,7 +37,8 @@ def work(settings: dict[str, Any], output: Path, histories: Sequence[Path]) -> N
 
     chosen = stage.section(settings, "figure", Figure)
     runs = read_histories(histories)
-    panels = [(encoder, key) for encoder in settings["encoders"] for key in settings["systems"]]
+    order = settings["order"]
+    panels = [(encoder, key) for encoder in order["encoders"] for key in order["systems"]]
     columns = min(COLUMNS, len(panels))
     lines = -(-len(panels) // columns)
     figure, axes = plt.subplots(

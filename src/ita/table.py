@@ -38,7 +38,7 @@ def work(settings: dict[str, Any], output: Path, metrics: Sequence[Path]) -> Non
     """Writes the table in three forms, and what it was made from.
 
     Args:
-        settings: ``table``, ``dataset``, and the display names of ``systems`` and ``encoders``.
+        settings: ``table``, ``dataset``, and the ``systems`` and ``encoders`` with their names.
         output: table1.csv; .md, .html and .json (provenance) are written beside it.
         metrics: metrics.json of every run, in folders {encoder}/{system}/seed{seed}.
 
