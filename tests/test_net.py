@@ -14,6 +14,7 @@ from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from web import closed_port
 
 from ita.fetch import guard, net
 from ita.fetch.guard import Failure
@@ -53,12 +54,6 @@ def server() -> Iterator[str]:
     httpd.shutdown()
     thread.join()
     httpd.server_close()
-
-
-def closed_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def get(url: str, **limits: object) -> tuple[int, bytes]:

@@ -6,7 +6,6 @@ that somebody else wrote, one captioner per file, for every image that is named,
 
 from __future__ import annotations
 
-import logging
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,21 +13,19 @@ from typing import Any
 
 from ita import stage, tables
 from ita.settings import Caption
+from ita.stage import log
 from ita.vision import images as decoding
 from ita.vision.captioners import Captioner, TransformersCaptioner, WrittenCaption
 
 VERSION = 1
-log = logging.getLogger("ita")
 
 
-def work(settings: dict[str, Any], images: Path | None, output: Path) -> None:
+def work(settings: dict[str, Any], images: Path, output: Path) -> None:
     """Writes the captions of all images.
 
     Raises:
         UserError: for wrong settings or files, or a model that can not be had.
     """
-    if images is None:
-        raise stage.UserError("--images is missing: the table written by the download stage")
     caption = stage.section(settings, "caption", Caption)
     files = {}
     if caption.backend == "precomputed":

@@ -153,9 +153,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Command line of the stage."""
     inputs = {
         "posts": "posts.parquet",
-        "objects": "objects table (kind la)",
-        "captions": "captions table (kind ga)",
-        "ocr": "characters table (kind oca)",
+        "objects?": "objects table (kind la)",
+        "captions?": "captions table (kind ga)",
+        "ocr?": "characters table (kind oca)",
         "texts[]": "files of the text sources",
     }
     return stage.main("context", VERSION, work, inputs=inputs, argv=argv)

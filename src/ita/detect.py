@@ -6,7 +6,6 @@ for every image that is named, downloaded or not.
 
 from __future__ import annotations
 
-import logging
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,21 +13,19 @@ from typing import Any
 
 from ita import stage, tables
 from ita.settings import Detect
+from ita.stage import log
 from ita.vision import images as decoding
 from ita.vision.detectors import DetectedObject, Detector, TransformersDetector
 
 VERSION = 1
-log = logging.getLogger("ita")
 
 
-def work(settings: dict[str, Any], images: Path | None, output: Path) -> None:
+def work(settings: dict[str, Any], images: Path, output: Path) -> None:
     """Writes the objects of all images.
 
     Raises:
         UserError: for wrong settings or files, or a model that can not be had.
     """
-    if images is None:
-        raise stage.UserError("--images is missing: the table written by the download stage")
     detect = stage.section(settings, "detect", Detect)
     files = {}
     if detect.backend == "precomputed":

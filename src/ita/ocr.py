@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,21 +9,19 @@ from typing import Any
 
 from ita import stage, tables
 from ita.settings import Ocr
+from ita.stage import log
 from ita.vision import images as decoding
 from ita.vision.readers import RapidReader, Reader, TesseractReader
 
 VERSION = 1
-log = logging.getLogger("ita")
 
 
-def work(settings: dict[str, Any], images: Path | None, output: Path) -> None:
+def work(settings: dict[str, Any], images: Path, output: Path) -> None:
     """Writes what is read from all images.
 
     Raises:
         UserError: for wrong settings, or an engine that is not installed.
     """
-    if images is None:
-        raise stage.UserError("--images is missing: the table written by the download stage")
     ocr = stage.section(settings, "ocr", Ocr)
     reader: Reader = TesseractReader(ocr) if ocr.engine == "tesseract" else RapidReader(ocr)
     sources = decoding.sources(images)

@@ -51,9 +51,10 @@ def main(
     Args:
         name: the stage.
         version: the module's VERSION, recorded with the output.
-        work: called with ``settings`` (dict), ``output`` (Path) and one keyword per input: a Path or None, or for a
-            name ending in ``[]`` a list of paths.
-        inputs: input name -> help; every input is an option of that name.
+        work: called with ``settings`` (dict), ``output`` (Path) and one keyword per input: a Path, or None for an
+            optional one that is not given, or a list of paths.
+        inputs: input name -> help; every input is an option of that name, required but for a name ending in ``?``
+            (optional) or ``[]`` (any number of files).
         argv: arguments, by default those of the process.
 
     Returns:
@@ -65,14 +66,11 @@ def main(
     parser.add_argument("--output", type=Path, required=True, help="file to write; it appears only when complete")
     parser.add_argument("--log", type=Path, help="file for the log (default: standard error)")
     for option, meaning in inputs.items():
-        many = option.endswith("[]")
-        parser.add_argument(
-            f"--{option.removesuffix('[]')}",
-            type=Path,
-            help=meaning,
-            nargs="*" if many else None,
-            default=[] if many else None,
-        )
+        name = option.rstrip("?[]")
+        if option.endswith("[]"):
+            parser.add_argument(f"--{name}", type=Path, help=meaning, nargs="*", default=[])
+        else:
+            parser.add_argument(f"--{name}", type=Path, help=meaning, required=not option.endswith("?"))
     arguments = vars(parser.parse_args(argv))
     configure_log(arguments.pop("log"))
     try:
