@@ -240,3 +240,6 @@ def test_the_report_is_built(done):
     report = (done.folder / "report.html").read_text()
     assert "Learning curves" in report
     assert "demo is made by the project" in report
+    assert "ITA-All+CVA: context" in report
+    assert "epochs <tt" in report
+    assert "System Message" not in report, "captions are valid reStructuredText"
