@@ -104,17 +104,18 @@ class CRF(nn.Module):
             spans: (post, start, tags) of each.
 
         Returns:
-            One value per span.
+            One value per span, on the CPU.
         """
         alpha = self.forward_scores(emissions, lengths)
         beta = self.backward_scores(emissions, lengths)
         log_z = torch.logsumexp(alpha[:, -1] + self.end, dim=1)
+        # Single numbers are picked below: one copy to the host instead of a wait for the device at each.
+        alpha, beta, log_z, emitted, moved = (x.cpu() for x in (alpha, beta, log_z, emissions, self.transitions))
         values = []
         for post, start, tags in spans:
             end = start + len(tags) - 1
             value = alpha[post, start, tags[0]] + beta[post, end, tags[-1]] - log_z[post]
             for offset in range(1, len(tags)):
-                value = value + self.transitions[tags[offset - 1], tags[offset]]
-                value = value + emissions[post, start + offset, tags[offset]]
+                value = value + moved[tags[offset - 1], tags[offset]] + emitted[post, start + offset, tags[offset]]
             values.append(value)
-        return torch.stack(values) if values else emissions.new_zeros(0)
+        return torch.stack(values) if values else emitted.new_zeros(0)
