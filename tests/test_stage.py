@@ -122,6 +122,16 @@ def test_help_names_every_command_and_imports_nothing_heavy():
         assert f"  {command}" in done.stdout
 
 
+def test_a_closed_pipe_ends_quietly():
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    run = subprocess.Popen(
+        [sys.executable, "-m", "ita", "schema"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
+    )
+    run.stdout.close()
+    assert run.stderr.read() == b""
+    assert run.wait() == 0
+
+
 def test_unknown_commands_are_refused(capsys):
     assert ita(["tarin"]) == 2
     assert "unknown command 'tarin'" in capsys.readouterr().err
