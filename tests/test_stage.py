@@ -41,15 +41,18 @@ def test_leftovers_of_killed_processes_are_removed_but_not_of_living_ones(tmp_pa
 
 
 def test_user_errors_have_no_traceback_and_bugs_do(tmp_path, capsys):
-    def work(settings, output):
+    def work(settings, output, posts, more, other):
+        assert (more, other) == ([], None)
         if settings.get("bug"):
             raise KeyError("bug")
         raise UserError("the file is green; expected a blue one")
 
     work.__module__ = __name__
     for settings, shown in (({}, "the file is green"), ({"bug": 1}, "Traceback")):
-        assert stage.main("x", 1, work, {}, ["--settings", json.dumps(settings), "--output", str(tmp_path / "o")]) == 1
+        arguments = ["--settings", json.dumps(settings), "--output", str(tmp_path / "o"), "--posts", "p"]
+        assert stage.main("x", 1, work, {"posts": "", "more[]": "", "other?": ""}, arguments) == 1
         err = capsys.readouterr().err
+        assert err.startswith("x: ")
         assert shown in err
         assert ("Traceback" in err) == bool(settings)
 

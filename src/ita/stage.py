@@ -66,11 +66,11 @@ def main(
     parser.add_argument("--output", type=Path, required=True, help="file to write; it appears only when complete")
     parser.add_argument("--log", type=Path, help="file for the log (default: standard error)")
     for option, meaning in inputs.items():
-        name = option.rstrip("?[]")
+        flag = f"--{option.rstrip('?[]')}"
         if option.endswith("[]"):
-            parser.add_argument(f"--{name}", type=Path, help=meaning, nargs="*", default=[])
+            parser.add_argument(flag, type=Path, help=meaning, nargs="*", default=[])
         else:
-            parser.add_argument(f"--{name}", type=Path, help=meaning, required=not option.endswith("?"))
+            parser.add_argument(flag, type=Path, help=meaning, required=not option.endswith("?"))
     arguments = vars(parser.parse_args(argv))
     configure_log(arguments.pop("log"))
     try:
