@@ -217,7 +217,9 @@ class RapidReader:
 
             self.version = version("rapidocr")
         except ImportError as error:
-            raise UserError(f"rapidocr is not installed ({error}): pip install -c constraints.txt -e '.[rapidocr]'") from None
+            raise UserError(
+                f"rapidocr is not installed ({error}): pip install -c constraints.txt -e '.[rapidocr]'"
+            ) from None
         self.engine: Any = rapidocr.RapidOCR(
             params={
                 "Global.log_level": "critical",
