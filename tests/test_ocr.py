@@ -126,7 +126,7 @@ def test_what_is_missing_is_named(tesseract, monkeypatch):
     with pytest.raises(stage.UserError, match="apt-get install tesseract-ocr"):
         TesseractReader(Ocr())
     monkeypatch.setitem(sys.modules, "rapidocr", None)
-    with pytest.raises(stage.UserError, match=r"pip install 'ita-ner\[rapidocr\]'"):
+    with pytest.raises(stage.UserError, match=r"pip install -c constraints.txt -e '.\[rapidocr\]'"):
         RapidReader(Ocr(engine="rapidocr"))
 
 
