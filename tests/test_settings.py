@@ -1,6 +1,6 @@
 """One definition of every setting: dataclasses, schema file and config.yaml agree."""
 
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import jsonschema
@@ -9,7 +9,7 @@ import yaml
 from conftest import ROOT
 
 from ita import schema
-from ita.settings import NAMED, STAGES, Detect, as_dict, default_of, load
+from ita.settings import NAMED, STAGES, Detect, default_of, load
 
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
 SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
@@ -22,7 +22,7 @@ def test_schema_file_is_the_one_rendered():
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_config_holds_every_setting_at_its_default(stage):
-    expected = as_dict(STAGES[stage]())
+    expected = asdict(STAGES[stage]())
     if stage == "table":
         expected |= {key: CONFIG["table"][key] for key in ("systems", "encoders")}
     assert CONFIG[stage] == expected
@@ -62,6 +62,8 @@ def test_config_and_examples_fit_the_schema():
         (("datasets", "../evil"), {}),
         (("encoders", "bert", "train", "lr"), 1.0),
         (("systems", "crf", "views"), ["image"]),
+        (("texts", "sep"), {}),
+        (("texts", "la"), {}),
         (("seeds",), []),
     ],
 )

@@ -55,6 +55,8 @@ def config_schema() -> dict[str, Any]:
             "propertyNames": {"pattern": NAME},
             "additionalProperties": entry,
         }
+    # A text is a kind of context by its own name, which must not be one that has a meaning already.
+    sections["texts"]["propertyNames"]["not"] = {"enum": ["la", "ga", "oca", "sep"]}
     seeds = {
         "description": "Seeds: one run of every system for each.",
         "type": "array",

@@ -10,7 +10,7 @@ here. It imports nothing outside the standard library, so that start-up stays in
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, dataclass, field, fields
+from dataclasses import MISSING, Field, dataclass, field
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -344,8 +344,3 @@ NAMED: dict[str, tuple[type, str | None]] = {
     "losses": (Loss, None),
 }
 """Sections of named entries: their dataclass, and the stage whose settings an entry overrides (if any)."""
-
-
-def as_dict(section: Any) -> dict[str, Any]:
-    """The values of a section as plain JSON types."""
-    return {item.name: getattr(section, item.name) for item in fields(section)}

@@ -153,7 +153,7 @@ def progress(items: Iterable[T], total: int | None, what: str, unit: str = "it")
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """A temporary file or folder name beside ``path`` that takes its name when the block ends well.
+    """A temporary file name beside ``path`` that takes its name when the block ends well.
 
     Leftovers of killed processes are removed on the way. Two threads must not write the same path at a time.
     """
