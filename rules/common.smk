@@ -23,9 +23,9 @@ shell.prefix(
     + ("" if deployed else f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"; ')
 )
 
-# Where this machine has a GPU, one job at a time uses it; without one nothing is held back. Profiles set their own limit.
+# Where this machine has a GPU, so many jobs share it; without one nothing is held back. Profiles set their own limit.
 gpu_here = any(Path(SOURCE.anchor, "dev").glob("nvidia[0-9]*"))
-workflow.global_resources.setdefault("gpu", 1 if gpu_here else 1_000_000)
+workflow.global_resources.setdefault("gpu", config["jobs_per_gpu"] if gpu_here else 1_000_000)
 
 
 def merged(base, over):
@@ -87,7 +87,9 @@ def threads_of(stage):
     """CPU threads of a job, a setting of its stage."""
 
     def of(wildcards):
-        return config_of(wildcards.dataset)[stage]["threads"]
+        chosen = config_of(wildcards.dataset)
+        values = train_settings(chosen, wildcards)["train"] if stage == "train" else chosen[stage]
+        return values["threads"]
 
     return of
 

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+# One worker per core runs the tests; more threads than that only wait for each other. Read when torch is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 ROOT = Path(__file__).resolve().parent.parent
 
 

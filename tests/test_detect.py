@@ -12,7 +12,7 @@ import pytest
 from pictures import run, save_turned, scene, table
 from PIL import Image
 
-from ita import detect, device, hub, stage, tables
+from ita import detect, hub, stage, tables
 from ita.settings import Detect
 from ita.vision import images
 from ita.vision.detectors import TransformersDetector
@@ -236,19 +236,6 @@ def test_a_model_of_another_kind_or_without_safetensors(tmp_path):
     torch.save({}, tmp_path / "bert" / "pytorch_model.bin")
     with pytest.raises(stage.UserError, match="safetensors"):
         hub.load("AutoModel", hub.find(str(tmp_path / "bert"), None, True, "x"), "x", use_safetensors=True)
-
-
-def test_device_and_precision():
-    import torch
-
-    assert device.resolve("cpu", "auto") == (torch.device("cpu"), torch.float32)
-    assert device.resolve("cpu", "bf16") == (torch.device("cpu"), torch.bfloat16)
-    if torch.cuda.is_available():
-        assert device.resolve("auto", "fp32") == (torch.device("cuda"), torch.float32)
-    else:
-        assert device.resolve("auto", "auto") == (torch.device("cpu"), torch.float32)
-        with pytest.raises(stage.UserError, match="cuda was asked for"):
-            device.resolve("cuda", "auto")
 
 
 def test_torch_is_not_imported_for_precomputed(pictures, tmp_path):

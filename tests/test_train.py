@@ -76,12 +76,12 @@ def weights(run):
 def test_a_post_is_tagged_the_same_in_any_batch(tiny_encoder):
     torch.manual_seed(0)
     model, config, tokenizer = load_encoder(Encoder(model=str(tiny_encoder)))
-    tagger = Tagger(model, config.hidden_size, 9, 0.1).eval()
+    tagger = Tagger(model, ["O"] * 9, 0.1).eval()
     encoder = ViewEncoder(tokenizer, 24)
     posts = encoder.encode([["ab", "\ufe0f", "c"], ["abcd"] * 12, ["a"], ["def", "g", "h", "i"]])
-    together = tagger.emissions(collate(posts, encoder.pad))
+    together = tagger.emissions(collate([posts]))
     for number, post in enumerate(posts):
-        alone = tagger.emissions(collate([post], encoder.pad))
+        alone = tagger.emissions(collate([[post]]))
         torch.testing.assert_close(together[number, : len(post.first)], alone[0], atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(together[0, 1], tagger.linear.bias, msg="a word without pieces is the zero vector")
 

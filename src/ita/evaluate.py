@@ -37,13 +37,14 @@ def work(settings: dict[str, Any], output: Path, model: Path, posts: Path, conte
     from ita import device
     from ita.corpus.views import VIEWS, encode_views
     from ita.model.folder import load_model
-    from ita.model.tagging import tag
+    from ita.model.tagging import Tagged, tag
 
     chosen = stage.section(settings, "evaluate", Evaluate)
-    where, dtype = device.resolve(chosen.device, chosen.precision)
+    where = device.resolve(chosen.device)
     torch.set_num_threads(chosen.threads)
     tagger, encoder, about = load_model(model.parent)
     tagger.to(where)
+    dtype = device.arithmetic(where, chosen.precision, tagger.encoder.config.hidden_size)
     rows = tables.rows("posts", posts)
     contexts = contexts_of(rows, context)
     predictions: list[dict[str, Any]] = []
@@ -53,25 +54,30 @@ def work(settings: dict[str, Any], output: Path, model: Path, posts: Path, conte
         views = encode_views(encoder, of_split, contexts)
         gold = [row["tags"] for row in of_split]
         scores[split] = {}
+        tagged: dict[str, list[Tagged]] = {}
         for view in VIEWS:
-            started = time.monotonic()
-            tagged = tag(
-                tagger,
-                views[view],
-                about["tags"],
-                pad=encoder.pad,
-                batch_size=chosen.batch_size,
-                device=where,
-                dtype=dtype,
-                progress=partial(stage.progress, total=None, what=f"{split} {view}", unit="batch"),
-            )
-            seconds = time.monotonic() - started
-            scores[split][view] = {
-                **report(gold, [one.tags for one in tagged]),
-                "seconds": round(seconds, 3),
-                "words_per_second": round(sum(map(len, gold)) / seconds, 1),
-                "words_cut": sum(one.cut for one in views[view]),
-            }
+            if view == "it" and not any(contexts[row["post_id"]]["tokens"] for row in of_split):
+                # Without any context the views are the same.
+                tagged[view], scores[split][view] = tagged["t"], scores[split]["t"]
+            else:
+                started = time.monotonic()
+                tagged[view] = tag(
+                    tagger,
+                    views[view],
+                    about["tags"],
+                    batch_size=chosen.batch_size,
+                    max_pieces=chosen.max_pieces,
+                    device=where,
+                    dtype=dtype,
+                    progress=partial(stage.progress, total=None, what=f"{split} {view}", unit="batch"),
+                )
+                seconds = time.monotonic() - started
+                scores[split][view] = {
+                    **report(gold, [one.tags for one in tagged[view]]),
+                    "seconds": round(seconds, 3),
+                    "words_per_second": round(sum(map(len, gold)) / seconds, 1),
+                    "words_cut": sum(one.cut for one in views[view]),
+                }
             predictions += [
                 {
                     "post_id": row["post_id"],
@@ -85,7 +91,7 @@ def work(settings: dict[str, Any], output: Path, model: Path, posts: Path, conte
                         for span, sure in zip(one.spans, one.posteriors, strict=True)
                     ],
                 }
-                for row, one in zip(of_split, tagged, strict=True)
+                for row, one in zip(of_split, tagged[view], strict=True)
             ]
     origin = stage.provenance(settings, {"model": model, "posts": posts, "context": context})
     trained = about["settings"]

@@ -75,7 +75,7 @@ def answers(lines: Sequence[str], model: Any, batch_size: int, device: Any) -> I
     tagged = iter(
         zip(
             posts,
-            tag(tagger, encoded, about["tags"], pad=encoder.pad, batch_size=batch_size, device=device),
+            tag(tagger, encoded, about["tags"], batch_size=batch_size, device=device),
             strict=True,
         )
         if posts
@@ -100,7 +100,7 @@ def run(model: Path, source: TextIO, target: TextIO, batch_size: int, device: st
     from ita.device import resolve
     from ita.model.folder import load_model
 
-    where, _ = resolve(device, "fp32")
+    where = resolve(device)
     loaded = load_model(model)
     loaded[0].to(where)
     lines = (line.rstrip("\r\n") for line in source if line.strip())

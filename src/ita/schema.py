@@ -64,6 +64,11 @@ def config_schema() -> dict[str, Any]:
         "minItems": 1,
         "uniqueItems": True,
     }
+    jobs = {
+        "description": "Jobs that share one GPU at a time, such as several seeds of a system.",
+        "type": "integer",
+        "minimum": 1,
+    }
     override: dict[str, Any] = {
         "type": "object",
         "additionalProperties": False,
@@ -74,9 +79,10 @@ def config_schema() -> dict[str, Any]:
         "title": "ita configuration",
         "type": "object",
         "additionalProperties": False,
-        "required": [*STAGES, *NAMED, "seeds", "datasets"],
+        "required": [*STAGES, *NAMED, "seeds", "jobs_per_gpu", "datasets"],
         "properties": {
             **override["properties"],
+            "jobs_per_gpu": jobs,
             "datasets": {
                 "description": "Dataset -> settings that differ from the ones above; any of them may be named.",
                 "type": "object",

@@ -238,7 +238,9 @@ class System:
         uniqueItems=True,
     )
     alignment: str = setting(
-        "none", "Cross-view alignment; posterior is Eq. 5 of the paper.", enum=["none", "posterior"]
+        "none",
+        "Cross-view alignment: posterior (per word, Eq. 5 of the paper) or structural (whole tag sequences).",
+        enum=["none", "posterior", "structural"],
     )
 
 
@@ -265,7 +267,14 @@ class Train:
 
     loss: str = setting("paper", "Entry of 'losses'.")
     epochs: int = setting(10, "Passes over the training posts (paper: 10).", minimum=1)
-    batch_size: int = setting(16, "Posts per step (paper: BERT 16, XLM-R 4).", minimum=1)
+    schedule: str = setting(
+        "paired",
+        "paired: a post is read once in all its views; official: each view is a sample of its own (official code).",
+        enum=["paired", "official"],
+    )
+    batch_size: int = setting(
+        16, "Sentences per step; a post in both views counts as two (paper: BERT 16, XLM-R 4).", minimum=1
+    )
     accumulation: int = setting(1, "Steps whose gradients are added before an update.", minimum=1)
     learning_rate: float = setting(
         5.0e-5, "Peak rate of encoder and linear layer (official code: one rate for both).", exclusiveMinimum=0
@@ -278,11 +287,26 @@ class Train:
     word_dropout: float = setting(
         0.1, "Share of word vectors set to zero in training (official code: 0.1).", minimum=0, exclusiveMaximum=1
     )
+    constrained: bool = setting(
+        False, "Only valid BIOES sequences have a probability, in training and tagging (official code: no)."
+    )
     max_length: int = setting(
         512, "Longest input in word pieces, specials included; also bounded by the encoder.", minimum=8
     )
     device: str = setting("auto", "Where training runs.", enum=DEVICE)
     precision: str = setting("auto", "Arithmetic of the encoder; the CRF is always fp32.", enum=PRECISION)
+    padding: str = setting(
+        "auto",
+        "What is padded: none (variable-length attention), attention, or all; auto is none on a GPU, else attention.",
+        enum=["auto", "none", "attention", "all"],
+    )
+    max_pieces: int = setting(
+        16_384, "Most word pieces of one forward pass; a larger step is read in several, to the same update.", minimum=1
+    )
+    prune_vocabulary: bool = setting(
+        True, "Train only the embeddings of pieces that occur; the same weights, with less memory (no weight decay)."
+    )
+    compile: bool = setting(False, "Compile the encoder (torch.compile); worth it on long runs on a GPU.")
     threads: int = setting(1, "CPU threads of one job; part of the result, so that runs repeat exactly.", minimum=1)
 
 
@@ -293,7 +317,8 @@ class Evaluate:
     splits: list[str] = setting(
         ["dev", "test"], "Splits that are tagged.", items={"enum": ["train", "dev", "test"]}, minItems=1
     )
-    batch_size: int = setting(32, "Posts per forward pass.", minimum=1)
+    batch_size: int = setting(32, "Most posts per forward pass.", minimum=1)
+    max_pieces: int = setting(16_384, "Most word pieces per forward pass.", minimum=1)
     device: str = setting("auto", "Where tagging runs.", enum=DEVICE)
     precision: str = setting("auto", "Arithmetic of the encoder.", enum=PRECISION)
     threads: int = setting(1, "CPU threads of one job.", minimum=1)

@@ -14,6 +14,8 @@ import resource
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,8 @@ from ita.corpus.tags import spans, tag_set, to_bioes
 from ita.settings import Encoder, Loss, System, Train
 from ita.stage import UserError, log
 
-VERSION = 1
+VERSION = 2
+SPLITS = ("train", "dev")
 
 
 def work(settings: dict[str, Any], output: Path, posts: Path, context: Path) -> None:
@@ -43,7 +46,10 @@ def work(settings: dict[str, Any], output: Path, posts: Path, context: Path) -> 
     from ita import device
     from ita.corpus.views import ViewEncoder
     from ita.model import folder, training
+    from ita.model.encoder import packable
+    from ita.model.steps import Plan
     from ita.model.tagger import Tagger
+    from ita.model.vocabulary import prune
 
     chosen = stage.section(settings, "train", Train)
     encoder = stage.section(settings, "encoder", Encoder)
@@ -51,7 +57,7 @@ def work(settings: dict[str, Any], output: Path, posts: Path, context: Path) -> 
     loss = stage.section(settings, "loss", Loss)
     seed = int(settings.get("seed", 0))
     check(system)
-    where, dtype = device.resolve(chosen.device, chosen.precision)
+    where = device.resolve(chosen.device)
     torch.set_num_threads(chosen.threads)
     torch.manual_seed(seed)
 
@@ -61,9 +67,21 @@ def work(settings: dict[str, Any], output: Path, posts: Path, context: Path) -> 
     model, config, tokenizer = folder.load_encoder(encoder)
     views = ViewEncoder(tokenizer, folder.longest_input(config, tokenizer, chosen.max_length))
     names = tag_set(span.type for row in rows for span in spans(row["tags"]))
-    tagger = Tagger(model, config.hidden_size, len(names), chosen.word_dropout).to(where)
-    train = examples([row for row in rows if row["split"] == "train"], contexts, names, views)
-    dev = examples([row for row in rows if row["split"] == "dev"], contexts, names, views)
+    tagger = Tagger(model, names, chosen.word_dropout, chosen.constrained, chosen.padding)
+    train, dev = (examples([row for row in rows if row["split"] == split], contexts, names, views) for split in SPLITS)
+    cut = {split: sum(post.cut for post in some.views["it"]) for split, some in zip(SPLITS, (train, dev), strict=True)}
+    pruned = None
+    # With weight decay the rows of pieces that never occur would shrink all the same.
+    if chosen.prune_vocabulary and not chosen.weight_decay and packable(config):
+        pruned = prune(model, chain(*train.views.values(), *dev.views.values()), "encoder.")
+        train, dev = (
+            replace(some, views={view: pruned.renumber(posts) for view, posts in some.views.items()})
+            for some in (train, dev)
+        )
+    if chosen.compile:
+        tagger.compile_encoder()
+    tagger.to(where)
+    dtype = device.arithmetic(where, chosen.precision, config.hidden_size)
 
     about = {
         **stage.provenance(settings, {"posts": posts, "context": context}),
@@ -73,27 +91,21 @@ def work(settings: dict[str, Any], output: Path, posts: Path, context: Path) -> 
         "seed": seed,
         "device": torch.cuda.get_device_name() if where.type == "cuda" else "cpu",
         "precision": str(dtype).removeprefix("torch."),
-        "words_cut": {
-            "train": sum(one.cut for one in train.views["it"]),
-            "dev": sum(one.cut for one in dev.views["it"]),
-        },
+        "words_cut": cut,
     }
-    if about["words_cut"]["train"]:
-        log.warning(
-            "train: %d context words did not fit into %d pieces and were cut",
-            about["words_cut"]["train"],
-            views.max_length,
-        )
+    if cut["train"]:
+        log.warning("train: %d context words did not fit into %d pieces and were cut", cut["train"], views.max_length)
     stamp = hashlib.sha256(json.dumps([settings, about["inputs"], names], sort_keys=True).encode()).hexdigest()
     resume = output.parent / "resume" / "state.pt"
-    plan = training.Plan(chosen, system, loss, seed, names, views.pad, where, dtype)
+    plan = Plan(chosen, system, loss, seed, names, where, dtype)
     result = training.fit(tagger, train, dev, plan, resume, stamp)
 
     about["best_epoch"] = result.best_epoch
     about["peak_memory_mb"] = peak_memory_mb(where.type)
     stage.write_text(output.parent / "history.csv", history_csv(result.history))
     stage.write_json(output.parent / "settings.json", about)
-    folder.save_model(output.parent, result.best, config, tokenizer)
+    best = pruned.restore(result.best) if pruned else result.best
+    folder.save_model(output.parent, best, config, tokenizer)
     shutil.rmtree(resume.parent, ignore_errors=True)
     log.info("best epoch %d, dev F1 %.2f", result.best_epoch, result.best_score)
 
@@ -120,7 +132,7 @@ def contexts_of(rows: Sequence[Mapping[str, Any]], context: Path) -> dict[str, d
 def examples(rows: Sequence[Mapping[str, Any]], contexts: Mapping[str, Any], names: Sequence[str], views: Any) -> Any:
     """Posts of one split as the training loop reads them."""
     from ita.corpus.views import encode_views
-    from ita.model.training import Examples
+    from ita.model.steps import Examples
 
     index = {name: number for number, name in enumerate(names)}
     tags = [[index[tag] for tag in to_bioes(row["tags"])] for row in rows]

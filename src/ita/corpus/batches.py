@@ -1,12 +1,18 @@
-"""Batches of encoded posts: padding, indices of first pieces, length buckets."""
+"""Batches of encoded posts: packed pieces, the places of words among them, length buckets.
+
+A batch holds its word pieces one row after another, without padding. What has to be padded (attention where the device
+has no variable-length kernel, encoders that take only padded input) is told by groups of rows of similar length.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ita.corpus.views import Encoded
@@ -14,60 +20,141 @@ from ita.corpus.views import Encoded
 POOL = 32
 """Batches per pool: posts of a shuffled pool are sorted by length, so that a batch holds posts of similar length."""
 
+Held = TypeVar("Held")
+
+
+@dataclass(frozen=True)
+class Padding:
+    """R consecutive rows of packed items as a rectangle of the longest row's width T."""
+
+    index: Tensor
+    """(R, T) item of each slot, counted from the group's first; an empty slot holds item 0."""
+    inside: Tensor
+    """(R, T); True is an item, False an empty slot."""
+    slots: Tensor
+    """(n,) slot of each of the group's n items, counted row by row."""
+
+    @property
+    def full(self) -> bool:
+        """All rows are equally long: there is no empty slot."""
+        return self.slots.shape[0] == self.index.numel()
+
+
+@dataclass(frozen=True)
+class Group:
+    """Consecutive rows of similar length."""
+
+    pieces: Padding
+    """Their word pieces."""
+    read: Padding
+    """Those of the pieces that represent words."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Where rows begin and end among packed items."""
+
+    offsets: Tensor
+    """(R + 1,) cumulative lengths of the rows."""
+    longest: int
+    """Items of the longest row."""
+
 
 @dataclass(frozen=True)
 class Batch:
-    """One view of B posts."""
+    """B posts, each in one view, as N word pieces in R rows; M of the pieces represent words."""
 
-    input_ids: Tensor
-    """(N, T) word pieces; N > B only when a post is longer than the encoder and is read in windows."""
-    attention_mask: Tensor
-    """(N, T); 1 is a piece, 0 is padding."""
+    ids: Tensor
+    """(N,) word pieces."""
+    positions: Tensor
+    """(N,) place of each piece in its row, from 0."""
+    read: Tensor
+    """(M,) first pieces of words, in their order among the N."""
     first: Tensor
-    """(B, W) index of each word's first piece in the N*T pieces; -1 for a word without pieces and beyond a length."""
+    """(B, W) index of each word among the M; -1 for a word without pieces and beyond a length."""
     lengths: Tensor
     """(B,) words."""
-    pieces: int
-    """Word pieces without padding."""
+    piece_bounds: Bounds
+    """Rows among the N pieces."""
+    read_bounds: Bounds
+    """Rows among the M pieces."""
+    groups: tuple[Group, ...]
 
-    def to(self, device: torch.device) -> Batch:
-        """The batch on a device."""
-        return replace(
-            self,
-            input_ids=self.input_ids.to(device, non_blocking=True),
-            attention_mask=self.attention_mask.to(device, non_blocking=True),
-            first=self.first.to(device, non_blocking=True),
-            lengths=self.lengths.to(device, non_blocking=True),
-        )
+    @property
+    def pieces(self) -> int:
+        """N."""
+        return len(self.ids)
 
 
-def collate(posts: Sequence[Encoded], pad: int) -> Batch:
-    """One padded batch of a view of some posts; ``pad`` is the id of the padding piece."""
-    rows = [row for post in posts for row in post.rows]
-    width = max(map(len, rows))
-    words = max(len(post.first) for post in posts)
-    ids = np.full((len(rows), width), pad, dtype=np.int64)
-    mask = np.zeros((len(rows), width), dtype=np.int64)
-    first = np.full((len(posts), words), -1, dtype=np.int64)
-    for number, row in enumerate(rows):
-        ids[number, : len(row)] = row
-        mask[number, : len(row)] = 1
-    offset = 0
-    for number, post in enumerate(posts):
-        for word, (row_of, position) in enumerate(post.first):
-            if position >= 0:
-                first[number, word] = (offset + row_of) * width + position
-        offset += len(post.rows)
-    lengths = torch.tensor([len(post.first) for post in posts])
-    return Batch(torch.from_numpy(ids), torch.from_numpy(mask), torch.from_numpy(first), lengths, int(mask.sum()))
+def on_device(held: Held, device: torch.device) -> Held:
+    """The same batch, or part of one, with every tensor on a device."""
+    if device.type == "cpu":
+        return held
+    if isinstance(held, Tensor):
+        return held.pin_memory().to(device, non_blocking=True)
+    if isinstance(held, tuple):
+        return tuple(on_device(one, device) for one in held)  # type: ignore[return-value]
+    if is_dataclass(held):
+        moved: dict[str, Any] = {item.name: on_device(getattr(held, item.name), device) for item in fields(held)}
+        return type(held)(**moved)
+    return held
+
+
+def collate(views: Sequence[Sequence[Encoded]]) -> Batch:
+    """One batch of some posts in one view, or of those of one view followed by those of another.
+
+    Args:
+        views: posts of each view; a view is a group, for its rows are of similar length.
+    """
+    posts = [post for view in views for post in view]
+    rows = np.array([length for post in posts for length in post.rows])
+    starts = _offsets(rows)[:-1]
+    ids = np.concatenate([post.ids for post in posts])
+    positions = np.arange(len(ids)) - np.repeat(starts, rows)
+    lengths = np.array([len(post.first) for post in posts])
+    shifts = _offsets([post.length for post in posts])[:-1]
+    inside = np.arange(lengths.max()) < lengths[:, None]
+    place = np.full(inside.shape, -1)
+    place[inside] = np.concatenate(
+        [np.where(post.first < 0, -1, post.first + at) for post, at in zip(posts, shifts, strict=True)]
+    )
+    # Windows of a long post are not read in the order of its words.
+    read = np.unique(place[place >= 0])
+    first = np.where(place < 0, -1, np.searchsorted(read, place))
+    read_rows = np.diff(np.searchsorted(read, [*starts, len(ids)]))
+    ends = np.cumsum([sum(len(post.rows) for post in view) for view in views])[:-1]
+    groups = [
+        Group(_padding(a), _padding(b)) for a, b in zip(np.split(rows, ends), np.split(read_rows, ends), strict=True)
+    ]
+    return Batch(
+        torch.from_numpy(ids),
+        torch.from_numpy(positions),
+        torch.from_numpy(read),
+        torch.from_numpy(first),
+        torch.from_numpy(lengths),
+        Bounds(torch.from_numpy(_offsets(rows)), int(rows.max())),
+        Bounds(torch.from_numpy(_offsets(read_rows)), int(read_rows.max())),
+        tuple(groups),
+    )
+
+
+def _offsets(lengths: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+
+
+def _padding(rows: NDArray[np.int64]) -> Padding:
+    inside = np.arange(max(int(rows.max()), 1)) < rows[:, None]
+    index = np.zeros(inside.shape, dtype=np.int64)
+    index[inside] = np.arange(int(rows.sum()))
+    return Padding(torch.from_numpy(index), torch.from_numpy(inside), torch.from_numpy(np.flatnonzero(inside)))
 
 
 def padded_tags(tags: Sequence[Sequence[int]]) -> Tensor:
     """(B, W) tag indices, 0 beyond a length."""
-    padded = torch.zeros(len(tags), max(map(len, tags)), dtype=torch.long)
+    padded = np.zeros((len(tags), max(map(len, tags))), dtype=np.int64)
     for number, row in enumerate(tags):
-        padded[number, : len(row)] = torch.tensor(row)
-    return padded
+        padded[number, : len(row)] = row
+    return torch.from_numpy(padded)
 
 
 def bucketed(lengths: Sequence[int], size: int, seed: Sequence[int]) -> Iterator[list[int]]:
@@ -86,7 +173,19 @@ def bucketed(lengths: Sequence[int], size: int, seed: Sequence[int]) -> Iterator
         yield batches[index]
 
 
-def in_order(lengths: Sequence[int], size: int) -> list[list[int]]:
-    """Indices of posts in batches of ``size``, longest first."""
-    order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
-    return [order[at : at + size] for at in range(0, len(order), size)]
+def within_budget(indices: Iterable[int], lengths: Sequence[int], size: int, budget: int) -> list[list[int]]:
+    """Cuts a sequence of posts into batches of at most ``size`` posts and ``budget`` pieces, but at least one post."""
+    batches: list[list[int]] = []
+    room = 0
+    for index in indices:
+        if not batches or len(batches[-1]) == size or lengths[index] > room:
+            batches.append([])
+            room = budget
+        batches[-1].append(index)
+        room -= lengths[index]
+    return batches
+
+
+def in_order(lengths: Sequence[int], size: int, budget: int) -> list[list[int]]:
+    """Indices of posts in batches of at most ``size`` posts and ``budget`` pieces, longest first."""
+    return within_budget(sorted(range(len(lengths)), key=lambda index: -lengths[index]), lengths, size, budget)

@@ -9,29 +9,32 @@ is read in overlapping windows; each word is represented where it has most conte
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ita.corpus.linearise import SEP
 
 VIEWS = ("t", "it")
 
 
-@dataclass(frozen=True)
-class Encoded:
-    """One view of one post."""
+class Encoded(NamedTuple):
+    """One view of one post, P word pieces in all."""
 
-    rows: list[list[int]]
-    """Encoder inputs: one, or several windows of a very long post."""
-    first: list[tuple[int, int]]
-    """Of each word of the post: (row, position) of its first piece; position -1 for a word without pieces."""
+    ids: NDArray[np.int32]
+    """(P,) word pieces of its rows, one row after another."""
+    rows: tuple[int, ...]
+    """Pieces of each encoder input: one, or several windows of a very long post."""
+    first: NDArray[np.int32]
+    """(W,) index of each word's first piece among the P; -1 for a word without pieces."""
     cut: int
     """Context words left out for lack of room."""
 
     @property
     def length(self) -> int:
-        """Word pieces in all."""
-        return sum(map(len, self.rows))
+        """P."""
+        return len(self.ids)
 
 
 class ViewEncoder:
@@ -75,19 +78,18 @@ class ViewEncoder:
     def _view(self, post: Sequence[str], words: Sequence[str], kinds: Sequence[str]) -> Encoded:
         pieces = [self._pieces[word] for word in post]
         if sum(map(len, pieces)) + 2 > self.max_length:
-            rows, first = self._windows(pieces)
-            return Encoded(rows, first, sum(kind != SEP for kind in kinds))
+            return self._windows(pieces, sum(kind != SEP for kind in kinds))
         row = [self.cls]
         first = []
         for ids in pieces:
-            first.append((0, len(row) if ids else -1))
+            first.append(len(row) if ids else -1)
             row += ids
         row.append(self.sep)
         cut = 0
         if words:
             context, cut = self._context(words, kinds, self.max_length - len(row) - 1)
             row += [*context, self.sep] if context else []
-        return Encoded([row], first, cut)
+        return Encoded(np.array(row, np.int32), (len(row),), np.array(first, np.int32), cut)
 
     def _context(self, words: Sequence[str], kinds: Sequence[str], room: int) -> tuple[list[int], int]:
         """Pieces of the words that fit, whole words only, and the number of words that do not."""
@@ -99,8 +101,8 @@ class ViewEncoder:
             context += ids
         return context, 0
 
-    def _windows(self, pieces: Sequence[list[int]]) -> tuple[list[list[int]], list[tuple[int, int]]]:
-        """Windows over a long post that overlap by half, and the best place of each word's first piece."""
+    def _windows(self, pieces: Sequence[list[int]], cut: int) -> Encoded:
+        """A long post in windows that overlap by half, each word at the best place of its first piece."""
         flat = [piece for ids in pieces for piece in ids]
         size = self.max_length - 2
         starts = list(range(0, max(len(flat) - size, 0) + size // 2, max(size // 2, 1)))
@@ -108,14 +110,12 @@ class ViewEncoder:
         rows = [[self.cls, *flat[start : start + size], self.sep] for start in starts]
         first, at = [], 0
         for ids in pieces:
-            if not ids:
-                first.append((0, -1))
-                continue
             margins = [min(at - start, start + size - 1 - at) for start in starts]
             row = max(range(len(starts)), key=margins.__getitem__)
-            first.append((row, at - starts[row] + 1))
+            first.append(row * self.max_length + at - starts[row] + 1 if ids else -1)
             at += len(ids)
-        return rows, first
+        lengths = tuple(map(len, rows))
+        return Encoded(np.array(sum(rows, []), np.int32), lengths, np.array(first, np.int32), cut)
 
 
 def encode_views(

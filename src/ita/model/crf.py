@@ -3,99 +3,190 @@
 p(y | w) is proportional to exp(start[y_1] + sum_t emission[t, y_t] + sum_t transition[y_{t-1}, y_t] + end[y_W])
 (Eq. 1 of the paper). The official code keeps START and STOP in its tag set; taking its START column and STOP row as
 ``start`` and ``end`` gives the same values.
+
+Nothing is differentiated through a loop: one forward-backward pass gives log Z and all marginals, which are its
+gradient; the gradient of the marginals is one more pass.
 """
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Sequence
+from importlib.util import find_spec
+from typing import Any, NamedTuple
+
 import torch
 from torch import Tensor, nn
+
+from ita.model.crf_reference import REFERENCE, Engine, Scores, pairwise, path_score
+
+FORBIDDEN = -1e4
+"""Score of an illegal move: the best path never takes one, yet a post with illegal gold tags has a finite loss."""
+
+
+class Legal(NamedTuple):
+    """What may follow what."""
+
+    start: Tensor
+    """(K,) bool."""
+    moves: Tensor
+    """(K, K) bool, (from, to)."""
+    end: Tensor
+    """(K,) bool."""
+
+
+class Marginals(NamedTuple):
+    """What a CRF expects of the posts of a batch."""
+
+    log_z: Tensor
+    """(B,)."""
+    unary: Tensor
+    """p(y_t = k | w) (B, W, K); 0 beyond a length."""
+    moves: Tensor
+    """Expected number of each move (B, K, K): p(y_t = i, y_{t+1} = j | w) summed over t."""
+    pairwise: Tensor | None
+    """The same word by word (B, W - 1, K, K), on request; 0 beyond a length."""
+
+
+def legal_bioes(names: Sequence[str]) -> Legal:
+    """Moves that keep BIOES tags ('O', 'B-PER', 'I-PER', 'E-PER', 'S-PER', ...) well formed."""
+    opens = torch.tensor([name[0] in "BI" for name in names])
+    goes_on = torch.tensor([name[0] in "IE" for name in names])
+    same = torch.tensor([[one[2:] == other[2:] for other in names] for one in names])
+    moves = torch.where(opens.unsqueeze(1), goes_on & same, ~goes_on)
+    return Legal(~goes_on, moves, ~opens)
+
+
+@functools.cache
+def _kernels() -> Engine | None:
+    if find_spec("triton") is None:
+        return None
+    from ita.model.crf_kernels import KERNELS
+
+    return KERNELS
+
+
+def engine(emissions: Tensor) -> Engine:
+    """Kernels for fp32 on CUDA where Triton is installed; else PyTorch. Both give the same numbers."""
+    fits = emissions.is_cuda and emissions.dtype == torch.float32
+    return (fits and _kernels()) or REFERENCE
+
+
+class _Likelihood(torch.autograd.Function):
+    """log Z or -log p(tags) (B,), and log marginals (B, W, K) if wanted, with closed-form gradients."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        emissions: Tensor,
+        transitions: Tensor,
+        start: Tensor,
+        end: Tensor,
+        lengths: Tensor,
+        tags: Tensor | None,
+        both: bool,
+        wanted: bool,
+    ) -> tuple[Tensor, Tensor | None]:
+        scores = Scores(emissions, transitions, start, end)
+        loops = engine(emissions)
+        came, value = loops.sweep(scores, lengths, tags, both or wanted)
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(*scores, came, lengths, tags)
+        return value, loops.log_marginals(emissions, came, lengths) if wanted else None
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, weight: Tensor | None, cotangent: Tensor | None) -> tuple[Tensor | None, ...]:
+        *saved, came, lengths, tags = ctx.saved_tensors
+        scores = Scores(*saved)
+        if weight is None:
+            weight, tags = scores.emissions.new_zeros(len(lengths)), None
+        emitted, moves, ends = engine(scores.emissions).pull(scores, came, lengths, tags, weight, cotangent)
+        return emitted, moves.sum(0), *ends.sum(1), None, None, None, None
 
 
 class CRF(nn.Module):
     """Transition scores of K tags and the sums over tag sequences.
 
     Every method takes ``emissions`` (B, W, K) and ``lengths`` (B,), words per post, at least 1; scores beyond a length
-    are never read into a result.
+    are never read into a result. Half precision is raised to fp32.
     """
 
-    def __init__(self, tags: int) -> None:
+    legal_start: Tensor | None
+    legal_moves: Tensor | None
+    legal_end: Tensor | None
+
+    def __init__(self, tags: int, legal: Legal | None = None) -> None:
+        """Starts from small random scores.
+
+        Args:
+            tags: K.
+            legal: moves to allow; any other scores -1e4 whatever its parameter. None allows all.
+        """
         super().__init__()
         self.start = nn.Parameter(torch.empty(tags).uniform_(-0.1, 0.1))
         self.transitions = nn.Parameter(torch.empty(tags, tags).uniform_(-0.1, 0.1))  # (from, to)
         self.end = nn.Parameter(torch.empty(tags).uniform_(-0.1, 0.1))
+        for name in Legal._fields:
+            self.register_buffer(f"legal_{name}", legal and getattr(legal, name), persistent=False)
 
-    def forward_scores(self, emissions: Tensor, lengths: Tensor) -> Tensor:
-        """Log alpha (B, W, K): log-sum of all sequences that end in a tag at a word, its emission included.
+    def scores(self, emissions: Tensor, temperature: float = 1.0) -> Scores:
+        """All scores as they count, in one precision and divided by a temperature."""
+        dtype = torch.promote_types(emissions.dtype, self.transitions.dtype)
+        values = [emissions.to(dtype), self.transitions, self.start, self.end]
+        legal = [None, self.legal_moves, self.legal_start, self.legal_end]
+        values = [x if ok is None else torch.where(ok, x, FORBIDDEN) for x, ok in zip(values, legal, strict=True)]
+        return Scores(*(values if temperature == 1 else [x / temperature for x in values]))
 
-        Beyond a length the last value is held.
-        """
-        alpha = self.start + emissions[:, 0]
-        scores = [alpha]
-        for t in range(1, emissions.shape[1]):
-            step = torch.logsumexp(alpha.unsqueeze(2) + self.transitions, dim=1) + emissions[:, t]
-            alpha = torch.where((t < lengths).unsqueeze(1), step, alpha)
-            scores.append(alpha)
-        return torch.stack(scores, dim=1)
+    def _likelihood(
+        self, scores: Scores, lengths: Tensor, tags: Tensor | None, wanted: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        both = torch.is_grad_enabled() and any(x.requires_grad for x in scores)
+        return _Likelihood.apply(*scores, lengths, tags, both, wanted)
 
-    def backward_scores(self, emissions: Tensor, lengths: Tensor) -> Tensor:
-        """Log beta (B, W, K): log-sum of all ways to go on after a tag at a word, its emission not included."""
-        beta = self.end.expand(emissions.shape[0], -1)
-        scores = [beta]
-        for t in range(emissions.shape[1] - 1, 0, -1):
-            step = torch.logsumexp(self.transitions + (emissions[:, t] + beta).unsqueeze(1), dim=2)
-            beta = torch.where((t < lengths).unsqueeze(1), step, self.end)
-            scores.append(beta)
-        return torch.stack(scores[::-1], dim=1)
-
-    def log_partition(self, emissions: Tensor, lengths: Tensor) -> Tensor:
+    def log_partition(self, emissions: Tensor, lengths: Tensor, temperature: float = 1.0) -> Tensor:
         """log Z (B,): log-sum over all K^W sequences."""
-        return torch.logsumexp(self.forward_scores(emissions, lengths)[:, -1] + self.end, dim=1)
+        return self._likelihood(self.scores(emissions, temperature), lengths, None, False)[0]
 
     def forward_backward(self, emissions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """log Z (B,) and log p(y_t = k | w) (B, W, K), both differentiable; beyond a length: noise."""
-        alpha = self.forward_scores(emissions, lengths)
-        log_z = torch.logsumexp(alpha[:, -1] + self.end, dim=1)
-        return log_z, torch.log_softmax(alpha + self.backward_scores(emissions, lengths), dim=2)
+        """log Z (B,) and log p(y_t = k | w) (B, W, K), both differentiable; 0 beyond a length."""
+        log_z, marginals = self._likelihood(self.scores(emissions), lengths, None, True)
+        assert marginals is not None
+        return log_z, marginals
 
-    def sequence_score(self, emissions: Tensor, tags: Tensor, lengths: Tensor) -> Tensor:
-        """Score (B,) of given tags (B, W); tags beyond a length must be valid indices and are not read."""
-        inside = torch.arange(tags.shape[1], device=tags.device) < lengths.unsqueeze(1)
-        emitted = emissions.gather(2, tags.unsqueeze(2)).squeeze(2)
-        moved = self.transitions[tags[:, :-1], tags[:, 1:]]
-        last = tags.gather(1, (lengths - 1).unsqueeze(1)).squeeze(1)
-        return (
-            self.start[tags[:, 0]]
-            + torch.where(inside, emitted, 0).sum(1)
-            + torch.where(inside[:, 1:], moved, 0).sum(1)
-            + self.end[last]
-        )
+    def likelihood(self, emissions: Tensor, tags: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """``nll`` (B,) and the log marginals of ``forward_backward`` (B, W, K) from one pass, both differentiable."""
+        nll, marginals = self._likelihood(self.scores(emissions), lengths, tags, True)
+        assert marginals is not None
+        return nll, marginals
 
     def nll(self, emissions: Tensor, tags: Tensor, lengths: Tensor) -> Tensor:
         """-log p(tags | w) (B,)."""
-        return self.log_partition(emissions, lengths) - self.sequence_score(emissions, tags, lengths)
+        return self._likelihood(self.scores(emissions), lengths, tags, False)[0]
+
+    def sequence_score(self, emissions: Tensor, tags: Tensor, lengths: Tensor) -> Tensor:
+        """Score (B,) of given tags (B, W); tags beyond a length must be valid indices and are not read."""
+        return path_score(self.scores(emissions), tags, lengths)
+
+    @torch.no_grad()
+    def marginals(self, emissions: Tensor, lengths: Tensor, temperature: float = 1.0, pairs: bool = False) -> Marginals:
+        """log Z and all marginals, without gradient; ``pairs`` asks for the pairwise ones word by word."""
+        scores = self.scores(emissions, temperature)
+        loops = engine(scores.emissions)
+        came, log_z = loops.sweep(scores, lengths, None, True)
+        unary, moves, _ = loops.pull(scores, came, lengths, None, torch.ones_like(log_z), None)
+        return Marginals(log_z, unary, moves, pairwise(scores, came, lengths) if pairs else None)
 
     @torch.no_grad()
     def viterbi(self, emissions: Tensor, lengths: Tensor) -> Tensor:
         """Best tags (B, W); 0 beyond a length."""
-        batch, words, _ = emissions.shape
-        best = self.start + emissions[:, 0]
-        came_from = []
-        for t in range(1, words):
-            step, source = (best.unsqueeze(2) + self.transitions).max(dim=1)
-            inside = (t < lengths).unsqueeze(1)
-            came_from.append(source)
-            best = torch.where(inside, step + emissions[:, t], best)
-        tag = (best + self.end).argmax(dim=1)
-        path = torch.zeros(batch, words, dtype=torch.long, device=emissions.device)
-        for t in range(words - 1, -1, -1):
-            inside = t < lengths
-            path[:, t] = torch.where(inside, tag, 0)
-            if t:
-                tag = torch.where(inside, came_from[t - 1].gather(1, tag.unsqueeze(1)).squeeze(1), tag)
-        return path
+        scores = self.scores(emissions)
+        return engine(scores.emissions).decode(scores, lengths)
 
     @torch.no_grad()
-    def span_log_posterior(self, emissions: Tensor, lengths: Tensor, spans: list[tuple[int, int, list[int]]]) -> Tensor:
+    def span_log_posterior(
+        self, emissions: Tensor, lengths: Tensor, spans: Sequence[tuple[int, int, Sequence[int]]]
+    ) -> Tensor:
         """log p(y_start..y_end-1 = tags | w) of spans, all tags of a span jointly.
 
         Args:
@@ -106,16 +197,22 @@ class CRF(nn.Module):
         Returns:
             One value per span, on the CPU.
         """
-        alpha = self.forward_scores(emissions, lengths)
-        beta = self.backward_scores(emissions, lengths)
-        log_z = torch.logsumexp(alpha[:, -1] + self.end, dim=1)
-        # Single numbers are picked below: one copy to the host instead of a wait for the device at each.
-        alpha, beta, log_z, emitted, moved = (x.cpu() for x in (alpha, beta, log_z, emissions, self.transitions))
-        values = []
-        for post, start, tags in spans:
-            end = start + len(tags) - 1
-            value = alpha[post, start, tags[0]] + beta[post, end, tags[-1]] - log_z[post]
-            for offset in range(1, len(tags)):
-                value = value + moved[tags[offset - 1], tags[offset]] + emitted[post, start + offset, tags[offset]]
-            values.append(value)
-        return torch.stack(values) if values else emitted.new_zeros(0)
+        scores = self.scores(emissions)
+        if not spans:
+            return scores.emissions.new_zeros(0, device="cpu")
+        loops = engine(scores.emissions)
+        came, _ = loops.sweep(scores, lengths, None, True)
+        device = emissions.device
+        first = torch.tensor([(post, start, tags[0]) for post, start, tags in spans], device=device).T
+        value = loops.log_marginals(scores.emissions, came, lengths)[*first]
+        # Given the first tag, each next one depends on the one before it alone.
+        moves = [
+            (span, post, start + n, tags[n - 1], tags[n])
+            for span, (post, start, tags) in enumerate(spans)
+            for n in range(1, len(tags))
+        ]
+        if moves:
+            span, post, word, before, tag = torch.tensor(moves, device=device).T
+            onward = (scores.transitions[before] + scores.emissions[post, word] + came[1, post, word]).log_softmax(1)
+            value = value.index_add(0, span, onward.gather(1, tag.unsqueeze(1)).squeeze(1))
+        return value.cpu()

@@ -19,14 +19,13 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer
 
 from ita import hub
 from ita.corpus.views import ViewEncoder
+from ita.model.encoder import position_offset
 from ita.model.tagger import Tagger
 from ita.settings import Encoder
 from ita.stage import UserError, atomic, sha256
 
 PACKAGE = "package:"
 WEIGHTS = "model.safetensors"
-OFFSETS = {"roberta", "xlm-roberta", "camembert", "xlm-roberta-xl", "roberta-prelayernorm", "xmod", "longformer"}
-"""Model types whose first positions are taken by the padding index."""
 
 
 def located(model: str) -> str:
@@ -78,9 +77,7 @@ def check_weights(folder: Path, expected: str) -> None:
 def longest_input(config: Any, tokenizer: Any, wanted: int) -> int:
     """Longest input in pieces: the setting, bounded by what tokenizer and position embeddings allow."""
     positions = getattr(config, "max_position_embeddings", None) or wanted
-    if config.model_type in OFFSETS:
-        positions -= (config.pad_token_id or 0) + 1
-    return min(wanted, tokenizer.model_max_length, positions)
+    return min(wanted, tokenizer.model_max_length, positions - position_offset(config))
 
 
 def save_model(folder: Path, state: dict[str, torch.Tensor], config: Any, tokenizer: Any) -> None:
@@ -101,7 +98,8 @@ def load_model(folder: Path) -> tuple[Tagger, ViewEncoder, dict[str, Any]]:
         about = json.loads((folder / "settings.json").read_text())
         config = AutoConfig.from_pretrained(folder, local_files_only=True)
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, add_prefix_space=True)
-        tagger = Tagger(AutoModel.from_config(config, dtype=torch.float32), config.hidden_size, len(about["tags"]), 0.0)
+        model = AutoModel.from_config(config, dtype=torch.float32)
+        tagger = Tagger(model, about["tags"], 0.0, about["settings"]["train"].get("constrained", False))
         tagger.load_state_dict(load_file(folder / WEIGHTS))
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise UserError(f"{folder}: not a model folder written by 'ita train' ({error})") from None

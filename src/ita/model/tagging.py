@@ -7,10 +7,12 @@ from typing import NamedTuple
 
 import torch
 
-from ita.corpus.batches import collate, in_order
+from ita.corpus.batches import collate, in_order, on_device
 from ita.corpus.tags import Span, from_bioes, spans
 from ita.corpus.views import Encoded
 from ita.model.tagger import Tagger
+
+MAX_PIECES = 16_384
 
 
 class Tagged(NamedTuple):
@@ -29,8 +31,8 @@ def tag(
     posts: Sequence[Encoded],
     tag_names: Sequence[str],
     *,
-    pad: int,
     batch_size: int,
+    max_pieces: int = MAX_PIECES,
     device: torch.device,
     dtype: torch.dtype = torch.float32,
     posteriors: bool = True,
@@ -42,8 +44,8 @@ def tag(
         tagger: the model, on ``device``.
         posts: the view.
         tag_names: K BIOES tags.
-        pad: id of the padding piece.
-        batch_size: posts per forward pass.
+        batch_size: most posts per forward pass.
+        max_pieces: most word pieces per forward pass; a single longer post is read all the same.
         device: where the model is.
         dtype: arithmetic of the encoder.
         posteriors: compute span posteriors; without, they are NaN.
@@ -54,22 +56,26 @@ def tag(
     """
     was_training = tagger.training
     tagger.eval()
-    results: dict[int, Tagged] = {}
-    for indices in progress(in_order([post.length for post in posts], batch_size)):
-        batch = collate([posts[index] for index in indices], pad).to(device)
+    read = []
+    for indices in progress(in_order([post.length for post in posts], batch_size, max_pieces)):
+        batch = on_device(collate([[posts[index] for index in indices]]), device)
         with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
             emissions = tagger.emissions(batch)
-        paths = tagger.crf.viterbi(emissions, batch.lengths).tolist()
-        lengths = batch.lengths.tolist()
-        names = [from_bioes([tag_names[k] for k in path[:n]]) for path, n in zip(paths, lengths, strict=True)]
+        read.append((indices, emissions, batch.lengths, tagger.crf.viterbi(emissions, batch.lengths)))
+    tagger.train(was_training)
+    results: dict[int, Tagged] = {}
+    # Only now are results asked for: the device has not waited between batches.
+    for indices, emissions, lengths, best in read:
+        paths = best.tolist()
+        ends = [len(posts[index].first) for index in indices]
+        names = [from_bioes([tag_names[k] for k in path[:n]]) for path, n in zip(paths, ends, strict=True)]
         found = [spans(tags) for tags in names]
         places = [(row, s.start, paths[row][s.start : s.end]) for row, row_spans in enumerate(found) for s in row_spans]
         if posteriors:
-            sure = tagger.crf.span_log_posterior(emissions, batch.lengths, places).exp().tolist()
+            sure = tagger.crf.span_log_posterior(emissions, lengths, places).exp().tolist()
         else:
             sure = [float("nan")] * len(places)
         values = iter(sure)
         for index, tags, row_spans in zip(indices, names, found, strict=True):
             results[index] = Tagged(tags, row_spans, [next(values) for _ in row_spans])
-    tagger.train(was_training)
     return [results[index] for index in range(len(posts))]

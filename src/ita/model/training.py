@@ -1,10 +1,9 @@
-"""The training loop: epochs, losses of a step, choice of the best epoch, resuming."""
+"""The training loop: epochs, updates, choice of the best epoch, resuming."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,42 +11,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ita.corpus.batches import bucketed, collate, padded_tags
 from ita.corpus.scores import f1
-from ita.corpus.views import Encoded
-from ita.model.losses import posterior_alignment
+from ita.model.steps import Examples, Plan, epoch_of, losses, updates_per_epoch
 from ita.model.tagger import Tagger
 from ita.model.tagging import tag
-from ita.settings import Loss, System, Train
-from ita.stage import atomic, log, progress
+from ita.settings import Train
+from ita.stage import UserError, atomic, log, progress
 
 EVALUATION_BATCH = 64
-
-
-@dataclass(frozen=True)
-class Examples:
-    """Posts of one split."""
-
-    views: dict[str, list[Encoded]]
-    """'t' and 'it', one entry per post."""
-    tags: list[list[int]]
-    """Index of each word's BIOES tag."""
-    gold: list[list[str]]
-    """IOB2 tags."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Everything that decides what a run does, besides data and model."""
-
-    train: Train
-    system: System
-    loss: Loss
-    seed: int
-    tag_names: list[str]
-    pad: int
-    device: torch.device
-    dtype: torch.dtype
 
 
 @dataclass
@@ -78,16 +49,17 @@ def fit(tagger: Tagger, train: Examples, dev: Examples, plan: Plan, resume: Path
 
     Returns:
         The final state, best weights included.
+
+    Raises:
+        UserError: when the loss is no longer a number.
     """
-    size = max(1, plan.train.batch_size // len(plan.system.views))
-    batches = math.ceil(len(train.tags) / size)
-    updates = math.ceil(batches / plan.train.accumulation)
+    updates = updates_per_epoch(len(train.tags), plan)
     optimizer = optimizer_of(tagger, plan.train)
     state = load_resume(resume, stamp, tagger, optimizer)
     while state.epoch < plan.train.epochs:
         torch.manual_seed(plan.seed * 1_000_003 + state.epoch)
         started = time.monotonic()
-        record = run_epoch(tagger, train, plan, optimizer, state.epoch, size, updates)
+        record = run_epoch(tagger, train, plan, optimizer, state.epoch, updates)
         record["seconds"] = time.monotonic() - started
         record |= evaluate(tagger, dev, plan)
         state.epoch += 1
@@ -123,73 +95,44 @@ def rate(update: int, total: int, warmup: float) -> float:
 
 
 def run_epoch(
-    tagger: Tagger, train: Examples, plan: Plan, optimizer: torch.optim.AdamW, epoch: int, size: int, updates: int
+    tagger: Tagger, train: Examples, plan: Plan, optimizer: torch.optim.AdamW, epoch: int, updates: int
 ) -> dict[str, float]:
-    """One pass over the training posts.
+    """One pass over the training posts; nothing in it waits for the device before its end.
 
     Returns:
-        Means of the loss terms per step, pieces read per second, learning rate at the start.
+        Means of the loss terms per post, word pieces read per second, learning rate at the start.
+
+    Raises:
+        UserError: when the loss is no longer a number.
     """
     tagger.train()
-    longest = [train.views[plan.system.views[-1]][index].length for index in range(len(train.tags))]
-    batches = list(bucketed(longest, size, (plan.seed, epoch)))
-    group = plan.train.accumulation
-    update = epoch * updates
-    first_rate = rate(update, updates * plan.train.epochs, plan.train.warmup)
-    totals: dict[str, Tensor] = {}
-    pieces, started = 0, time.monotonic()
-    for step, indices in enumerate(progress(batches, len(batches), f"epoch {epoch + 1}", "step")):
-        terms, read = step_losses(tagger, train, indices, plan)
-        steps_in_group = min(group, len(batches) - step // group * group)
-        loss = torch.stack([weight * value for weight, value in terms.values()]).sum() / steps_in_group
-        loss.backward()
-        pieces += read
-        for name, (_, value) in terms.items():
-            totals[name] = totals.get(name, 0) + value.detach()
-        if (step + 1) % group == 0 or step + 1 == len(batches):
-            factor = rate(update, updates * plan.train.epochs, plan.train.warmup)
-            for parameters in optimizer.param_groups:
-                parameters["lr"] = parameters["peak"] * factor
-            torch.nn.utils.clip_grad_norm_(tagger.parameters(), plan.train.clip)
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-            update += 1
-    means = {f"loss_{name}": float(total) / len(batches) for name, total in totals.items()}
+    started = time.monotonic()
+    total = updates * plan.train.epochs
+    first = epoch * updates
+    sums: dict[str, Tensor] = {}
+    pieces = 0
+    drawn = epoch_of(train, plan, epoch)
+    for number, steps in enumerate(progress(drawn, len(drawn), f"epoch {epoch + 1}", "update")):
+        for step in steps:
+            loss, terms = losses(tagger, step, plan)
+            loss.backward()
+            pieces += step.batch.pieces
+            for name, value in terms.items():
+                sums[name] = sums.get(name, 0) + value.detach()
+        for parameters in optimizer.param_groups:
+            parameters["lr"] = parameters["peak"] * rate(first + number, total, plan.train.warmup)
+        torch.nn.utils.clip_grad_norm_(tagger.parameters(), plan.train.clip)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+    means = {f"loss_{name}": float(value) / len(train.tags) for name, value in sums.items()}
+    if not all(map(math.isfinite, means.values())):
+        raise UserError(f"epoch {epoch + 1}: the loss is no longer a number ({means}); lower train.learning_rate")
     speed = pieces / (time.monotonic() - started)
-    return {**means, "pieces_per_second": speed, "learning_rate": plan.train.learning_rate * first_rate}
-
-
-def step_losses(
-    tagger: Tagger, train: Examples, indices: Sequence[int], plan: Plan
-) -> tuple[dict[str, tuple[float, Tensor]], int]:
-    """The loss terms of one step: L = w_T L_T + w_IT L_IT + w_CVA L_CVA.
-
-    Both views of a post are read in the same step, so the text view serves its own likelihood and the alignment at
-    once.
-
-    Returns:
-        Term -> (weight, mean over posts), and the word pieces read.
-    """
-    views = plan.system.views
-    batches = [collate([train.views[view][index] for index in indices], plan.pad).to(plan.device) for view in views]
-    with torch.autocast(plan.device.type, dtype=plan.dtype, enabled=plan.dtype != torch.float32):
-        per_view = [tagger.emissions(batch) for batch in batches]
-    # The views have the same words, so one pass of the CRF serves them all: (V * B, W, K).
-    emissions = torch.cat(per_view)
-    lengths = torch.cat([batch.lengths for batch in batches])
-    tags = padded_tags([train.tags[index] for index in indices]).to(plan.device).repeat(len(views), 1)
-    terms: dict[str, tuple[float, Tensor]] = {}
-    if plan.system.alignment == "none":
-        log_z = tagger.crf.log_partition(emissions, lengths)
-    else:
-        log_z, marginals = tagger.crf.forward_backward(emissions, lengths)
-        student, teacher = marginals.chunk(2)
-        divergence = posterior_alignment(teacher, student, batches[0].lengths, plan.loss.temperature)
-        terms["alignment"] = plan.loss.alignment, divergence.mean()
-    nll = (log_z - tagger.crf.sequence_score(emissions, tags, lengths)).view(len(views), -1).mean(1)
-    weights = {"t": plan.loss.text, "it": plan.loss.image_text} if len(views) > 1 else dict.fromkeys(views, 1.0)
-    terms = {**{view: (weights[view], nll[number]) for number, view in enumerate(views)}, **terms}
-    return terms, sum(batch.pieces for batch in batches)
+    return {
+        **means,
+        "pieces_per_second": speed,
+        "learning_rate": plan.train.learning_rate * rate(first, total, plan.train.warmup),
+    }
 
 
 def evaluate(tagger: Tagger, dev: Examples, plan: Plan) -> dict[str, float]:
@@ -200,8 +143,8 @@ def evaluate(tagger: Tagger, dev: Examples, plan: Plan) -> dict[str, float]:
             tagger,
             dev.views[view],
             plan.tag_names,
-            pad=plan.pad,
             batch_size=EVALUATION_BATCH,
+            max_pieces=plan.train.max_pieces,
             device=plan.device,
             dtype=plan.dtype,
             posteriors=False,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ita import hub
-from ita.device import resolve
+from ita.device import arithmetic, resolve
 from ita.settings import Detect
 from ita.vision.images import Picture
 
@@ -50,7 +50,8 @@ class TransformersDetector:
             UserError: when it can not be had, or is not a detector.
         """
         self.settings = settings
-        self.device, self.dtype = resolve(settings.device, settings.precision)
+        self.device = resolve(settings.device)
+        self.dtype = arithmetic(self.device, settings.precision, 0)
         found = hub.find(settings.model, settings.revision, settings.local_files_only, SETTING)
         # Pillow's resizing wherever a model has it: torchvision's differs a little and is not there on every machine.
         self.processor = hub.load("AutoImageProcessor", found, SETTING, backend="pil")

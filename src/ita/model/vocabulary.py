@@ -1,0 +1,59 @@
+"""Training on the part of a vocabulary that the data uses.
+
+A row of the embedding table that no post uses gets no gradient, and AdamW without weight decay leaves it as it is. So
+training on the used rows alone is the same training, with less to update, to keep and to write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ita.corpus.views import Encoded
+
+
+class Pruned(NamedTuple):
+    """What was taken out of an encoder of V pieces, U of them used."""
+
+    used: NDArray[np.int64]
+    """(U,) numbers of the pieces used, rising."""
+    table: Tensor
+    """(V, H) the whole embedding table."""
+    key: str
+    """Name of the table among the encoder's weights."""
+
+    def renumber(self, posts: Sequence[Encoded]) -> list[Encoded]:
+        """Posts with the encoder's new piece numbers; their pieces must all be among the used ones."""
+        return [post._replace(ids=np.searchsorted(self.used, post.ids).astype(np.int32)) for post in posts]
+
+    def restore(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Weights of the encoder with the rows that were trained back in the whole table."""
+        table = self.table.clone()
+        table[torch.from_numpy(self.used)] = state[self.key].to(table)
+        return {**state, self.key: table}
+
+
+def prune(encoder: Any, posts: Iterable[Encoded], prefix: str) -> Pruned:
+    """Leaves an encoder only the embeddings of the pieces in some posts, and of padding.
+
+    Args:
+        encoder: a transformers model; its embedding table is replaced.
+        posts: all posts that the encoder will read.
+        prefix: of the encoder's weights in the states that :meth:`Pruned.restore` gets, such as ``encoder.``.
+    """
+    whole = encoder.get_input_embeddings()
+    padding = whole.padding_idx
+    used = np.unique(np.concatenate([[padding or 0], *(post.ids for post in posts)]))
+    name = next(name for name, weight in encoder.named_parameters() if weight is whole.weight)
+    kept = nn.Embedding(
+        len(used), whole.embedding_dim, None if padding is None else int(np.searchsorted(used, padding))
+    )
+    with torch.no_grad():
+        kept.weight.copy_(whole.weight[torch.from_numpy(used).to(whole.weight.device)])
+    encoder.set_input_embeddings(kept)
+    return Pruned(used, whole.weight.detach().cpu(), prefix + name)
