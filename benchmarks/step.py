@@ -312,11 +312,12 @@ def show(blocks: Mapping[str, Sequence[Mapping[str, float]]], about: Mapping[str
             ".1f",
         ),
     ]
-    print(f"{'':36} {'baseline':>12} {'ours':>12} {'ratio':>8}")
+    print(f"{'':36} {'baseline':>12} {'ours':>12} {'gain':>8}")
     print(f"{'arithmetic':36} {about['baseline']['arithmetic']:>12} {about['ours']['arithmetic']:>12}")
     for name, value, form in lines:
         old, new = value("baseline"), value("ours")
-        print(f"{name:36} {old:>12{form}} {new:>12{form}} {old / new:>8.2f}")
+        gain = old / new if name.startswith(("seconds", "CPU", "peak")) else new / old
+        print(f"{name:36} {old:>12{form}} {new:>12{form}} {gain:>8.2f}")
     ratios = [old["seconds"] / new["seconds"] for old, new in zip(blocks["baseline"], blocks["ours"], strict=True)]
     print(
         f"ours is {statistics.median(ratios):.2f} times as fast (median of {len(ratios)} blocks of "

@@ -9,14 +9,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ita.model import crf_reference
 from ita.model.crf import CRF, legal_bioes
 
 K = 4
 LENGTHS = torch.tensor([3, 1, 4])
 
 
-@pytest.fixture
-def crf():
+@pytest.fixture(params=["products", "log space"])
+def crf(request, monkeypatch):
+    if request.param == "log space":
+        monkeypatch.setattr(crf_reference, "safe", lambda sums: False)
     torch.manual_seed(0)
     crf = CRF(K).double()
     for parameter in crf.parameters():
@@ -157,7 +160,9 @@ def batches(draw, most_tags=5, extremes=(0.0, 50.0)):
         parameter.data.copy_(torch.randn(parameter.shape, generator=generator))
     forbidden = draw(st.sampled_from([None, -1e4, -1e12]))
     if forbidden:
-        crf.transitions.data[torch.rand(tags, tags, generator=generator) < 0.5] = forbidden
+        closed = torch.rand(tags, tags, generator=generator) < 0.5
+        closed[0], closed[:, 0] = False, False  # as 'O' may stand anywhere
+        crf.transitions.data[closed] = forbidden
     emissions = torch.randn(posts, words, tags, generator=generator)
     emissions += draw(st.sampled_from(extremes)) * torch.randn(emissions.shape, generator=generator).sign()
     lengths = torch.randint(1, words + 1, (posts,), generator=generator)
@@ -240,6 +245,16 @@ def test_single_precision_is_exact_even_for_extreme_scores(batch):
     values = results(crf, emissions, lengths)
     assert all(torch.isfinite(value).all() for value in values.values())
     close(values["marginals"][0], ours.unary[0])
+
+
+@pytest.mark.parametrize("score", [-1e4, -1e12])
+def test_values_are_finite_even_where_all_is_forbidden(score):
+    crf = CRF(3)
+    for parameter in crf.parameters():
+        torch.nn.init.constant_(parameter, score)
+    emissions = (50 * torch.randn(2, 4, 3, generator=torch.Generator().manual_seed(0))).requires_grad_()
+    values = results(crf, emissions, torch.tensor([4, 1]))
+    assert all(torch.isfinite(value).all() for value in values.values())
 
 
 def test_half_precision_is_raised(crf, emissions):

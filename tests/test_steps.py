@@ -1,6 +1,6 @@
 """What the steps of an epoch hold, and that their losses are those of the posts one by one."""
 
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
 
 import numpy as np
 import pytest
@@ -167,3 +167,21 @@ def test_the_teacher_is_not_taught(examples, tagger):
             Tagger.emissions = fixed
         assert not emissions.grad[step.texts :].any()
         assert emissions.grad[: step.texts].any()
+
+
+def test_an_epoch_lies_on_the_device_before_it_starts(examples):
+    """Every tensor of every step, so that no step copies anything."""
+
+    def tensors(held):
+        if isinstance(held, torch.Tensor):
+            yield held
+        elif isinstance(held, list | tuple):
+            for one in held:
+                yield from tensors(one)
+        elif is_dataclass(held):
+            yield from tensors([getattr(held, item.name) for item in fields(held)])
+
+    elsewhere = replace(plan(CVA), device=torch.device("meta"))
+    found = list(tensors(epoch_of(examples, elsewhere, 0)))
+    assert len(found) > 100
+    assert {tensor.device.type for tensor in found} == {"meta"}

@@ -1,5 +1,6 @@
 """Training on made-up posts with a tiny encoder: repeatable, resumable, and the same in any batch."""
 
+import itertools
 import json
 
 import pytest
@@ -10,6 +11,7 @@ from ita import train
 from ita.corpus.batches import collate
 from ita.corpus.views import ViewEncoder
 from ita.model import training
+from ita.model.crf import legal_bioes
 from ita.model.folder import load_encoder, load_model
 from ita.model.tagger import Tagger
 from ita.settings import Encoder
@@ -84,6 +86,71 @@ def test_a_post_is_tagged_the_same_in_any_batch(tiny_encoder):
         alone = tagger.emissions(collate([[post]]))
         torch.testing.assert_close(together[number, : len(post.first)], alone[0], atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(together[0, 1], tagger.linear.bias, msg="a word without pieces is the zero vector")
+
+
+def test_constrained_models_tag_valid_bioes_only(corpus, tiny_encoder, tmp_path):
+    """Hardly trained, a free model breaks the scheme; a constrained one cannot, and its folder says so."""
+    illegal = {}
+    for constrained in (False, True):
+        run = trained(corpus, tmp_path / str(constrained), tiny_encoder, epochs=1, constrained=constrained)
+        tagger, encoder, about = load_model(run)
+        legal = legal_bioes(about["tags"])
+        with torch.no_grad():
+            tagger.linear.weight.normal_(generator=torch.Generator().manual_seed(0))
+        batch = collate([encoder.encode([["ab", "c", "xd", "ee"], ["x"], ["abc"] * 9])])
+        paths = tagger.crf.viterbi(tagger.emissions(batch), batch.lengths)
+        breaks = 0
+        for path, length in zip(paths.tolist(), batch.lengths.tolist(), strict=True):
+            breaks += not legal.start[path[0]]
+            breaks += not legal.end[path[length - 1]]
+            breaks += sum(not legal.moves[a, b] for a, b in itertools.pairwise(path[:length]))
+        illegal[constrained] = breaks
+    assert illegal[True] == 0 < illegal[False]
+
+
+@pytest.mark.parametrize("alignment", ["none", "posterior", "structural"])
+def test_the_official_schedule_learns(corpus, tiny_encoder, tmp_path, alignment):
+    system = {"context": "ga", "views": ["t", "it"], "alignment": alignment}
+    run = trained(corpus, tmp_path, tiny_encoder, system, schedule="official", batch_size=1, accumulation=4)
+    losses = [float(row["loss_it"]) for row in history(run)]
+    assert losses[-1] < 0.7 * losses[0]
+
+
+def test_bf16_is_close_to_fp32(corpus, tiny_encoder, tmp_path):
+    runs = [trained(corpus, tmp_path / kind, tiny_encoder, precision=kind) for kind in ("fp32", "bf16")]
+    for name in ("loss_t", "loss_it"):
+        exact, rough = ([float(row[name]) for row in history(run)] for run in runs)
+        assert rough == pytest.approx(exact, rel=0.1)
+        assert rough != exact
+    assert {str(weight.dtype) for weight in weights(runs[1]).values()} == {"torch.float32"}
+
+
+def test_a_loss_that_is_no_number_stops_the_run(corpus, tiny_encoder, tmp_path, capsys):
+    trained(corpus, tmp_path, tiny_encoder, learning_rate=1e30, expect=1)
+    assert "lower train.learning_rate" in capsys.readouterr().err
+    assert not (tmp_path / "model.safetensors").exists()
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("padding", ["none", "attention", "all"])
+def test_training_on_a_gpu(corpus, tiny_encoder, tmp_path, padding):
+    run = trained(corpus, tmp_path, tiny_encoder, device="cuda", padding=padding, compile=padding == "attention")
+    losses = [float(row["loss_it"]) for row in history(run)]
+    assert losses[-1] < 0.7 * losses[0]
+
+
+@pytest.mark.gpu
+def test_an_epoch_on_a_gpu_never_waits(corpus, tiny_encoder, tmp_path, monkeypatch):
+    """Between the first update of an epoch and its last, nothing asks the device for a value."""
+    real = training.losses
+
+    def guarded(*arguments):
+        torch.cuda.set_sync_debug_mode("error")
+        return real(*arguments)
+
+    monkeypatch.setattr(training, "losses", guarded)
+    monkeypatch.setattr(training, "float", lambda x: (torch.cuda.set_sync_debug_mode("default"), float(x))[1], False)
+    trained(corpus, tmp_path, tiny_encoder, device="cuda")
 
 
 def test_settings_that_do_not_fit_are_refused(corpus, tiny_encoder, tmp_path, capsys):

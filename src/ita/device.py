@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,6 +54,16 @@ def arithmetic(place: torch.device, precision: str, width: int) -> torch.dtype:
             fast = width >= WIDE and cpu_computes_bf16()
         return torch.bfloat16 if fast else torch.float32
     return torch.bfloat16 if precision == "bf16" else torch.float32
+
+
+def use_threads(wanted: int) -> int:
+    """Sets the CPU threads of this process: as many as wanted, but no more than there are cores for it."""
+    import torch
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = min(wanted, cores)
+    torch.set_num_threads(threads)
+    return threads
 
 
 def cpu_computes_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:

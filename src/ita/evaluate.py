@@ -32,8 +32,6 @@ def work(settings: dict[str, Any], output: Path, model: Path, posts: Path, conte
         posts: posts.parquet.
         context: the context table that the I+T view reads.
     """
-    import torch
-
     from ita import device
     from ita.corpus.views import VIEWS, encode_views
     from ita.model.folder import load_model
@@ -41,7 +39,7 @@ def work(settings: dict[str, Any], output: Path, model: Path, posts: Path, conte
 
     chosen = stage.section(settings, "evaluate", Evaluate)
     where = device.resolve(chosen.device)
-    torch.set_num_threads(chosen.threads)
+    device.use_threads(chosen.threads)
     tagger, encoder, about = load_model(model.parent)
     tagger.to(where)
     dtype = device.arithmetic(where, chosen.precision, tagger.encoder.config.hidden_size)

@@ -307,7 +307,11 @@ class Train:
         True, "Train only the embeddings of pieces that occur; the same weights, with less memory (no weight decay)."
     )
     compile: bool = setting(False, "Compile the encoder (torch.compile); worth it on long runs on a GPU.")
-    threads: int = setting(1, "CPU threads of one job; part of the result, so that runs repeat exactly.", minimum=1)
+    threads: int = setting(
+        1,
+        "CPU threads of one job, at most one per core: few for a small encoder, whose jobs run side by side.",
+        minimum=1,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

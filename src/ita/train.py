@@ -58,7 +58,7 @@ def work(settings: dict[str, Any], output: Path, posts: Path, context: Path) -> 
     seed = int(settings.get("seed", 0))
     check(system)
     where = device.resolve(chosen.device)
-    torch.set_num_threads(chosen.threads)
+    threads = device.use_threads(chosen.threads)
     torch.manual_seed(seed)
 
     table = tables.read("posts", posts)
@@ -91,6 +91,7 @@ def work(settings: dict[str, Any], output: Path, posts: Path, context: Path) -> 
         "seed": seed,
         "device": torch.cuda.get_device_name() if where.type == "cuda" else "cpu",
         "precision": str(dtype).removeprefix("torch."),
+        "threads": threads,
         "words_cut": cut,
     }
     if cut["train"]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,8 +19,6 @@ from ita.corpus.views import Encoded
 
 POOL = 32
 """Batches per pool: posts of a shuffled pool are sorted by length, so that a batch holds posts of similar length."""
-
-Held = TypeVar("Held")
 
 
 @dataclass(frozen=True)
@@ -86,17 +84,16 @@ class Batch:
         return len(self.ids)
 
 
-def on_device(held: Held, device: torch.device) -> Held:
-    """The same batch, or part of one, with every tensor on a device."""
+def on_device(held: Any, device: torch.device) -> Any:
+    """A copy of batches, or of what holds them in lists and dataclasses, with every tensor on a device."""
     if device.type == "cpu":
         return held
     if isinstance(held, Tensor):
-        return held.pin_memory().to(device, non_blocking=True)
-    if isinstance(held, tuple):
-        return tuple(on_device(one, device) for one in held)  # type: ignore[return-value]
-    if is_dataclass(held):
-        moved: dict[str, Any] = {item.name: on_device(getattr(held, item.name), device) for item in fields(held)}
-        return type(held)(**moved)
+        return held.to(device, non_blocking=True)
+    if isinstance(held, list | tuple):
+        return type(held)(on_device(one, device) for one in held)
+    if is_dataclass(held) and not isinstance(held, type):
+        return type(held)(**{item.name: on_device(getattr(held, item.name), device) for item in fields(held)})
     return held
 
 

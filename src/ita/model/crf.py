@@ -174,7 +174,8 @@ class CRF(nn.Module):
         scores = self.scores(emissions, temperature)
         loops = engine(scores.emissions)
         came, log_z = loops.sweep(scores, lengths, None, True)
-        unary, moves, _ = loops.pull(scores, came, lengths, None, torch.ones_like(log_z), None)
+        with torch.autocast(emissions.device.type, enabled=False):
+            unary, moves, _ = loops.pull(scores, came, lengths, None, torch.ones_like(log_z), None)
         return Marginals(log_z, unary, moves, pairwise(scores, came, lengths) if pairs else None)
 
     @torch.no_grad()

@@ -206,7 +206,8 @@ def _decode(emissions, transitions, start, end, lengths, came, path, words, K: t
 
 
 def _widths(tags_count: int) -> dict[str, int]:
-    return {"K": tags_count, "P": triton.next_power_of_2(tags_count), "num_warps": 1}
+    padded = triton.next_power_of_2(tags_count)
+    return {"K": tags_count, "P": padded, "num_warps": max(1, padded * padded // 1024)}
 
 
 def sweep(scores: Scores, lengths: Tensor, tags: Tensor | None, both: bool) -> tuple[Tensor, Tensor]:

@@ -225,20 +225,32 @@ def _push(scores: Scores, came: Tensor, lengths: Tensor, weight: Tensor, cotange
     weight = weight - cotangent.sum((1, 2))
     first = weight.unsqueeze(1) * (came[0, :, 0] + came[1, :, 0] + emissions[:, 0]).softmax(1)
     onward, back = emissions + came[1], (emissions + came[0]).gather(1, order)
-    logits = torch.stack([onward, back])[:, :, 1:].permute(2, 0, 1, 3).unsqueeze(3)  # (W - 1, 2, B, 1, K)
-    chance = (logits + torch.stack([transitions, transitions.T]).unsqueeze(1)).softmax(4).flatten(1, 2)
+    ahead = torch.stack([onward, back])[:, :, 1:].permute(2, 0, 1, 3)  # (W - 1, 2, B, K)
     given = torch.stack([cotangent, cotangent.gather(1, order)]).permute(2, 0, 1, 3)
-    given = given.reshape(words, 2 * batch, 1, tags_count)
-    pushed, mass = torch.empty_like(given), torch.empty_like(given)
-    pushed[0] = torch.cat([first, torch.zeros_like(first)]).unsqueeze(1)
+    pushed, mass = (torch.empty_like(given, memory_format=torch.contiguous_format) for _ in range(2))
+    pushed[0] = torch.stack([first, torch.zeros_like(first)])
     torch.add(pushed[0], given[0], out=mass[0])
-    for before, to, here, added, total in zip(mass, chance, pushed[1:], given[1:], mass[1:], strict=False):
-        torch.bmm(before, to, out=here)
-        torch.add(here, added, out=total)
-    ends = outside[:, 1:].T.repeat(1, 2).view(words - 1, 2 * batch, 1, 1)
-    moved = chance.mul_(mass[:-1].mT).masked_fill_(ends, 0).sum(0).view(2, batch, tags_count, tags_count)
-    ahead, behind = pushed.view(words, 2, batch, tags_count).permute(1, 2, 0, 3)
-    emitted = cotangent + (ahead + behind.gather(1, order)).masked_fill(outside.unsqueeze(2), 0)
+    moves = torch.stack([transitions, transitions.T])
+    ends = outside[:, 1:].T[:, None, :, None]
+    factor, chance = (moves - moves.max()).exp_(), ahead.softmax(3)
+    total = (chance @ factor.mT).masked_fill_(ends, 1)
+    if safe(total):
+        share = torch.empty_like(total)
+        steps = zip(mass, chance, pushed[1:], given[1:], mass[1:], share, total, strict=False)
+        for before, to, here, added, after, part, whole in steps:
+            torch.div(before, whole, out=part)
+            torch.bmm(part, factor, out=here)
+            torch.add(here.mul_(to), added, out=after)
+        share.masked_fill_(ends, 0)
+        moved = torch.einsum("tsbi,tsbj->sbij", share, chance) * factor.unsqueeze(1)
+    else:
+        chance = (ahead.unsqueeze(3) + moves.unsqueeze(1)).softmax(4)
+        for before, to, here, added, after in zip(mass, chance, pushed[1:], given[1:], mass[1:], strict=False):
+            torch.matmul(before.unsqueeze(2), to, out=here.unsqueeze(2))
+            torch.add(here, added, out=after)
+        moved = (mass[:-1].unsqueeze(4) * chance).masked_fill_(ends.unsqueeze(4), 0).sum(0)
+    there, again = pushed.permute(1, 2, 0, 3)
+    emitted = cotangent + (there + again.gather(1, order)).masked_fill(outside.unsqueeze(2), 0)
     return emitted, moved[0] + moved[1].mT
 
 

@@ -95,7 +95,7 @@ def epoch_of(train: Examples, plan: Plan, epoch: int) -> list[list[Step]]:
     for at in range(0, len(drawn), settings.accumulation):
         group = drawn[at : at + settings.accumulation]
         updates.append([step for samples in group for step in _passes(samples, train, plan, len(group))])
-    return on_device(tuple(updates), plan.device)  # type: ignore[return-value]
+    return on_device(updates, plan.device)
 
 
 def updates_per_epoch(posts: int, plan: Plan) -> int:

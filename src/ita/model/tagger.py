@@ -28,15 +28,15 @@ class Tagger(nn.Module):
 
     def __init__(
         self,
-        encoder: nn.Module,
+        encoder: Any,
         tags: Sequence[str],
         word_dropout: float,
         constrained: bool = False,
         padding: str = "auto",
     ) -> None:
         super().__init__()
-        self.encoder: Any = encoder
-        self.linear = nn.Linear(self.encoder.config.hidden_size, len(tags))
+        self.encoder = encoder
+        self.linear = nn.Linear(encoder.config.hidden_size, len(tags))
         self.crf = CRF(len(tags), legal_bioes(tags) if constrained else None)
         self.word_dropout = word_dropout
         self.padding = padding
