@@ -51,7 +51,6 @@ class Options:
 
     system: str = "CVA"
     batch_size: int = 16
-    epochs: int = 3
     learning_rate: float = 1e-4
     crf_learning_rate: float = 0.05
     word_dropout: float = 0.1
@@ -67,16 +66,16 @@ class Options:
         return max(1, self.batch_size // len(SYSTEMS[self.system]))
 
 
-def tokenised(tokenizer: Any, posts: Sequence[Mapping[str, Any]], contexts: Any, limit: int) -> list[Any]:
+def tokenised(tokenizer: Any, posts: Sequence[Mapping[str, Any]], contexts: Any) -> list[Any]:
     """(pieces, first piece of each word) of every post: <cls> post <sep>, then with contexts: context <sep>."""
-    sep = tokenizer.sep_token
     words = [list(post["tokens"]) for post in posts]
     if contexts:
         for own, post in zip(words, posts, strict=True):
             added = contexts[post["post_id"]]
             kinds = zip(added["tokens"], added["kinds"], strict=True)
-            own += [sep] * bool(added["tokens"]) + [sep if kind == SEP else word for word, kind in kinds]
-    encoded = tokenizer(words, is_split_into_words=True, truncation=True, max_length=limit)
+            own += [tokenizer.sep_token] * bool(added["tokens"])
+            own += [tokenizer.sep_token if kind == SEP else word for word, kind in kinds]
+    encoded = tokenizer(words, is_split_into_words=True, truncation=True, max_length=512)
     items = []
     for number, post in enumerate(posts):
         first = [-1] * len(post["tokens"])
@@ -89,8 +88,7 @@ def tokenised(tokenizer: Any, posts: Sequence[Mapping[str, Any]], contexts: Any,
 
 def prepared(rows: Sequence[Mapping[str, Any]], contexts: Any, names: Sequence[str], tokenizer: Any) -> Data:
     """Posts of one split, tokenised once as a preprocessing step would."""
-    limit = min(512, tokenizer.model_max_length)
-    views = {"t": tokenised(tokenizer, rows, None, limit), "it": tokenised(tokenizer, rows, contexts, limit)}
+    views = {"t": tokenised(tokenizer, rows, None), "it": tokenised(tokenizer, rows, contexts)}
     tags = [[names.index(tag) for tag in to_bioes(row["tags"])] for row in rows]
     return Data(views, tags, [list(row["tags"]) for row in rows])
 
@@ -134,14 +132,12 @@ class Baseline(nn.Module):
 
 def marginals(crf: CRF, emissions: Tensor, mask: Tensor) -> Tensor:
     """Log marginals (B, W, K) by the forward and backward loops; beyond the end of a post they mean nothing."""
-    alpha = crf.start_transitions + emissions[:, 0]
-    alphas = [alpha]
+    alphas = [alpha := crf.start_transitions + emissions[:, 0]]
     for t in range(1, emissions.shape[1]):
         step = torch.logsumexp(alpha.unsqueeze(2) + crf.transitions, dim=1) + emissions[:, t]
         alpha = torch.where(mask[:, t].unsqueeze(1), step, alpha)
         alphas.append(alpha)
-    beta = crf.end_transitions.expand_as(alpha)
-    betas = [beta]
+    betas = [beta := crf.end_transitions.expand_as(alpha)]
     for t in range(emissions.shape[1] - 1, 0, -1):
         step = torch.logsumexp(crf.transitions + (emissions[:, t] + beta).unsqueeze(1), dim=2)
         beta = torch.where(mask[:, t].unsqueeze(1), step, beta)
@@ -159,9 +155,8 @@ def loss_of(model: Baseline, batches: dict[str, dict[str, Tensor]], options: Opt
     if len(batches) == 1:
         return next(iter(losses.values()))
     mask = batches["t"]["words"]
-    student = torch.log_softmax(marginals(model.crf, emissions["t"], mask) / options.temperature, dim=2)
-    teacher = marginals(model.crf, emissions["it"], mask).detach()
-    teacher = torch.log_softmax(teacher / options.temperature, dim=2)
+    student, teacher = (marginals(model.crf, emissions[view], mask) / options.temperature for view in ("t", "it"))
+    student, teacher = torch.log_softmax(student, dim=2), torch.log_softmax(teacher.detach(), dim=2)
     divergence = (teacher.exp() * (teacher - student)).sum(2) * mask
     alignment = options.temperature**2 * divergence.sum(1).mean()
     return losses["t"] + options.image_text * losses["it"] + options.alignment * alignment
@@ -173,8 +168,7 @@ class Trainer:
     def __init__(self, model: Baseline, pad: int, options: Options, steps: int) -> None:
         self.model, self.pad, self.options = model.to(options.device), pad, options
         rest = [*model.encoder.parameters(), *model.linear.parameters()]
-        crf = {"params": list(model.crf.parameters()), "lr": options.crf_learning_rate}
-        groups = [{"params": rest}, crf]
+        groups = [{"params": rest}, {"params": list(model.crf.parameters()), "lr": options.crf_learning_rate}]
         self.optimizer = torch.optim.AdamW(groups, lr=options.learning_rate, eps=1e-6, weight_decay=0.0)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, lambda step: max(0.0, 1 - step / steps))
 
@@ -226,8 +220,7 @@ def main() -> None:
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
     torch.manual_seed(chosen.seed)
-    options = Options(chosen.system, chosen.batch_size, chosen.epochs, chosen.learning_rate)
-    options.device, options.bf16 = chosen.device, chosen.bf16
+    options = Options(chosen.system, chosen.batch_size, chosen.learning_rate, device=chosen.device, bf16=chosen.bf16)
     rows = tables.rows("posts", chosen.posts)
     contexts = {row["post_id"]: row for row in tables.rows("contexts", chosen.context)}
     names = tag_set(span.type for row in rows for span in spans(row["tags"]))
@@ -235,10 +228,10 @@ def main() -> None:
     splits = {name: [row for row in rows if row["split"] == name] for name in ("train", "dev", "test")}
     data = {name: prepared(some, contexts, names, tokenizer) for name, some in splits.items()}
     model = Baseline(AutoModel.from_pretrained(located(chosen.encoder)), len(names), options.word_dropout)
-    steps = -(-len(splits["train"]) // options.posts) * options.epochs
+    steps = -(-len(splits["train"]) // options.posts) * chosen.epochs
     trainer = Trainer(model, tokenizer.pad_token_id, options, steps)
     best, best_state, history = -1.0, {}, []
-    for _ in range(options.epochs):
+    for _ in range(chosen.epochs):
         started = time.perf_counter()
         loss = trainer.epoch(data["train"])
         seconds = time.perf_counter() - started
@@ -249,8 +242,8 @@ def main() -> None:
             best, best_state = mean, copy.deepcopy(model.state_dict())
     model.load_state_dict(best_state)
     test = {view: round(trainer.f1(data["test"], view, names), 2) for view in ("t", "it")}
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
-    print(json.dumps({"epochs": history, "test_f1": test, "peak_resident_mb": round(peak)}, indent=2))
+    peak = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3)
+    print(json.dumps({"epochs": history, "test_f1": test, "peak_resident_mb": peak}, indent=2))
 
 
 if __name__ == "__main__":
