@@ -153,7 +153,7 @@ def loss_of(model: Baseline, batches: dict[str, dict[str, Tensor]], options: Opt
             emissions[view] = model(batch)
         losses[view] = -model.crf(emissions[view], batch["tags"], mask=batch["words"], reduction="mean")
     if len(batches) == 1:
-        return next(iter(losses.values()))
+        return losses[view]
     mask = batches["t"]["words"]
     student, teacher = (marginals(model.crf, emissions[view], mask) / options.temperature for view in ("t", "it"))
     student, teacher = torch.log_softmax(student, dim=2), torch.log_softmax(teacher.detach(), dim=2)
@@ -198,8 +198,7 @@ class Trainer:
         self.model.eval()
         predicted = []
         for at in range(0, len(data.tags), 32):
-            indices = range(at, min(at + 32, len(data.tags)))
-            batch = collate(data, view, indices, self.pad, self.options.device)
+            batch = collate(data, view, range(len(data.tags))[at : at + 32], self.pad, self.options.device)
             paths = self.model.crf.decode(self.model(batch), mask=batch["words"])
             predicted += [from_bioes([names[tag] for tag in path]) for path in paths]
         return 100 * f1_score(data.gold, predicted)
