@@ -7,7 +7,8 @@ from transformers import BertConfig, BertModel, DistilBertConfig, DistilBertMode
 
 from ita.corpus.batches import collate
 from ita.corpus.views import Encoded, ViewEncoder
-from ita.model.encoder import dropout, keep, packable, word_vectors
+from ita.model.bert import Bert, Shape, dropout, keep, packable
+from ita.model.encoder import word_vectors
 from ita.model.tagger import Tagger
 
 SIZES = {"vocab_size": 60, "hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 32}
@@ -16,25 +17,29 @@ SIZES = {"vocab_size": 60, "hidden_size": 16, "num_hidden_layers": 3, "num_atten
 class Letters:
     """A tokenizer whose pieces are letters; words of other signs have none."""
 
-    cls_token_id, sep_token_id, eos_token_id, pad_token_id = 2, 3, None, 1
+    cls, sep, longest = 2, 3, 512
 
-    def __call__(self, words, **_):
-        class Ids:
-            input_ids = [[ord(sign) - 90 for sign in word if sign.isalpha()] for (word,) in words]
-
-        return Ids
+    def pieces(self, words):
+        return [[ord(sign) - 90 for sign in word if sign.isalpha()] for word in words]
 
 
 @pytest.fixture(params=["bert", "roberta"])
-def encoder(request):
+def theirs(request):
+    """A model of transformers."""
     torch.manual_seed(0)
     if request.param == "bert":
-        model = BertModel(BertConfig(**SIZES, pad_token_id=1, max_position_embeddings=40), add_pooling_layer=False)
-    else:
-        model = RobertaModel(
-            RobertaConfig(**SIZES, pad_token_id=1, max_position_embeddings=42), add_pooling_layer=False
-        )
-    return model.eval()
+        config = BertConfig(**SIZES, pad_token_id=1, max_position_embeddings=40)
+        return BertModel(config, add_pooling_layer=False).eval()
+    config = RobertaConfig(**SIZES, pad_token_id=1, max_position_embeddings=42)
+    return RobertaModel(config, add_pooling_layer=False).eval()
+
+
+@pytest.fixture
+def ours(theirs):
+    """Ours with its weights."""
+    bert = Bert(Shape.of(theirs.config.to_dict()))
+    bert.load_state_dict(theirs.state_dict())
+    return bert.eval()
 
 
 @pytest.fixture
@@ -48,41 +53,52 @@ def batch():
 
 
 @pytest.mark.parametrize("padding", ["attention", "none"])
-def test_packed_equals_the_encoders_own_pass(encoder, batch, padding):
+def test_packed_equals_the_pass_of_transformers(theirs, ours, batch, padding):
     weights = torch.randn(len(batch.read), 16, generator=torch.Generator().manual_seed(1))
-    results = {}
-    for way in ("all", padding):
-        encoder.zero_grad()
-        vectors = word_vectors(encoder, batch, way)
+    results = []
+    for encoder in (theirs, ours):
+        vectors = word_vectors(encoder, batch, padding)
         (vectors * weights).sum().backward()
         # Attention does not depend on the bias of keys: its gradient is rounding alone.
         grads = {n: p.grad for n, p in encoder.named_parameters() if p.grad is not None and "key.bias" not in n}
-        results[way] = vectors.detach(), grads
-    torch.testing.assert_close(results[padding][0], results["all"][0], atol=1e-5, rtol=1e-5)
-    assert results[padding][1].keys() == results["all"][1].keys()
-    for name, grad in results["all"][1].items():
-        torch.testing.assert_close(results[padding][1][name], grad, atol=1e-5, rtol=1e-4, msg=name)
+        results.append((vectors.detach(), grads))
+    (expected, expected_grads), (found, grads) = results
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+    assert grads.keys() == expected_grads.keys()
+    for name, grad in expected_grads.items():
+        torch.testing.assert_close(grads[name], grad, atol=1e-5, rtol=1e-4, msg=name)
 
 
 @pytest.mark.parametrize("padding", ["attention", "none", "all"])
-def test_a_row_is_read_the_same_in_any_batch(encoder, padding):
+def test_a_row_is_read_the_same_in_any_batch(theirs, ours, padding):
+    encoder = theirs if padding == "all" else ours
     posts = ViewEncoder(Letters(), 16).encode([["ab", "c"], ["defgh"] * 2, ["i"]])
     together = word_vectors(encoder, collate([posts]), padding)
     alone = torch.cat([word_vectors(encoder, collate([[post]]), padding) for post in posts])
     torch.testing.assert_close(together, alone, atol=1e-6, rtol=1e-5)
 
 
-def test_dropout_is_that_of_the_encoder(encoder, batch):
-    """Both ways draw each factor independently, so the spread of the vectors over many passes must be the same."""
-    encoder.train()
+def test_dropout_is_that_of_transformers(theirs, ours, batch):
+    """Both draw each factor independently, so the spread of the vectors over many passes must be the same."""
     torch.manual_seed(0)
-    spread = {}
-    for way in ("all", "attention"):
+    spread = []
+    for encoder in (theirs.train(), ours.train()):
         with torch.no_grad():
-            drawn = torch.stack([word_vectors(encoder, batch, way) for _ in range(150)])
-        spread[way] = drawn.mean(0), drawn.std(0)
-    torch.testing.assert_close(spread["all"][0], spread["attention"][0], atol=0.4, rtol=0)
-    assert float(spread["attention"][1].mean()) == pytest.approx(float(spread["all"][1].mean()), rel=0.05)
+            drawn = torch.stack([word_vectors(encoder, batch, "attention") for _ in range(150)])
+        spread.append((drawn.mean(0), drawn.std(0)))
+    torch.testing.assert_close(spread[0][0], spread[1][0], atol=0.4, rtol=0)
+    assert float(spread[1][1].mean()) == pytest.approx(float(spread[0][1].mean()), rel=0.05)
+
+
+def test_weights_are_drawn_as_transformers_draws_them(theirs):
+    torch.manual_seed(1)
+    ours = Bert(Shape.of(theirs.config.to_dict()))
+    ours.draw()
+    for name, weight in theirs.state_dict().items():
+        drawn = ours.state_dict()[name]
+        assert float(drawn.mean()) == pytest.approx(float(weight.mean()), abs=0.01), name
+        # A table may have a row of zeros for padding; transformers leaves some tables one.
+        assert float(drawn.std()) == pytest.approx(float(weight.std()), abs=0.004), name
 
 
 def test_dropout_factors():
@@ -95,35 +111,32 @@ def test_dropout_factors():
     for offset in (1, 2, 3, 4, 33):
         together = float(((factors.flatten()[offset:] == 0) & (factors.flatten()[:-offset] == 0)).float().mean())
         assert together == pytest.approx(0.01, abs=0.002), "neighbours are drawn independently"
-    module = torch.nn.Dropout(0.1)
     torch.manual_seed(4)
-    one = dropout(x, module)
+    one = dropout(x, 0.1, True)
     torch.manual_seed(4)
-    assert torch.equal(one, dropout(x, module))
-    assert dropout(x, module.eval()) is x
+    assert torch.equal(one, dropout(x, 0.1, True))
+    assert dropout(x, 0.1, False) is dropout(x, 0.0, True) is x
 
 
 def test_other_encoders_run_their_own_pass():
     torch.manual_seed(0)
     model = DistilBertModel(DistilBertConfig(vocab_size=60, dim=16, n_layers=1, n_heads=2, hidden_dim=32)).eval()
-    assert not packable(model.config)
+    assert not packable(model.config.to_dict())
     tagger = Tagger(model, ["O"] * 3, 0.0)
-    assert tagger.padding_on(torch.device("cpu")) == "all"
     posts = ViewEncoder(Letters(), 16).encode([["ab", "c"], ["d"]])
     assert tagger.emissions(collate([posts])).shape == (2, 2, 3)
 
 
 def test_decoders_and_relative_positions_are_not_packed():
-    assert packable(BertConfig())
-    assert not packable(BertConfig(is_decoder=True))
-    relative = BertConfig()
-    relative.position_embedding_type = "relative_key"
-    assert not packable(relative)
+    assert packable(BertConfig().to_dict())
+    assert not packable(BertConfig(is_decoder=True).to_dict())
+    assert not packable({"model_type": "bert", "position_embedding_type": "relative_key"})
+    assert not packable({"model_type": "bert", "hidden_act": "swish"})
 
 
 @pytest.mark.slow
-def test_compiled_equals_eager(encoder, batch):
-    tagger = Tagger(encoder, ["O"] * 3, 0.0).eval()
+def test_compiled_equals_eager(ours, batch):
+    tagger = Tagger(ours, ["O"] * 3, 0.0).eval()
     eager = tagger.emissions(batch)
     tagger.compile_encoder()
     torch.testing.assert_close(tagger.emissions(batch), eager, atol=1e-5, rtol=1e-5)
@@ -131,16 +144,16 @@ def test_compiled_equals_eager(encoder, batch):
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("padding", ["none", "attention"])
-def test_on_a_gpu(encoder, batch, padding):
+def test_on_a_gpu(ours, batch, padding):
     from ita.corpus.batches import on_device
 
-    expected = word_vectors(encoder, batch, "all")
+    expected = word_vectors(ours, batch, "attention")
     moved = on_device(batch, torch.device("cuda"))
-    torch.testing.assert_close(word_vectors(encoder.cuda(), moved, padding).cpu(), expected, atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(word_vectors(ours.cuda(), moved, padding).cpu(), expected, atol=1e-3, rtol=1e-3)
     with torch.autocast("cuda", torch.bfloat16):
-        rough = word_vectors(encoder.train(), moved, padding)
+        rough = word_vectors(ours.train(), moved, padding)
         rough.float().square().sum().backward()
-    assert all(p.grad.isfinite().all() for p in encoder.parameters() if p.grad is not None)
+    assert all(p.grad.isfinite().all() for p in ours.parameters() if p.grad is not None)
 
 
 def test_a_post_without_pieces_is_possible():

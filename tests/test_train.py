@@ -77,7 +77,7 @@ def weights(run):
 
 def test_a_post_is_tagged_the_same_in_any_batch(tiny_encoder):
     torch.manual_seed(0)
-    model, config, tokenizer = load_encoder(Encoder(model=str(tiny_encoder)))
+    model, tokenizer = load_encoder(Encoder(model=str(tiny_encoder)))
     tagger = Tagger(model, ["O"] * 9, 0.1).eval()
     encoder = ViewEncoder(tokenizer, 24)
     posts = encoder.encode([["ab", "\ufe0f", "c"], ["abcd"] * 12, ["a"], ["def", "g", "h", "i"]])

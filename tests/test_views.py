@@ -20,11 +20,11 @@ def loaded(tiny_encoder):
 
 @pytest.fixture
 def tokenizer(loaded):
-    return loaded[2]
+    return loaded[1]
 
 
 def pieces(tokenizer, ids):
-    return tokenizer.convert_ids_to_tokens([int(number) for number in ids])
+    return [tokenizer.engine.id_to_token(int(number)) for number in ids]
 
 
 def rows(post):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +120,28 @@ def load(auto: str, found: Mapping[str, Any], setting: str, **options: Any) -> A
         elif "safetensors" in text:
             hint = "; weights are only read from safetensors files, because pickled ones can run code"
         raise UserError(f"setting {setting}: '{model}' does not load: {text[:600]}{hint}") from error
+
+
+def folder(found: Mapping[str, Any], files: Sequence[str], setting: str) -> Path:
+    """A local folder with those of a model's files that there are, fetched from the hub if need be.
+
+    Args:
+        found: what ``find`` returned.
+        files: names of the files.
+        setting: the setting that names the model, for messages.
+
+    Raises:
+        UserError: when the hub stops answering.
+    """
+    if Path(found["model"]).is_dir():
+        return Path(found["model"])
+    from huggingface_hub import snapshot_download
+
+    try:
+        where = {"revision": found["revision"], "local_files_only": found["local_files_only"]}
+        return Path(snapshot_download(found["model"], allow_patterns=list(files), **where))
+    except Exception as error:  # the HTTP client behind the hub changes
+        raise UserError(f"setting {setting}: '{found['model']}' can not be fetched: {error}") from error
 
 
 def facts(found: Mapping[str, Any], model: Any) -> dict[str, Any]:

@@ -46,7 +46,7 @@ def work(settings: dict[str, Any], output: Path, posts: Path, context: Path) -> 
     from ita import device
     from ita.corpus.views import ViewEncoder
     from ita.model import folder, training
-    from ita.model.encoder import packable
+    from ita.model.bert import Bert
     from ita.model.steps import Plan
     from ita.model.tagger import Tagger
     from ita.model.vocabulary import prune
@@ -64,15 +64,15 @@ def work(settings: dict[str, Any], output: Path, posts: Path, context: Path) -> 
     table = tables.read("posts", posts)
     rows = table.to_pylist()
     contexts = contexts_of(rows, context)
-    model, config, tokenizer = folder.load_encoder(encoder)
-    views = ViewEncoder(tokenizer, folder.longest_input(config, tokenizer, chosen.max_length))
+    model, tokenizer = folder.load_encoder(encoder, padded=chosen.padding == "all")
+    views = ViewEncoder(tokenizer, folder.longest_input(model.config, tokenizer, chosen.max_length))
     names = tag_set(span.type for row in rows for span in spans(row["tags"]))
     tagger = Tagger(model, names, chosen.word_dropout, chosen.constrained, chosen.padding)
     train, dev = (examples([row for row in rows if row["split"] == split], contexts, names, views) for split in SPLITS)
     cut = {split: sum(post.cut for post in some.views["it"]) for split, some in zip(SPLITS, (train, dev), strict=True)}
     pruned = None
     # With weight decay the rows of pieces that never occur would shrink all the same.
-    if chosen.prune_vocabulary and not chosen.weight_decay and packable(config):
+    if chosen.prune_vocabulary and not chosen.weight_decay and isinstance(model, Bert):
         pruned = prune(model, chain(*train.views.values(), *dev.views.values()), "encoder.")
         train, dev = (
             replace(some, views={view: pruned.renumber(posts) for view, posts in some.views.items()})
@@ -81,7 +81,7 @@ def work(settings: dict[str, Any], output: Path, posts: Path, context: Path) -> 
     if chosen.compile:
         tagger.compile_encoder()
     tagger.to(where)
-    dtype = device.arithmetic(where, chosen.precision, config.hidden_size)
+    dtype = device.arithmetic(where, chosen.precision, model.config.hidden_size)
 
     about = {
         **stage.provenance(settings, {"posts": posts, "context": context}),
@@ -106,7 +106,7 @@ def work(settings: dict[str, Any], output: Path, posts: Path, context: Path) -> 
     stage.write_text(output.parent / "history.csv", history_csv(result.history))
     stage.write_json(output.parent / "settings.json", about)
     best = pruned.restore(result.best) if pruned else result.best
-    folder.save_model(output.parent, best, config, tokenizer)
+    folder.save_model(output.parent, best, model.config, tokenizer)
     shutil.rmtree(resume.parent, ignore_errors=True)
     log.info("best epoch %d, dev F1 %.2f", result.best_epoch, result.best_score)
 

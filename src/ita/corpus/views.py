@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ita.corpus.linearise import SEP
+from ita.corpus.pieces import Tokenizer
 
 VIEWS = ("t", "it")
 
@@ -41,24 +42,21 @@ class ViewEncoder:
     """Turns posts and contexts into word pieces; every distinct word is tokenised once.
 
     Args:
-        tokenizer: a transformers tokenizer.
+        tokenizer: of the encoder.
         max_length: longest input in pieces, specials included.
     """
 
-    def __init__(self, tokenizer: Any, max_length: int) -> None:
+    def __init__(self, tokenizer: Tokenizer, max_length: int) -> None:
         self.tokenizer = tokenizer
         self.max_length = max_length
-        self.cls = tokenizer.cls_token_id if tokenizer.cls_token_id is not None else tokenizer.bos_token_id
-        self.sep = tokenizer.eos_token_id if tokenizer.eos_token_id is not None else tokenizer.sep_token_id
-        self.pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
+        self.cls, self.sep = tokenizer.cls, tokenizer.sep
         self._pieces: dict[str, list[int]] = {}
 
     def learn(self, words: Iterable[str]) -> None:
         """Tokenises the words not seen before, in one call."""
         new = sorted(set(words) - self._pieces.keys())
         if new:
-            ids = self.tokenizer([[word] for word in new], is_split_into_words=True, add_special_tokens=False).input_ids
-            self._pieces.update(zip(new, ids, strict=True))
+            self._pieces.update(zip(new, self.tokenizer.pieces(new), strict=True))
 
     def encode(
         self, posts: Sequence[Sequence[str]], contexts: Sequence[tuple[Sequence[str], Sequence[str]]] | None = None

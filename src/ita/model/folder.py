@@ -14,18 +14,19 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import nn
-from transformers import AutoConfig, AutoModel, AutoTokenizer
 
 from ita import hub
+from ita.corpus.pieces import FILES, AutoTokenizer, JsonTokenizer, Tokenizer, plain
 from ita.corpus.views import ViewEncoder
-from ita.model.encoder import position_offset
+from ita.model.bert import Bert, Shape, packable, position_offset
 from ita.model.tagger import Tagger
 from ita.settings import Encoder
-from ita.stage import UserError, atomic, sha256
+from ita.stage import UserError, atomic, sha256, write_json
 
 PACKAGE = "package:"
+SETTING = "encoders.*.model"
 WEIGHTS = "model.safetensors"
+CONFIG = "config.json"
 
 
 def located(model: str) -> str:
@@ -45,8 +46,13 @@ def located(model: str) -> str:
     return model
 
 
-def load_encoder(encoder: Encoder) -> tuple[nn.Module, Any, Any]:
-    """The transformer, its configuration and its tokenizer.
+def load_encoder(encoder: Encoder, padded: bool = False, hollow: bool = False) -> tuple[Any, Tokenizer]:
+    """The transformer and its tokenizer.
+
+    Args:
+        encoder: which.
+        padded: take the transformers model even where ours can run packed.
+        hollow: the weights of a packed model will be assigned later; it gets no memory for them.
 
     Raises:
         UserError: when the model cannot be reached or is another one than expected; it says what to do.
@@ -54,15 +60,70 @@ def load_encoder(encoder: Encoder) -> tuple[nn.Module, Any, Any]:
     where = located(encoder.model)
     if encoder.sha256:
         check_weights(Path(where), encoder.sha256)
-    setting = "encoders.*.model"
-    found = hub.find(where, encoder.revision, encoder.local_files_only, setting)
-    config = hub.load("AutoConfig", found, setting)
-    tokenizer = hub.load("AutoTokenizer", found, setting, add_prefix_space=True)
-    if encoder.pretrained:
-        model = hub.load("AutoModel", found, setting, use_safetensors=True, dtype=torch.float32)
+    found = hub.find(where, encoder.revision, encoder.local_files_only, SETTING)
+    folder = hub.folder(found, [CONFIG, WEIGHTS, *FILES], SETTING)
+    about = read_config(folder)
+    packed = packable(about) and not padded
+    if packed and encoder.pretrained:
+        model = pretrained(folder, about, found)
+    elif packed:
+        with torch.device("meta"):
+            model = Bert(Shape.of(about))
+        if not hollow:
+            model.to_empty(device="cpu").draw()
+    elif encoder.pretrained:
+        model = hub.load("AutoModel", found, SETTING, use_safetensors=True, dtype=torch.float32)
     else:
-        model = AutoModel.from_config(config, dtype=torch.float32)
-    return model, config, tokenizer
+        from transformers import AutoModel
+
+        model = AutoModel.from_config(hub.load("AutoConfig", found, SETTING), dtype=torch.float32)
+    if plain(folder, about.get("model_type", "")):
+        return model, JsonTokenizer(folder)
+    return model, AutoTokenizer(hub.load("AutoTokenizer", found, SETTING, add_prefix_space=True))
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """config.json of a folder.
+
+    Raises:
+        UserError: when it is not a JSON object.
+    """
+    try:
+        about = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"setting {SETTING}: {folder / CONFIG} can not be read: {error}") from None
+    if not isinstance(about, dict):
+        raise UserError(f"setting {SETTING}: {folder / CONFIG} holds no JSON object")
+    return about
+
+
+def pretrained(folder: Path, about: dict[str, Any], found: dict[str, Any]) -> Bert:
+    """A model of the BERT family with the weights of a folder."""
+    with torch.device("meta"):
+        model = Bert(Shape.of(about))
+    wanted = model.state_dict().keys()
+    weights = {}
+    if (folder / WEIGHTS).is_file():
+        try:
+            weights = {renamed(name): value.float() for name, value in load_file(folder / WEIGHTS).items()}
+        except SafetensorError as error:
+            raise UserError(f"setting {SETTING}: {folder / WEIGHTS} can not be read: {error}") from None
+    if not wanted <= weights.keys():
+        # Several files, or other names: transformers knows them all, and says what is wrong with the rest.
+        weights = hub.load("AutoModel", found, SETTING, use_safetensors=True, dtype=torch.float32).state_dict()
+    try:
+        model.load_state_dict({name: weights[name] for name in wanted}, assign=True)
+    except (KeyError, RuntimeError) as error:
+        raise UserError(
+            f"setting {SETTING}: weights of '{found['model']}' do not fit its config.json: {error}"
+        ) from None
+    return model
+
+
+def renamed(name: str) -> str:
+    """Name of a weight in ``Bert``: without the head's prefix, and with today's names of normalisation."""
+    name = name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
+    return name.removeprefix("bert.").removeprefix("roberta.")
 
 
 def check_weights(folder: Path, expected: str) -> None:
@@ -74,16 +135,19 @@ def check_weights(folder: Path, expected: str) -> None:
         raise UserError(f"{weights}: SHA-256 is {found}, expected {expected} (setting encoders.*.sha256)")
 
 
-def longest_input(config: Any, tokenizer: Any, wanted: int) -> int:
+def longest_input(config: Any, tokenizer: Tokenizer, wanted: int) -> int:
     """Longest input in pieces: the setting, bounded by what tokenizer and position embeddings allow."""
     positions = getattr(config, "max_position_embeddings", None) or wanted
-    return min(wanted, tokenizer.model_max_length, positions - position_offset(config))
+    return min(wanted, tokenizer.longest, positions - position_offset(config))
 
 
-def save_model(folder: Path, state: dict[str, torch.Tensor], config: Any, tokenizer: Any) -> None:
+def save_model(folder: Path, state: dict[str, torch.Tensor], config: Any, tokenizer: Tokenizer) -> None:
     """Writes weights, encoder configuration and tokenizer; the weights come last, under their final name."""
-    config.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    if isinstance(config, Shape):
+        write_json(folder / CONFIG, dict(config.file))
+    else:
+        config.save_pretrained(folder)
+    tokenizer.save(folder)
     with atomic(folder / WEIGHTS) as part:
         save_file({name: value.contiguous() for name, value in state.items()}, part, metadata={"format": "pt"})
 
@@ -96,11 +160,12 @@ def load_model(folder: Path) -> tuple[Tagger, ViewEncoder, dict[str, Any]]:
     """
     try:
         about = json.loads((folder / "settings.json").read_text())
-        config = AutoConfig.from_pretrained(folder, local_files_only=True)
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, add_prefix_space=True)
-        model = AutoModel.from_config(config, dtype=torch.float32)
-        tagger = Tagger(model, about["tags"], 0.0, about["settings"]["train"].get("constrained", False))
-        tagger.load_state_dict(load_file(folder / WEIGHTS))
+        trained = about["settings"]["train"]
+        chosen = Encoder(model=str(folder.resolve()), pretrained=False)
+        # The folder's weights are the whole tagger's, so they are not loaded here.
+        model, tokenizer = load_encoder(chosen, padded=trained.get("padding") == "all", hollow=True)
+        tagger = Tagger(model, about["tags"], 0.0, trained.get("constrained", False))
+        tagger.load_state_dict(load_file(folder / WEIGHTS), assign=True)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise UserError(f"{folder}: not a model folder written by 'ita train' ({error})") from None
     return tagger.eval(), ViewEncoder(tokenizer, about["max_length"]), about

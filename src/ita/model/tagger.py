@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ita.corpus.batches import Batch
 from ita.model.crf import CRF, legal_bioes
-from ita.model.encoder import packable, word_vectors
+from ita.model.encoder import word_vectors
 
 
 class Tagger(nn.Module):
@@ -60,8 +60,6 @@ class Tagger(nn.Module):
 
     def padding_on(self, device: torch.device) -> str:
         """What is padded on a device: jagged attention has a kernel on GPUs; on a CPU it takes 1.3 times as long."""
-        if not packable(self.encoder.config):
-            return "all"
         if self.padding == "auto":
             return "none" if device.type == "cuda" else "attention"
         return self.padding

@@ -7,7 +7,7 @@ training on the used rows alone is the same training, with less to update, to ke
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ita.corpus.views import Encoded
+from ita.model.bert import Bert
 
 
 class Pruned(NamedTuple):
@@ -38,22 +39,19 @@ class Pruned(NamedTuple):
         return {**state, self.key: table}
 
 
-def prune(encoder: Any, posts: Iterable[Encoded], prefix: str) -> Pruned:
+def prune(encoder: Bert, posts: Iterable[Encoded], prefix: str) -> Pruned:
     """Leaves an encoder only the embeddings of the pieces in some posts, and of padding.
 
     Args:
-        encoder: a transformers model; its embedding table is replaced.
+        encoder: its embedding table is replaced.
         posts: all posts that the encoder will read.
         prefix: of the encoder's weights in the states that :meth:`Pruned.restore` gets, such as ``encoder.``.
     """
-    whole = encoder.get_input_embeddings()
-    padding = whole.padding_idx
-    used = np.unique(np.concatenate([[padding or 0], *(post.ids for post in posts)]))
-    name = next(name for name, weight in encoder.named_parameters() if weight is whole.weight)
-    kept = nn.Embedding(
-        len(used), whole.embedding_dim, None if padding is None else int(np.searchsorted(used, padding))
-    )
+    whole = encoder.embeddings.word_embeddings
+    padding = encoder.config.pad_token_id
+    used = np.unique(np.concatenate([[padding], *(post.ids for post in posts)]))
+    kept = nn.Embedding(len(used), whole.embedding_dim, int(np.searchsorted(used, padding)))
     with torch.no_grad():
-        kept.weight.copy_(whole.weight[torch.from_numpy(used).to(whole.weight.device)])
-    encoder.set_input_embeddings(kept)
-    return Pruned(used, whole.weight.detach().cpu(), prefix + name)
+        kept.weight.copy_(whole.weight[torch.from_numpy(used)])
+    encoder.embeddings.word_embeddings = kept
+    return Pruned(used, whole.weight.detach(), f"{prefix}embeddings.word_embeddings.weight")
