@@ -98,7 +98,7 @@ def test_weights_are_drawn_as_transformers_draws_them(theirs):
         drawn = ours.state_dict()[name]
         assert float(drawn.mean()) == pytest.approx(float(weight.mean()), abs=0.01), name
         # A table may have a row of zeros for padding; transformers leaves some tables one.
-        assert float(drawn.std()) == pytest.approx(float(weight.std()), abs=0.004), name
+        assert float(drawn.std()) == pytest.approx(float(weight.std()), abs=0.004 + 0.06 / weight.numel() ** 0.5), name
 
 
 def test_dropout_factors():

@@ -115,7 +115,9 @@ def read(name: str, path: Path) -> pa.Table:
         UserError: for a file that is missing, not Parquet, another table, or of another schema.
     """
     try:
-        table = pq.read_table(path)
+        # pq.read_table would import pandas.
+        with pq.ParquetFile(path) as file:
+            table = file.read()
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; the stage that writes the table '{name}' has to run first") from None
     except (pa.ArrowInvalid, OSError) as error:

@@ -112,11 +112,9 @@ class Embeddings(nn.Module):
         super().__init__()
         # Families that count positions from behind the padding index never learn at that index.
         offset = position_offset(shape)
-        self.word_embeddings = nn.Embedding(shape.vocab_size, shape.hidden_size, shape.pad_token_id)
-        self.position_embeddings = nn.Embedding(
-            shape.max_position_embeddings, shape.hidden_size, shape.pad_token_id if offset else None
-        )
-        self.token_type_embeddings = nn.Embedding(shape.type_vocab_size, shape.hidden_size)
+        self.word_embeddings = table(shape.vocab_size, shape, shape.pad_token_id)
+        self.position_embeddings = table(shape.max_position_embeddings, shape, shape.pad_token_id if offset else None)
+        self.token_type_embeddings = table(shape.type_vocab_size, shape, None)
         self.LayerNorm = nn.LayerNorm(shape.hidden_size, eps=shape.layer_norm_eps)
         self.offset = offset
         self.rate = shape.hidden_dropout_prob
@@ -125,6 +123,11 @@ class Embeddings(nn.Module):
         """(N, H)."""
         x = self.word_embeddings(batch.ids) + self.position_embeddings(batch.positions + self.offset)
         return dropout(self.LayerNorm(x + self.token_type_embeddings.weight[0]), self.rate, self.training)
+
+
+def table(rows: int, shape: Shape, padding: int | None) -> nn.Embedding:
+    """An embedding table without values: on the meta device, drawing some would import torch's compiler."""
+    return nn.Embedding.from_pretrained(torch.empty(rows, shape.hidden_size), freeze=False, padding_idx=padding)
 
 
 class Layer(nn.Module):

@@ -61,7 +61,7 @@ def load_encoder(encoder: Encoder, padded: bool = False, hollow: bool = False) -
     if encoder.sha256:
         check_weights(Path(where), encoder.sha256)
     found = hub.find(where, encoder.revision, encoder.local_files_only, SETTING)
-    folder = hub.folder(found, [CONFIG, WEIGHTS, *FILES], SETTING)
+    folder = hub.folder(found, [CONFIG, *FILES, *([WEIGHTS] if encoder.pretrained else [])], SETTING)
     about = read_config(folder)
     packed = packable(about) and not padded
     if packed and encoder.pretrained:

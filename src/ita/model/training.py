@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ita.corpus.scores import f1
+from ita.model.optimizer import AdamW
 from ita.model.steps import Examples, Plan, epoch_of, losses, updates_per_epoch
 from ita.model.tagger import Tagger
 from ita.model.tagging import tag
@@ -73,17 +74,11 @@ def fit(tagger: Tagger, train: Examples, dev: Examples, plan: Plan, resume: Path
     return state
 
 
-def optimizer_of(tagger: Tagger, train: Train) -> torch.optim.AdamW:
-    """AdamW with one rate for encoder and linear layer and another for the CRF; fused where the device has it."""
-    crf = list(tagger.crf.parameters())
+def optimizer_of(tagger: Tagger, train: Train) -> AdamW:
+    """AdamW with one rate for encoder and linear layer and another for the CRF."""
     rest = [*tagger.encoder.parameters(), *tagger.linear.parameters()]
-    return torch.optim.AdamW(
-        [{"params": rest, "peak": train.learning_rate}, {"params": crf, "peak": train.crf_learning_rate}],
-        lr=train.learning_rate,
-        eps=train.epsilon,
-        weight_decay=train.weight_decay,
-        fused=True,
-    )
+    groups = [(rest, train.learning_rate), ([*tagger.crf.parameters()], train.crf_learning_rate)]
+    return AdamW(groups, train.epsilon, train.weight_decay)
 
 
 def rate(update: int, total: int, warmup: float) -> float:
@@ -95,7 +90,7 @@ def rate(update: int, total: int, warmup: float) -> float:
 
 
 def run_epoch(
-    tagger: Tagger, train: Examples, plan: Plan, optimizer: torch.optim.AdamW, epoch: int, updates: int
+    tagger: Tagger, train: Examples, plan: Plan, optimizer: AdamW, epoch: int, updates: int
 ) -> dict[str, float]:
     """One pass over the training posts; nothing in it waits for the device before its end.
 
@@ -119,11 +114,8 @@ def run_epoch(
             pieces += step.batch.pieces
             for name, value in terms.items():
                 sums[name] = sums.get(name, 0) + value.detach()
-        for parameters in optimizer.param_groups:
-            parameters["lr"] = parameters["peak"] * rate(first + number, total, plan.train.warmup)
         torch.nn.utils.clip_grad_norm_(tagger.parameters(), plan.train.clip)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+        optimizer.step(rate(first + number, total, plan.train.warmup))
     means = {f"loss_{name}": float(value) / len(train.tags) for name, value in sums.items()}
     if not all(map(math.isfinite, means.values())):
         raise UserError(f"epoch {epoch + 1}: the loss is no longer a number ({means}); lower train.learning_rate")
@@ -153,14 +145,14 @@ def evaluate(tagger: Tagger, dev: Examples, plan: Plan) -> dict[str, float]:
     return {**scores, "dev_f1": sum(scores.values()) / len(scores)}
 
 
-def save_resume(path: Path, stamp: str, state: Progress, tagger: Tagger, optimizer: torch.optim.AdamW) -> None:
+def save_resume(path: Path, stamp: str, state: Progress, tagger: Tagger, optimizer: AdamW) -> None:
     """Writes everything the next epoch needs, atomically."""
     content: dict[str, Any] = {"stamp": stamp, "state": vars(state), "model": tagger.state_dict()}
     with atomic(path) as part:
         torch.save({**content, "optimizer": optimizer.state_dict()}, part)
 
 
-def load_resume(path: Path, stamp: str, tagger: Tagger, optimizer: torch.optim.AdamW) -> Progress:
+def load_resume(path: Path, stamp: str, tagger: Tagger, optimizer: AdamW) -> Progress:
     """Goes on from a resume file if there is one with this stamp; else starts anew."""
     if not path.is_file():
         return Progress()

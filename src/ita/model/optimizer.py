@@ -1,0 +1,78 @@
+"""AdamW by torch's fused update.
+
+``torch.optim.AdamW`` computes the same; constructing any optimizer class of torch imports its compiler, which takes
+longer than everything else before the first step of a small model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.optim.adamw import adamw
+
+BETAS = (0.9, 0.999)
+
+
+class Group(NamedTuple):
+    """Parameters of one learning rate."""
+
+    parameters: list[Tensor]
+    peak: float
+    """Learning rate where the schedule is at its highest."""
+
+
+class AdamW:
+    """Adam with decoupled weight decay (Loshchilov and Hutter 2019).
+
+    Args:
+        groups: (parameters, peak learning rate) of each group.
+        epsilon: added to the root of the second moment.
+        weight_decay: of all groups.
+    """
+
+    def __init__(self, groups: Iterable[tuple[Sequence[Tensor], float]], epsilon: float, weight_decay: float) -> None:
+        self.groups = [Group(list(parameters), peak) for parameters, peak in groups]
+        self.epsilon = epsilon
+        self.weight_decay = weight_decay
+        self.state: list[list[dict[str, Tensor]]] = [[{} for _ in group.parameters] for group in self.groups]
+
+    @torch.no_grad()
+    def step(self, factor: float) -> None:
+        """One update by the gradients there are, at ``factor`` times the peak rates; the gradients are dropped."""
+        for group, states in zip(self.groups, self.state, strict=True):
+            chosen = [(p, state) for p, state in zip(group.parameters, states, strict=True) if p.grad is not None]
+            for parameter, state in chosen:
+                if not state:
+                    state["mean"], state["square"] = torch.zeros_like(parameter), torch.zeros_like(parameter)
+                    state["steps"] = torch.zeros((), device=parameter.device)
+            adamw(
+                [parameter for parameter, _ in chosen],
+                [parameter.grad for parameter, _ in chosen],  # type: ignore[misc]
+                [state["mean"] for _, state in chosen],
+                [state["square"] for _, state in chosen],
+                [],
+                [state["steps"] for _, state in chosen],
+                fused=True,
+                amsgrad=False,
+                beta1=BETAS[0],
+                beta2=BETAS[1],
+                lr=group.peak * factor,
+                weight_decay=self.weight_decay,
+                eps=self.epsilon,
+                maximize=False,
+            )
+            for parameter in group.parameters:
+                parameter.grad = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Moments and counts, in the order of the parameters."""
+        return {"state": self.state}
+
+    def load_state_dict(self, content: Mapping[str, Any]) -> None:
+        """Goes on from a state; tensors move to the devices of their parameters."""
+        for group, states, saved in zip(self.groups, self.state, content["state"], strict=True):
+            for parameter, state, values in zip(group.parameters, states, saved, strict=True):
+                state.update({name: value.to(parameter.device, copy=True) for name, value in values.items()})
