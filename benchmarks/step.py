@@ -96,14 +96,16 @@ def numbers(kind: str, size: int) -> Any:
     )
 
 
-def job(options: argparse.Namespace) -> Job:
-    """Posts, tags, tokenizer and encoder."""
+def job(options: argparse.Namespace, side: str) -> Job:
+    """Posts, tags, tokenizer and the encoder of one side; both start from the same weights or the same spread."""
     import torch
     from transformers import AutoConfig, AutoModel, AutoTokenizer
 
     from ita import tables
     from ita.corpus.tags import spans, tag_set
-    from ita.model.folder import located
+    from ita.model.bert import Bert, Shape
+    from ita.model.folder import load_encoder, located
+    from ita.settings import Encoder
 
     torch.manual_seed(0)
     if options.posts:
@@ -114,12 +116,18 @@ def job(options: argparse.Namespace) -> Job:
     if options.random_encoder:
         kind, sizes = RANDOM[options.random_encoder]
         config = AutoConfig.for_model(kind, **sizes)
-        encoder = AutoModel.from_config(config)
+        if side == "ours":
+            encoder = Bert(Shape.of(config.to_dict()))
+            encoder.draw()
+        else:
+            encoder = AutoModel.from_config(config)
         tokenizer = numbers(kind, config.vocab_size)
     if not options.random_encoder or options.posts:
         where = located(options.encoder)
         tokenizer = AutoTokenizer.from_pretrained(where, add_prefix_space=True)
-        encoder = encoder if options.random_encoder else AutoModel.from_pretrained(where)
+        if not options.random_encoder:
+            own = side == "ours"
+            encoder = load_encoder(Encoder(model=where))[0] if own else AutoModel.from_pretrained(where)
     return Job(rows, contexts, tag_set(span.type for row in rows for span in spans(row["tags"])), tokenizer, encoder)
 
 
@@ -128,8 +136,8 @@ def ours(given: Job, options: argparse.Namespace) -> Callable[[Sequence[int]], N
     from dataclasses import replace
 
     from ita import device
+    from ita.corpus.pieces import AutoTokenizer
     from ita.corpus.views import ViewEncoder
-    from ita.model.encoder import packable
     from ita.model.steps import Plan, updates_per_epoch
     from ita.model.tagger import Tagger
     from ita.model.training import optimizer_of, run_epoch
@@ -151,11 +159,10 @@ def ours(given: Job, options: argparse.Namespace) -> Callable[[Sequence[int]], N
     dtype = device.arithmetic(where, train.precision, given.encoder.config.hidden_size)
     loss = Loss(text=1.0, image_text=0.5, alignment=0.5, temperature=2.0)
     plan = Plan(train, system, loss, 0, given.names, where, dtype)
-    data = examples(given.rows, given.contexts, given.names, ViewEncoder(given.tokenizer, 512))
+    data = examples(given.rows, given.contexts, given.names, ViewEncoder(AutoTokenizer(given.tokenizer), 512))
     tagger = Tagger(given.encoder, given.names, train.word_dropout, train.constrained, train.padding)
-    if packable(given.encoder.config):
-        pruned = prune(given.encoder, [post for posts in data.views.values() for post in posts], "encoder.")
-        data = replace(data, views={view: pruned.renumber(posts) for view, posts in data.views.items()})
+    pruned = prune(given.encoder, [post for posts in data.views.values() for post in posts], "encoder.")
+    data = replace(data, views={view: pruned.renumber(posts) for view, posts in data.views.items()})
     if train.compile:
         tagger.compile_encoder()
     tagger.to(where)
@@ -227,12 +234,13 @@ def worker(side: str, options: argparse.Namespace) -> None:
     if side == "rate":
         print(json.dumps({name: matrix_rate(options.device, name == "bf16") for name in ("fp32", "bf16")}))
         return
-    given = job(options)
+    given = job(options, side)
     config = given.encoder.config
     from ita import device
+    from ita.corpus.pieces import AutoTokenizer
     from ita.corpus.views import ViewEncoder, encode_views
 
-    views = encode_views(ViewEncoder(given.tokenizer, 512), given.rows, given.contexts)
+    views = encode_views(ViewEncoder(AutoTokenizer(given.tokenizer), 512), given.rows, given.contexts)
     lengths = {view: [post.length for post in posts] for view, posts in views.items()}
     train = (plain if side == "baseline" else ours)(given, options)
     if side == "baseline":
