@@ -219,7 +219,13 @@ def main() -> None:
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
     torch.manual_seed(chosen.seed)
-    options = Options(chosen.system, chosen.batch_size, chosen.learning_rate, device=chosen.device, bf16=chosen.bf16)
+    options = Options(
+        system=chosen.system,
+        batch_size=chosen.batch_size,
+        learning_rate=chosen.learning_rate,
+        device=chosen.device,
+        bf16=chosen.bf16,
+    )
     rows = tables.rows("posts", chosen.posts)
     contexts = {row["post_id"]: row for row in tables.rows("contexts", chosen.context)}
     names = tag_set(span.type for row in rows for span in spans(row["tags"]))
