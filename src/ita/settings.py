@@ -301,7 +301,10 @@ class Train:
         enum=["auto", "none", "attention", "all"],
     )
     max_pieces: int = setting(
-        16_384, "Most word pieces of one forward pass; a larger step is read in several, to the same update.", minimum=1
+        0,
+        "Most word pieces of one pass (0: 1024 on a CPU, 16384 on a GPU); a larger step is read in several, "
+        "to the same update.",
+        minimum=0,
     )
     prune_vocabulary: bool = setting(
         True, "Train only the embeddings of pieces that occur; the same weights, with less memory (no weight decay)."

@@ -136,7 +136,6 @@ def evaluate(tagger: Tagger, dev: Examples, plan: Plan) -> dict[str, float]:
             dev.views[view],
             plan.tag_names,
             batch_size=EVALUATION_BATCH,
-            max_pieces=plan.train.max_pieces,
             device=plan.device,
             dtype=plan.dtype,
             posteriors=False,
