@@ -7,7 +7,8 @@ from transformers import BertConfig, BertModel, DistilBertConfig, DistilBertMode
 
 from ita.corpus.batches import collate
 from ita.corpus.views import Encoded, ViewEncoder
-from ita.model.bert import Bert, Shape, dropout, keep, packable
+from ita.model.bert import Bert, Shape, packable
+from ita.model.dropout import dropout, keep
 from ita.model.encoder import word_vectors
 from ita.model.tagger import Tagger
 
@@ -76,6 +77,18 @@ def test_a_row_is_read_the_same_in_any_batch(theirs, ours, padding):
     together = word_vectors(encoder, collate([posts]), padding)
     alone = torch.cat([word_vectors(encoder, collate([[post]]), padding) for post in posts])
     torch.testing.assert_close(together, alone, atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("padding", ["attention", "none", "all"])
+@pytest.mark.parametrize("beside", [[], [["ab", "c"]]])
+def test_posts_without_any_piece(theirs, ours, padding, beside):
+    views = ViewEncoder(Letters(), 16)
+    tagger = Tagger(theirs if padding == "all" else ours, ["O", "S-PER"], 0.0, padding=padding)
+    batch = collate([views.encode(posts) for posts in (beside, [["-"], ["-", "-"]]) if posts])
+    emissions = tagger.emissions(batch)
+    torch.testing.assert_close(emissions[-2:, :1], tagger.linear.bias.expand(2, 1, 2))
+    emissions.sum().backward()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in tagger.parameters())
 
 
 def test_dropout_is_that_of_transformers(theirs, ours, batch):

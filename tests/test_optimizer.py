@@ -1,4 +1,4 @@
-"""Our AdamW is torch's, step by step, with its schedule of rates."""
+"""Our AdamW is torch's with gradients clipped, step by step, with its schedule of rates."""
 
 import pytest
 import torch
@@ -14,10 +14,11 @@ def models():
     return one, other
 
 
+@pytest.mark.parametrize("clip", [1e9, 5.0])
 @pytest.mark.parametrize("decay", [0.0, 0.1])
-def test_equals_torch(decay):
+def test_equals_torch(decay, clip):
     ours, theirs = models()
-    optimizer = AdamW([([ours.weight], 0.1), ([ours.bias], 0.02)], 1e-6, decay)
+    optimizer = AdamW([([ours.weight], 0.1), ([ours.bias], 0.02)], 1e-6, decay, clip)
     groups = [{"params": [theirs.weight], "peak": 0.1}, {"params": [theirs.bias], "peak": 0.02}]
     reference = torch.optim.AdamW(groups, eps=1e-6, weight_decay=decay, fused=True)
     for step in range(12):
@@ -28,22 +29,24 @@ def test_equals_torch(decay):
         optimizer.step(factor)
         for group in reference.param_groups:
             group["lr"] = group["peak"] * factor
+        norm = torch.nn.utils.clip_grad_norm_(theirs.parameters(), clip)
+        assert norm > 5
         reference.step()
         reference.zero_grad()
         assert ours.weight.grad is None
-        assert torch.equal(ours.weight, theirs.weight)
-        assert torch.equal(ours.bias, theirs.bias)
+        torch.testing.assert_close(ours.weight, theirs.weight)
+        torch.testing.assert_close(ours.bias, theirs.bias)
 
 
 def test_goes_on_from_its_state():
     ours, theirs = models()
-    first = AdamW([(list(ours.parameters()), 0.1)], 1e-6, 0.0)
+    first = AdamW([(list(ours.parameters()), 0.1)], 1e-6, 0.0, 5.0)
     x = torch.randn(7, 5)
     for _ in range(3):
         ours(x).square().sum().backward()
         first.step(1.0)
     theirs.load_state_dict(ours.state_dict())
-    second = AdamW([(list(theirs.parameters()), 0.1)], 1e-6, 0.0)
+    second = AdamW([(list(theirs.parameters()), 0.1)], 1e-6, 0.0, 5.0)
     second.load_state_dict(first.state_dict())
     for model, optimizer in ((ours, first), (theirs, second)):
         model(x).square().sum().backward()
@@ -54,7 +57,7 @@ def test_goes_on_from_its_state():
 def test_parameters_without_gradient_stay():
     ours, _ = models()
     before = ours.bias.clone()
-    optimizer = AdamW([(list(ours.parameters()), 0.1)], 1e-6, 0.5)
+    optimizer = AdamW([(list(ours.parameters()), 0.1)], 1e-6, 0.5, 5.0)
     ours.weight.grad = torch.ones_like(ours.weight)
     optimizer.step(1.0)
     assert torch.equal(ours.bias, before)

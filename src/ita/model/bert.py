@@ -16,7 +16,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ita.corpus.batches import Batch, Bounds, Padding
+from ita.corpus.batches import Batch
+from ita.model.attention import Attend, Grouped, Jagged
+from ita.model.dropout import dropout
 
 FAMILY = {"bert", "roberta", "xlm-roberta", "camembert"}
 """Model types with BERT's layers: attention, then feed-forward, each normalised after the residual sum."""
@@ -97,12 +99,13 @@ class Bert(nn.Module):
             jagged: attention over rows of any length by PyTorch's variable-length kernel; else queries, keys and values
                 are padded, each group of rows to its own longest.
         """
-        attend = _jagged if jagged else _grouped
+        attend = (Jagged if jagged else Grouped)(batch, self.config.num_attention_heads)
         x = self.embeddings(batch)
         layers = list(self.encoder.layer)  # type: ignore[arg-type]
-        for layer in layers:
-            x = layer(x, batch, attend, layer is layers[-1])
-        return x
+        for layer in layers[:-1]:
+            x = layer(x, x, attend)
+        read = x[batch.read]
+        return layers[-1](read, x, attend.words()) if len(read) else read
 
 
 class Embeddings(nn.Module):
@@ -141,10 +144,9 @@ class Layer(nn.Module):
         self.output = Output(shape.intermediate_size, shape)
         self.act = ACTIVATIONS[shape.hidden_act]
 
-    def forward(self, x: Tensor, batch: Batch, attend: Callable[..., Tensor], last: bool) -> Tensor:
+    def forward(self, asked: Tensor, x: Tensor, attend: Attend) -> Tensor:
         """(N, H) -> (N, H), or (M, H) for the last layer, which is asked only for the pieces that are read."""
-        asked = x[batch.read] if last else x
-        x = self.attention(asked, x, batch, attend, last)
+        x = self.attention(asked, x, attend)
         return self.output(self.act(self.intermediate.dense(x)), x)  # type: ignore[operator]
 
 
@@ -157,14 +159,13 @@ class Attention(nn.Module):
         for name in ("query", "key", "value"):
             setattr(self.self, name, nn.Linear(shape.hidden_size, shape.hidden_size))
         self.output = Output(shape.hidden_size, shape)
-        self.heads = shape.num_attention_heads
         self.rate = shape.attention_probs_dropout_prob
 
-    def forward(self, asked: Tensor, x: Tensor, batch: Batch, attend: Callable[..., Tensor], last: bool) -> Tensor:
+    def forward(self, asked: Tensor, x: Tensor, attend: Attend) -> Tensor:
         """Queries of ``asked``, (N, H) or (M, H); keys and values of ``x`` (N, H)."""
         own: Any = self.self
         rate = self.rate if self.training else 0.0
-        return self.output(attend(own.query(asked), own.key(x), own.value(x), batch, last, self.heads, rate), asked)
+        return self.output(attend(own.query(asked), own.key(x), own.value(x), rate), asked)
 
 
 class Output(nn.Module):
@@ -187,111 +188,3 @@ def position_offset(config: Any) -> int:
 
 
 OFFSETS = {"roberta", "xlm-roberta", "camembert", "xlm-roberta-xl", "roberta-prelayernorm", "xmod", "longformer"}
-
-
-def _grouped(
-    query: Tensor, key: Tensor, value: Tensor, batch: Batch, words_only: bool, heads: int, rate: float
-) -> Tensor:
-    """Attention of packed rows, padded within each group.
-
-    Args:
-        query: (N, H), or (M, H) with ``words_only``.
-        key: (N, H).
-        value: (N, H).
-        batch: the rows.
-        words_only: the queries are the M pieces that are read.
-        heads: number of heads, which divides H.
-        rate: dropout of the attention probabilities.
-
-    Returns:
-        One vector per query, like ``query``.
-    """
-    keys = [group.pieces for group in batch.groups]
-    queries = [group.read for group in batch.groups] if words_only else keys
-    sizes = [len(padding.slots) for padding in keys]
-    asked_sizes = [len(padding.slots) for padding in queries]
-    parts = zip(query.split(asked_sizes), key.split(sizes), value.split(sizes), strict=True)
-    outputs = []
-    for (q, k, v), asked, known in zip(parts, queries, keys, strict=True):
-        q, k, v = _Pad.apply(q, asked), _Pad.apply(k, known), _Pad.apply(v, known)
-        q, k, v = (x.unflatten(2, (heads, -1)).transpose(1, 2) for x in (q, k, v))
-        mask = None if known.full else known.inside[:, None, None, :]
-        outputs.append(_Unpad.apply(_attention(q, k, v, mask, rate).transpose(1, 2).flatten(2), asked))
-    return torch.cat(outputs)
-
-
-def _jagged(
-    query: Tensor, key: Tensor, value: Tensor, batch: Batch, words_only: bool, heads: int, rate: float
-) -> Tensor:
-    """Attention of packed rows by the variable-length kernel; arguments as for :func:`_grouped`."""
-
-    def nested(x: Tensor, bounds: Bounds) -> Tensor:
-        rows = torch.nested.nested_tensor_from_jagged(
-            x.unflatten(1, (heads, -1)), bounds.offsets, min_seqlen=1, max_seqlen=bounds.longest
-        )
-        return rows.transpose(1, 2)
-
-    asked = batch.read_bounds if words_only else batch.piece_bounds
-    q, k, v = nested(query, asked), nested(key, batch.piece_bounds), nested(value, batch.piece_bounds)
-    return functional.scaled_dot_product_attention(q, k, v, dropout_p=rate).transpose(1, 2).values().flatten(1)
-
-
-def _attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, rate: float) -> Tensor:
-    """softmax(q k' / sqrt(D)) v over (R, heads, T, D); with dropout a CPU is faster without the fused kernel."""
-    if not rate or q.device.type != "cpu":
-        return functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=rate)
-    scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
-    if mask is not None:
-        scores = scores.masked_fill(~mask, float("-inf"))
-    return (scores.softmax(-1) * keep(scores, rate)) @ v
-
-
-def dropout(x: Tensor, rate: float, training: bool) -> Tensor:
-    """Zeroes elements with probability ``rate`` in training and scales the others."""
-    if not (training and rate):
-        return x
-    return x * keep(x, rate) if x.device.type == "cpu" else functional.dropout(x, rate)
-
-
-def keep(x: Tensor, rate: float) -> Tensor:
-    """Factors of dropout for ``x``: 0 with probability ``rate`` (to 1/65536), else 1 / (1 - rate).
-
-    One 64-bit draw serves four elements: torch's own Bernoulli draws take seven times as long on a CPU.
-    """
-    kept = 65536 - round(rate * 65536)
-    draws = torch.empty((x.numel() + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
-    chosen = draws.view(torch.int16)[: x.numel()].view(x.shape) < kept - 32768
-    return chosen.to(x.dtype).mul_(65536 / kept)
-
-
-class _Pad(torch.autograd.Function):
-    """Packed items (n, H) -> (R, T, H). Each item has one slot, so the gradient is read, not added up."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, padding: Padding) -> Tensor:
-        ctx.padding = padding
-        rows, width = padding.index.shape
-        full = x if padding.full else x.index_select(0, padding.index.flatten())
-        return full.view(rows, width, x.shape[1])
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        grad = grad.reshape(-1, grad.shape[2])
-        return grad if ctx.padding.full else grad.index_select(0, ctx.padding.slots), None
-
-
-class _Unpad(torch.autograd.Function):
-    """(R, T, H) -> packed items (n, H); empty slots get no gradient."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, padding: Padding) -> Tensor:
-        ctx.padding, ctx.shape = padding, x.shape
-        flat = x.reshape(-1, x.shape[2])
-        return flat.clone() if padding.full else flat.index_select(0, padding.slots)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        if ctx.padding.full:
-            return grad.view(ctx.shape), None
-        spread = grad.index_select(0, ctx.padding.index.flatten()).view(ctx.shape)
-        return spread.mul_(ctx.padding.inside.unsqueeze(2)), None

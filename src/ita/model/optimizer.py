@@ -31,17 +31,24 @@ class AdamW:
         groups: (parameters, peak learning rate) of each group.
         epsilon: added to the root of the second moment.
         weight_decay: of all groups.
+        clip: gradients whose norm over all parameters is greater are scaled to this norm.
     """
 
-    def __init__(self, groups: Iterable[tuple[Sequence[Tensor], float]], epsilon: float, weight_decay: float) -> None:
+    def __init__(
+        self, groups: Iterable[tuple[Sequence[Tensor], float]], epsilon: float, weight_decay: float, clip: float
+    ) -> None:
         self.groups = [Group(list(parameters), peak) for parameters, peak in groups]
         self.epsilon = epsilon
         self.weight_decay = weight_decay
+        self.clip = clip
         self.state: list[list[dict[str, Tensor]]] = [[{} for _ in group.parameters] for group in self.groups]
 
     @torch.no_grad()
     def step(self, factor: float) -> None:
         """One update by the gradients there are, at ``factor`` times the peak rates; the gradients are dropped."""
+        gradients = [p.grad for group in self.groups for p in group.parameters if p.grad is not None]
+        # The update divides by this as it reads the gradients; torch.nn.utils.clip_grad_norm_ reads them once more.
+        excess = ((torch.nn.utils.get_total_norm(gradients) + 1e-6) / self.clip).clamp(min=1)
         for group, states in zip(self.groups, self.state, strict=True):
             chosen = [(p, state) for p, state in zip(group.parameters, states, strict=True) if p.grad is not None]
             for parameter, state in chosen:
@@ -56,6 +63,7 @@ class AdamW:
                 [],
                 [state["steps"] for _, state in chosen],
                 fused=True,
+                grad_scale=excess,
                 amsgrad=False,
                 beta1=BETAS[0],
                 beta2=BETAS[1],

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from ita.corpus.batches import Batch
 from ita.model.crf import CRF, legal_bioes
@@ -48,7 +49,7 @@ class Tagger(nn.Module):
         A word is represented by its first piece in the last layer; one without pieces by the zero vector.
         """
         vectors = self.read(self.encoder, batch, self.padding_on(batch.ids.device))
-        vectors = vectors[batch.first.clamp(min=0)] * (batch.first >= 0).unsqueeze(2)
+        vectors = functional.pad(vectors, (0, 0, 1, 0))[batch.first + 1]
         if self.training and self.word_dropout:
             kept = torch.rand(vectors.shape[:2], device=vectors.device) >= self.word_dropout
             vectors = vectors * kept.unsqueeze(2)

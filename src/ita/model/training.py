@@ -78,7 +78,7 @@ def optimizer_of(tagger: Tagger, train: Train) -> AdamW:
     """AdamW with one rate for encoder and linear layer and another for the CRF."""
     rest = [*tagger.encoder.parameters(), *tagger.linear.parameters()]
     groups = [(rest, train.learning_rate), ([*tagger.crf.parameters()], train.crf_learning_rate)]
-    return AdamW(groups, train.epsilon, train.weight_decay)
+    return AdamW(groups, train.epsilon, train.weight_decay, train.clip)
 
 
 def rate(update: int, total: int, warmup: float) -> float:
@@ -114,7 +114,6 @@ def run_epoch(
             pieces += step.batch.pieces
             for name, value in terms.items():
                 sums[name] = sums.get(name, 0) + value.detach()
-        torch.nn.utils.clip_grad_norm_(tagger.parameters(), plan.train.clip)
         optimizer.step(rate(first + number, total, plan.train.warmup))
     means = {f"loss_{name}": float(value) / len(train.tags) for name, value in sums.items()}
     if not all(map(math.isfinite, means.values())):
