@@ -19,7 +19,9 @@ log = logging.getLogger("ita")
 PROBE_SECONDS = 5.0
 
 
-def find(model: str | None, revision: str | None, local_files_only: bool, setting: str) -> dict[str, Any]:
+def find(
+    model: str | None, revision: str | None, local_files_only: bool, setting: str, mark: str = "config.json"
+) -> dict[str, Any]:
     """Finds out where a model comes from.
 
     Args:
@@ -27,6 +29,7 @@ def find(model: str | None, revision: str | None, local_files_only: bool, settin
         revision: commit, tag or branch on the hub.
         local_files_only: never ask the hub.
         setting: the setting that names the model, for messages: ``detect.model``.
+        mark: a file that every model of the kind has.
 
     Returns:
         Keywords for ``load``.
@@ -37,14 +40,14 @@ def find(model: str | None, revision: str | None, local_files_only: bool, settin
     if not model:
         raise UserError(f"setting {setting}: no model is named; give a hub id or a local folder")
     folder = Path(model).expanduser()
-    if (folder / "config.json").is_file():
+    if (folder / mark).is_file():
         return {"model": str(folder), "revision": None, "local_files_only": True}
     if folder.exists():
-        raise UserError(f"setting {setting}: the folder '{model}' holds no config.json; expected a saved model")
+        raise UserError(f"setting {setting}: the folder '{model}' holds no {mark}; expected a saved model")
     if model.startswith((".", "/", "~", "results/")) or model.count("/") > 1:
         raise UserError(f"setting {setting}: no such folder: '{model}'")
     found = {"model": model, "revision": revision, "local_files_only": local_files_only}
-    problem, kept = ask(model, revision, local_files_only)
+    problem, kept = ask(model, revision, local_files_only, mark)
     if not problem:
         return found
     if kept:
@@ -60,17 +63,17 @@ def find(model: str | None, revision: str | None, local_files_only: bool, settin
     )
 
 
-def ask(model: str, revision: str | None, local_files_only: bool) -> tuple[str | None, bool]:
-    """Asks the hub for the model's config.json: what stands in the way (None: nothing), and whether it is cached."""
+def ask(model: str, revision: str | None, local_files_only: bool, mark: str) -> tuple[str | None, bool]:
+    """Asks the hub for a file of the model: what stands in the way (None: nothing), and whether it is cached."""
     from huggingface_hub import errors, get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
 
     try:
-        kept = isinstance(try_to_load_from_cache(model, "config.json", revision=revision), str)
+        kept = isinstance(try_to_load_from_cache(model, mark, revision=revision), str)
         if local_files_only:
             return "local_files_only is set", kept
         if os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}:
             return "HF_HUB_OFFLINE is set", kept
-        get_hf_file_metadata(hf_hub_url(model, "config.json", revision=revision), timeout=PROBE_SECONDS)
+        get_hf_file_metadata(hf_hub_url(model, mark, revision=revision), timeout=PROBE_SECONDS)
     except errors.HFValidationError as error:
         return f"not a hub id ({error})", False
     except errors.GatedRepoError:
@@ -80,7 +83,7 @@ def ask(model: str, revision: str | None, local_files_only: bool) -> tuple[str |
     except errors.RevisionNotFoundError:
         return f"it has no revision '{revision}'", kept
     except errors.EntryNotFoundError:
-        return "it has no config.json, so it is not a transformers model", kept
+        return f"it has no {mark}, so it is no model of the kind this stage needs", kept
     except Exception as error:  # the HTTP client behind the hub changes; whatever it raises, the hub did not answer
         return f"the hub does not answer ({error})", kept
     return None, kept

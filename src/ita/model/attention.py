@@ -108,7 +108,9 @@ def _slots(padding: Padding, heads: int) -> _Slots:
     take = (padding.slots + padding.slots // width * (width * (heads - 1)))[:, None] + head * width
     inside = padding.inside[:, None, :, None].float()
     barred = inside.log().view(rows, 1, width).repeat_interleave(heads, 0)
-    return _Slots(len(padding.slots), (rows, heads, width), fill.flatten(), take.flatten(), inside, barred, padding.full)
+    return _Slots(
+        len(padding.slots), (rows, heads, width), fill.flatten(), take.flatten(), inside, barred, padding.full
+    )
 
 
 def _attention(q: Tensor, k: Tensor, v: Tensor, known: _Slots, rate: float) -> Tensor:
