@@ -1,14 +1,15 @@
 rule caption:
     """Describe the images."""
     input:
+        unpack(regions),
         images="results/{dataset}/images.parquet",
         files=precomputed_files("caption"),
     output:
-        "results/{dataset}/captions/{captioner}.parquet",
+        "results/{dataset}/captions/{captioner}/{shard}.parquet",
     log:
-        "results/logs/{dataset}/caption/{captioner}.log",
+        "results/logs/{dataset}/caption/{captioner}/{shard}.log",
     benchmark:
-        "results/benchmarks/{dataset}/caption/{captioner}.tsv"
+        "results/benchmarks/{dataset}/caption/{captioner}/{shard}.tsv"
     conda:
         "../envs/ita.yaml"
     resources:
@@ -17,5 +18,7 @@ rule caption:
         runtime=480,
     params:
         settings=settings("caption"),
+        regions=regions_options,
     shell:
-        "python -m ita.caption --settings {params.settings:q} --images {input.images} --output {output} --log {log}"
+        "python -m ita.caption --settings {params.settings:q} --images {input.images} {params.regions}"
+        " --shard {wildcards.shard} --output {output} --log {log}"

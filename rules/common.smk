@@ -14,6 +14,7 @@ validate(config, schema="../workflow/schemas/config.schema.yaml", set_default=Fa
 
 SOURCE = Path(workflow.basedir) / "src" / "ita"
 NAMED = {"detect": "detectors", "caption": "captioners", "ocr": "readers", "context": "contexts"}
+REGION_CAPTIONERS = {"oscar", "updown"}
 BUILT_IN_KINDS = {"la", "ga", "oca"}
 
 # Jobs run the checkout's code with the interpreter that runs Snakemake, unless an environment is deployed for them.
@@ -149,6 +150,28 @@ def precomputed_files(stage):
     return of
 
 
+def shards(wildcards):
+    """Inputs of gather: the shards of a table, in order."""
+    count = config_of(wildcards.dataset)["gather"]["shards"]
+    folder = f"results/{wildcards.dataset}/{wildcards.seen}/{wildcards.name}"
+    return [f"{folder}/{number}-of-{count}.parquet" for number in range(1, count + 1)]
+
+
+def regions(wildcards):
+    """Inputs of a captioner that sees regions instead of pixels: the same shard of what its detector found."""
+    chosen = stage_settings(config_of(wildcards.dataset), "caption", wildcards)
+    if chosen["backend"] not in REGION_CAPTIONERS:
+        return {}
+    entry(config_of(wildcards.dataset), "detectors", chosen["detector"], "caption.detector")
+    shard = f"{chosen['detector']}/{wildcards.shard}.parquet"
+    return {name: f"results/{wildcards.dataset}/{name}/{shard}" for name in ("objects", "features")}
+
+
+def regions_options(wildcards):
+    """Those inputs as options of the program."""
+    return " ".join(f"--{name} {path}" for name, path in regions(wildcards).items())
+
+
 def context_tables(wildcards):
     """Inputs of a context: the tables that its kinds are made of."""
     chosen = stage_settings(config_of(wildcards.dataset), "context", wildcards)
@@ -219,3 +242,6 @@ wildcard_constraints:
     encoder=names_of("encoders"),
     system=names_of("systems"),
     seed=r"\d+",
+    shard=r"\d+-of-\d+",
+    seen="objects|captions|ocr",
+    name=r"[^/]+",

@@ -4,11 +4,12 @@ rule detect:
         images="results/{dataset}/images.parquet",
         files=precomputed_files("detect"),
     output:
-        "results/{dataset}/objects/{detector}.parquet",
+        objects="results/{dataset}/objects/{detector}/{shard}.parquet",
+        features="results/{dataset}/features/{detector}/{shard}.parquet",
     log:
-        "results/logs/{dataset}/detect/{detector}.log",
+        "results/logs/{dataset}/detect/{detector}/{shard}.log",
     benchmark:
-        "results/benchmarks/{dataset}/detect/{detector}.tsv"
+        "results/benchmarks/{dataset}/detect/{detector}/{shard}.tsv"
     conda:
         "../envs/ita.yaml"
     resources:
@@ -18,4 +19,5 @@ rule detect:
     params:
         settings=settings("detect"),
     shell:
-        "python -m ita.detect --settings {params.settings:q} --images {input.images} --output {output} --log {log}"
+        "python -m ita.detect --settings {params.settings:q} --images {input.images} --shard {wildcards.shard}"
+        " --features {output.features} --output {output.objects} --log {log}"

@@ -3,11 +3,11 @@ rule ocr:
     input:
         images="results/{dataset}/images.parquet",
     output:
-        "results/{dataset}/ocr/{reader}.parquet",
+        "results/{dataset}/ocr/{reader}/{shard}.parquet",
     log:
-        "results/logs/{dataset}/ocr/{reader}.log",
+        "results/logs/{dataset}/ocr/{reader}/{shard}.log",
     benchmark:
-        "results/benchmarks/{dataset}/ocr/{reader}.tsv"
+        "results/benchmarks/{dataset}/ocr/{reader}/{shard}.tsv"
     conda:
         "../envs/ita.yaml"
     threads: 8
@@ -17,4 +17,5 @@ rule ocr:
     params:
         settings=settings("ocr"),
     shell:
-        "python -m ita.ocr --settings {params.settings:q} --images {input.images} --output {output} --log {log}"
+        "python -m ita.ocr --settings {params.settings:q} --images {input.images} --shard {wildcards.shard}"
+        " --output {output} --log {log}"

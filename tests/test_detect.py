@@ -20,36 +20,6 @@ from ita.vision.detectors import TransformersDetector
 TINY = {"score_threshold": 0.0, "max_objects": 7, "device": "cpu", "precision": "fp32"}
 
 
-@pytest.fixture(scope="module")
-def detr(tmp_path_factory):
-    """Folder of a DETR: pictures keep their proportions, so a batch holds several sizes."""
-    import torch
-    from transformers import DetrConfig, DetrForObjectDetection, DetrImageProcessorPil, ResNetConfig
-
-    torch.manual_seed(0)
-    backbone = ResNetConfig(
-        embedding_size=8, hidden_sizes=[8, 12], depths=[1, 1], layer_type="basic", out_features=["stage2"]
-    )
-    config = DetrConfig(
-        use_timm_backbone=False,
-        backbone=None,
-        backbone_config=backbone,
-        d_model=16,
-        encoder_layers=1,
-        decoder_layers=1,
-        encoder_ffn_dim=16,
-        decoder_ffn_dim=16,
-        encoder_attention_heads=2,
-        decoder_attention_heads=2,
-        num_queries=12,
-        id2label={0: "N/A", 1: "Person", 2: "Traffic Light", 3: "Cat"},
-    )
-    folder = tmp_path_factory.mktemp("detr")
-    DetrForObjectDetection(config).save_pretrained(folder)
-    DetrImageProcessorPil(size={"shortest_edge": 32, "longest_edge": 64}).save_pretrained(folder)
-    return str(folder)
-
-
 @pytest.fixture
 def pictures(tmp_path):
     scene(120, 80, 0).save(tmp_path / "a.png")

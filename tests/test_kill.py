@@ -11,7 +11,7 @@ from pipeline import Pipeline, small
 TABLE = "results/demo/table1.csv"
 MOMENTS = [
     "download.log",
-    "ocr/tesseract.log",
+    "ocr/tesseract/1-of-1.log",
     "train/demo/crf/seed1.log",
     "train/demo/ita-all-cva/seed1.log",
     "evaluate",

@@ -18,17 +18,6 @@ from ita.vision.readers import RapidReader, TesseractReader, mean_confidences
 WORDS = ["Hello World", "Open 24 hours", "STOP", "Kansas baseball", "Paris in May"]
 
 
-@pytest.fixture(scope="module")
-def tesseract():
-    """pytesseract, where the program is there too."""
-    pytesseract = pytest.importorskip("pytesseract")
-    try:
-        pytesseract.get_tesseract_version()
-    except pytesseract.TesseractNotFoundError:
-        pytest.skip("Tesseract is not installed")
-    return pytesseract
-
-
 @pytest.fixture
 def drawn(tmp_path):
     """Pictures of text in all formats, one without text, and their table."""

@@ -7,7 +7,6 @@ import re
 import subprocess
 import sys
 
-import pyarrow.parquet as pq
 import pytest
 import yaml
 from conftest import ROOT
@@ -129,22 +128,23 @@ def test_own_posts_need_only_a_section(fresh, tmp_path):
     assert "posts" in fresh.run("--dry-run", "results/mine/posts.parquet", "--configfile", tmp_path / "mine.yaml")
 
 
-VISION = {"detect", "caption", "ocr"}
+VISION = {"detect", "caption", "ocr", "gather"}
 RUNS = {"train", "evaluate", "table", "figure"}
 RERUNS = [
     # section and setting (of the demo where it has the section itself), new value -> rules that run again
     ("demo.seed", 8, {"demo", "posts", "download", "context"} | VISION | RUNS),
     ("posts.rename", {"MISC": "OTHER"}, {"posts", "download", "context"} | VISION | RUNS),
     ("download.backoff", 2.0, {"download", "context"} | VISION | RUNS),
-    ("detect.max_objects", 50, {"detect", "context"} | RUNS),
-    ("datasets.demo.detectors.generator.score_threshold", 0.3, {"detect", "context"} | RUNS),
+    ("detect.max_objects", 50, {"detect", "gather", "context"} | RUNS),
+    ("datasets.demo.detectors.generator.score_threshold", 0.3, {"detect", "gather", "context"} | RUNS),
     ("detectors.coco.score_threshold", 0.3, set()),
-    ("caption.captions", 4, {"caption", "context"} | RUNS),
-    ("datasets.demo.captioners.generator.captions", 4, {"caption", "context"} | RUNS),
+    ("caption.captions", 4, {"caption", "gather", "context"} | RUNS),
+    ("datasets.demo.captioners.generator.captions", 4, {"caption", "gather", "context"} | RUNS),
     ("captioners.blip.beams", 7, set()),
-    ("ocr.page_segmentation", 6, {"ocr", "context"} | RUNS),
-    ("readers.tesseract.page_segmentation", 6, {"ocr", "context"} | RUNS),
+    ("ocr.page_segmentation", 6, {"ocr", "gather", "context"} | RUNS),
+    ("readers.tesseract.page_segmentation", 6, {"ocr", "gather", "context"} | RUNS),
     ("readers.paddle.processes", 1, set()),
+    ("gather.shards", 3, VISION | {"context"} | RUNS),
     ("context.tags", 50, {"context"} | RUNS),
     ("contexts.all.budget", {"ga": 5}, {"context"} | RUNS),
     ("contexts.ga.budget", {"ga": 5}, set()),
@@ -219,9 +219,9 @@ def test_the_chain_makes_a_table(done):
     kinds = {kind for row in tables.rows("contexts", folder / "contexts" / "all.parquet") for kind in row["kinds"]}
     assert kinds == {"la", "ga", "oca", "sep"}
     for path in folder.glob("*/*.parquet"):
-        settings = json.loads(pq.read_schema(path).metadata[b"ita"])
-        assert settings["versions"]["ita"]
-        assert settings["inputs"]
+        about = tables.about(path)
+        assert about["versions"]["ita"]
+        assert about["inputs"]
 
 
 def test_every_run_says_how_it_came_about(done):

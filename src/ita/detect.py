@@ -1,13 +1,16 @@
-"""Objects in the images: images.parquet -> objects/{detector}.parquet.
+"""Objects in the images: images.parquet -> objects/{detector}/{shard}.parquet and features/{detector}/{shard}.parquet.
 
-A detector of transformers looks at every image that is there; ``precomputed`` takes objects that somebody else found,
-for every image that is named, downloaded or not.
+A detector looks at every image that is there; ``precomputed`` takes objects that somebody else found, for every image
+that is named, downloaded or not. Features are what detectors of regions see of each object, for captioners that read
+regions; of other detectors there are none.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +18,24 @@ from ita import stage, tables
 from ita.settings import Detect
 from ita.stage import log
 from ita.vision import images as decoding
-from ita.vision.detectors import DetectedObject, Detector, TransformersDetector
+from ita.vision import shards
+from ita.vision.detectors import DetectedObject, Detector, Regions, opened
 
-VERSION = 1
+VERSION = 2
+INPUTS = {"images": "images.parquet", "features?": "file to write the regions' features to"}
+
+Found = tuple[str, Regions]
+"""Name of an image, what was found in it."""
 
 
-def work(settings: dict[str, Any], images: Path, output: Path) -> None:
-    """Writes the objects of all images.
+def work(
+    settings: dict[str, Any],
+    images: Path,
+    output: Path,
+    features: Path | None = None,
+    shard: str | None = None,
+) -> None:
+    """Writes the objects of a shard's images, and their features.
 
     Raises:
         UserError: for wrong settings or files, or a model that can not be had.
@@ -30,37 +44,45 @@ def work(settings: dict[str, Any], images: Path, output: Path) -> None:
     files = {}
     if detect.backend == "precomputed":
         files = {name: Path(name) for name in detect.files}
-        found = dict(precomputed(detect, images))
+        found: Iterable[Found] = precomputed(detect, images, shard)
         about: dict[str, Any] = {"backend": detect.backend}
     else:
-        detector = TransformersDetector(detect)
-        found = dict(detected(detector, decoding.sources(images), detect.batch_size))
+        detector = opened(detect)
+        found = detected(detector, shards.part(decoding.sources(images), shard, detect.batch_size), detect.batch_size)
         about = {"backend": detect.backend, **detector.facts}
-    counts = {"images": len(found), "objects": sum(map(len, found.values()))}
+    counts: Counter[str] = Counter(images=0, objects=0)
+    described = {**stage.provenance(settings, {"images": images, **files}), "engine": about}
+    with ExitStack() as stack:
+        objects = stack.enter_context(tables.writing("objects", output))
+        vectors = stack.enter_context(tables.writing("features", features)) if features else None
+        for image_id, one in found:
+            counts.update(images=1, objects=len(one.objects))
+            objects.add(row(image_id, rank, thing) for rank, thing in enumerate(one.objects))
+            if vectors and one.features is not None:
+                vectors.add([features_row(image_id, one)])
+        objects.about = {**described, "counts": dict(counts)}
+        if vectors:
+            vectors.about = objects.about
     log.info("detect: %d objects in %d images", counts["objects"], counts["images"])
-    rows = (row(image_id, rank, one) for image_id, objects in found.items() for rank, one in enumerate(objects))
-    metadata = {**stage.provenance(settings, {"images": images, **files}), "engine": about, "counts": counts}
-    tables.write("objects", rows, output, metadata)
 
 
-def detected(
-    detector: Detector, sources: Sequence[decoding.Source], size: int
-) -> Iterator[tuple[str, list[DetectedObject]]]:
-    """Image id and objects of every image that can be read."""
+def detected(detector: Detector, sources: Sequence[decoding.Source], size: int) -> Iterator[Found]:
+    """Every image that can be read and what is in it."""
     batches = stage.progress(decoding.batches(sources, size), -(-len(sources) // size), "detect", "batch")
     for pictures in batches:
-        for picture, objects in zip(pictures, detector.detect(pictures), strict=True):
-            yield picture.image_id, objects
+        for picture, regions in zip(pictures, detector.regions(pictures), strict=True):
+            yield picture.image_id, regions
 
 
-def precomputed(detect: Detect, images: Path) -> Iterator[tuple[str, list[DetectedObject]]]:
-    """Image id and objects of every image that the files name; the same limits hold as for a detector."""
+def precomputed(detect: Detect, images: Path, shard: str | None = None) -> Iterator[Found]:
+    """Every image that the files name and its objects; the same limits hold as for a detector."""
     from ita.vision import precomputed as files
 
     found = files.read_objects(files.given(detect.files, "detect.files"))
-    for image_id, objects in files.matched(found, tables.rows("images", images)):
+    rows = shards.part(tables.rows("images", images), shard)
+    for image_id, objects in files.matched(found, rows):
         kept = [one for one in objects if one.score is None or one.score >= detect.score_threshold]
-        yield image_id, kept[: detect.max_objects]
+        yield image_id, Regions(kept[: detect.max_objects])
 
 
 def row(image_id: str, rank: int, one: DetectedObject) -> dict[str, Any]:
@@ -78,9 +100,23 @@ def row(image_id: str, rank: int, one: DetectedObject) -> dict[str, Any]:
     }
 
 
+def features_row(image_id: str, regions: Regions) -> dict[str, Any]:
+    """A row of the table of features."""
+    width, height = regions.size or (None, None)
+    assert regions.features is not None
+    values = regions.features.flatten().numpy()
+    return {
+        "image_id": image_id,
+        "width": width,
+        "height": height,
+        "regions": len(regions.objects),
+        "features": values,
+    }
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the stage."""
-    return stage.main("detect", VERSION, work, inputs={"images": "images.parquet"}, argv=argv)
+    return stage.main("detect", VERSION, work, inputs=INPUTS, argv=argv, options=stage.SHARD)
 
 
 if __name__ == "__main__":

@@ -175,6 +175,13 @@ class Ocr:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Gather:
+    """gather: shards of detect, caption and ocr -> one table each."""
+
+    shards: int = setting(1, "Jobs that each of these stages is cut into for a dataset.", minimum=1)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Context:
     """context: posts, objects, captions, characters -> contexts/{context}.parquet.
 
@@ -356,6 +363,7 @@ STAGES: dict[str, type] = {
     "detect": Detect,
     "caption": Caption,
     "ocr": Ocr,
+    "gather": Gather,
     "context": Context,
     "train": Train,
     "evaluate": Evaluate,

@@ -31,6 +31,7 @@ T = TypeVar("T")
 log = logging.getLogger("ita")
 
 PACKAGES = ("torch", "transformers", "numpy", "pyarrow", "pandas", "pillow", "pytesseract", "rapidocr", "aiohttp")
+SHARD = {"shard": "which part of the images: 2-of-7 (default: all)"}
 PROGRESS_SECONDS = 30.0
 """Without a terminal, long work says where it is this often."""
 
@@ -45,6 +46,7 @@ def main(
     work: Callable[..., None],
     inputs: Mapping[str, str],
     argv: Sequence[str] | None = None,
+    options: Mapping[str, str] | None = None,
 ) -> int:
     """Runs a stage from the command line.
 
@@ -56,6 +58,7 @@ def main(
         inputs: input name -> help; every input is an option of that name, required but for a name ending in ``?``
             (optional) or ``[]`` (any number of files).
         argv: arguments, by default those of the process.
+        options: option that takes a text -> help; ``work`` gets it as a keyword, None where it is not given.
 
     Returns:
         Exit code: 0, 1 for a UserError (printed without a traceback), 130 when interrupted.
@@ -71,6 +74,8 @@ def main(
             parser.add_argument(flag, type=Path, help=meaning, nargs="*", default=[])
         else:
             parser.add_argument(flag, type=Path, help=meaning, required=not option.endswith("?"))
+    for option, meaning in (options or {}).items():
+        parser.add_argument(f"--{option}", help=meaning)
     arguments = vars(parser.parse_args(argv))
     configure_log(arguments.pop("log"))
     try:

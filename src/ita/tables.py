@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ SPANS = pa.list_(
 )
 
 Column = tuple[str, pa.DataType, str]
+ROWS = {"features": 16}
+"""Rows written at a time, 4096 for other tables: how rows come in does not decide where the row groups end."""
 
 TABLES: dict[str, list[Column]] = {
     "posts": [
@@ -56,6 +59,13 @@ TABLES: dict[str, list[Column]] = {
         ("y2", pa.float32(), "bottom edge in pixels"),
         ("attributes", ATTRIBUTES, "attributes by falling confidence"),
     ],
+    "features": [
+        ("image_id", pa.string(), "name of the image"),
+        ("width", pa.int32(), "pixels of the upright image"),
+        ("height", pa.int32(), "pixels of the upright image"),
+        ("regions", pa.int32(), "objects of the image, in the order of the table of objects; count"),
+        ("features", pa.list_(pa.float32()), "one vector per region, one after another"),
+    ],
     "captions": [
         ("image_id", pa.string(), "name of the image"),
         ("rank", pa.int32(), "0 is the best beam"),
@@ -87,25 +97,84 @@ TABLES: dict[str, list[Column]] = {
 }
 
 
-def schema(name: str, metadata: Mapping[str, Any] | None = None) -> pa.Schema:
-    """Arrow schema of a table; ``metadata`` is kept as JSON under the key ``ita``."""
-    columns = [pa.field(column, kind, metadata={"meaning": meaning}) for column, kind, meaning in TABLES[name]]
-    about = json.dumps({"table": name, **(metadata or {})}, sort_keys=True, ensure_ascii=False)
-    return pa.schema(columns, metadata={"ita": about})
+def schema(name: str) -> pa.Schema:
+    """Arrow schema of a table."""
+    return pa.schema([pa.field(column, kind, metadata={"meaning": meaning}) for column, kind, meaning in TABLES[name]])
 
 
-def write(name: str, rows: Iterable[Mapping[str, Any]], path: Path, metadata: Mapping[str, Any] | None = None) -> None:
-    """Writes a table atomically.
+def _described(name: str, metadata: Mapping[str, Any]) -> str:
+    """Metadata as it is kept in a file, under the key ``ita``."""
+    return json.dumps({"table": name, **metadata}, sort_keys=True, ensure_ascii=False)
+
+
+class Writer:
+    """A table in the making; rows go to the file as they come."""
+
+    def __init__(self, name: str, file: pq.ParquetWriter) -> None:
+        self.name, self.file = name, file
+        self.about: Mapping[str, Any] = {}
+        """Anything JSON, kept with the table: provenance, label version, counts; may be set until the end."""
+        self._rows: list[Mapping[str, Any]] = []
+
+    def add(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """More rows, one mapping each; a column left out is null."""
+        for row in rows:
+            self._rows.append(row)
+            if len(self._rows) == ROWS.get(self.name, 4096):
+                self._flush()
+
+    def _flush(self) -> None:
+        self.file.write_table(pa.Table.from_pylist(self._rows, schema=self.file.schema))
+        self._rows.clear()
+
+    def close(self) -> None:
+        """Writes what is left."""
+        if self._rows:
+            self._flush()
+        self.file.add_key_value_metadata({"ita": _described(self.name, self.about)})
+
+
+@contextmanager
+def writing(name: str, path: Path) -> Iterator[Writer]:
+    """A table that appears under its name when the block ends well.
 
     Args:
         name: a key of TABLES.
-        rows: one mapping per row; a column left out is null.
         path: file to write.
-        metadata: anything JSON, kept with the table: provenance, label version, counts.
     """
-    table = pa.Table.from_pylist([dict(row) for row in rows], schema=schema(name, metadata))
-    with atomic(path) as part:
-        pq.write_table(table, part, compression="zstd")
+    with atomic(path) as part, pq.ParquetWriter(part, schema(name), compression="zstd") as file:
+        writer = Writer(name, file)
+        yield writer
+        writer.close()
+
+
+def write(name: str, rows: Iterable[Mapping[str, Any]], path: Path, metadata: Mapping[str, Any] | None = None) -> None:
+    """Writes a table atomically; arguments as for :func:`writing` and ``Writer``."""
+    with writing(name, path) as out:
+        out.about = metadata or {}
+        out.add(rows)
+
+
+@contextmanager
+def _opened(name: str, path: Path) -> Iterator[pq.ParquetFile]:
+    """A table's file, checked. Raises as ``read`` does."""
+    try:
+        # pq.read_table would import pandas.
+        with pq.ParquetFile(path) as file:
+            _check(name, path, file)
+            yield file
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; the stage that writes the table '{name}' has to run first") from None
+    except (pa.ArrowInvalid, OSError) as error:
+        raise UserError(f"{path}: not a readable Parquet file ({error})") from None
+
+
+def _check(name: str, path: Path, file: pq.ParquetFile) -> None:
+    other = about(path).get("table")
+    if other != name:
+        raise UserError(f"{path}: expected the table '{name}', found '{other or 'a Parquet file of another origin'}'")
+    if not file.schema_arrow.equals(schema(name)):
+        raise UserError(f"{path}: columns differ from the table '{name}' of this version; run its stage again")
 
 
 def read(name: str, path: Path) -> pa.Table:
@@ -114,25 +183,21 @@ def read(name: str, path: Path) -> pa.Table:
     Raises:
         UserError: for a file that is missing, not Parquet, another table, or of another schema.
     """
-    try:
-        # pq.read_table would import pandas.
-        with pq.ParquetFile(path) as file:
-            table = file.read()
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; the stage that writes the table '{name}' has to run first") from None
-    except (pa.ArrowInvalid, OSError) as error:
-        raise UserError(f"{path}: not a readable Parquet file ({error})") from None
-    found = about(table).get("table")
-    if found != name:
-        raise UserError(f"{path}: expected the table '{name}', found '{found or 'a Parquet file of another origin'}'")
-    if not table.schema.equals(schema(name)):
-        raise UserError(f"{path}: columns differ from the table '{name}' of this version; run its stage again")
-    return table
+    with _opened(name, path) as file:
+        return file.read()
 
 
-def about(table: pa.Table) -> dict[str, Any]:
-    """The metadata given to ``write``."""
-    return json.loads((table.schema.metadata or {}).get(b"ita", b"{}"))
+def stream(name: str, path: Path, rows: int = 64) -> Iterator[dict[str, Any]]:
+    """The rows of a table one after another, of which only some are in memory at a time. Raises as ``read`` does."""
+    with _opened(name, path) as file:
+        for batch in file.iter_batches(rows):
+            yield from batch.to_pylist()
+
+
+def about(table: pa.Table | Path) -> dict[str, Any]:
+    """The metadata given to ``write``, of a table or its file."""
+    found = pq.read_metadata(table).metadata if isinstance(table, Path) else table.schema.metadata
+    return json.loads((found or {}).get(b"ita", b"{}"))
 
 
 def rows(name: str, path: Path) -> list[dict[str, Any]]:

@@ -35,6 +35,15 @@ class Captioner(Protocol):
         ...
 
 
+def opened(settings: Caption) -> Captioner:
+    """The captioner of the back end.
+
+    Raises:
+        UserError: when its model can not be had.
+    """
+    return TransformersCaptioner(settings)
+
+
 class TransformersCaptioner:
     """Any model of ``AutoModelForImageTextToText``: BLIP, BLIP-2, GIT, Florence-2, Qwen-VL, ..."""
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ita import hub
 from ita.device import arithmetic, resolve
 from ita.settings import Detect
 from ita.vision.images import Picture
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SETTING = "detect.model"
 
@@ -29,15 +32,36 @@ class DetectedObject:
     """Labels and confidences, by falling confidence."""
 
 
+@dataclass(frozen=True)
+class Regions:
+    """What a detector found in one image."""
+
+    objects: list[DetectedObject]
+    """By falling confidence."""
+    features: Tensor | None = None
+    """(n, F) float32 on the CPU, a row per object; None of detectors that keep none."""
+    size: tuple[int, int] | None = None
+    """Width and height of the upright image in pixels."""
+
+
 class Detector(Protocol):
     """Finds objects."""
 
     facts: dict[str, Any]
     """What identifies the model, for the output's metadata."""
 
-    def detect(self, pictures: Sequence[Picture]) -> list[list[DetectedObject]]:
-        """Objects of each picture, by falling confidence."""
+    def regions(self, pictures: Sequence[Picture]) -> list[Regions]:
+        """What is in each picture."""
         ...
+
+
+def opened(settings: Detect) -> Detector:
+    """The detector of the back end.
+
+    Raises:
+        UserError: when its model can not be had.
+    """
+    return TransformersDetector(settings)
 
 
 class TransformersDetector:
@@ -59,7 +83,7 @@ class TransformersDetector:
         self.model = model.to(self.device).eval()
         self.facts = {**hub.facts(found, model), "device": str(self.device), "precision": str(self.dtype)}
 
-    def detect(self, pictures: Sequence[Picture]) -> list[list[DetectedObject]]:
+    def regions(self, pictures: Sequence[Picture]) -> list[Regions]:
         """Objects of each picture with at least the score asked for; boxes are cut off at the edges of the picture.
 
         Pictures are prepared one by one and those of equal size share a forward pass: without padding a result does
@@ -71,7 +95,7 @@ class TransformersDetector:
         alike = defaultdict(list)
         for index, one in enumerate(inputs):
             alike[one["pixel_values"].shape].append(index)
-        results: list[list[DetectedObject]] = [[] for _ in pictures]
+        results: dict[int, Regions] = {}
         for group in alike.values():
             batch = {name: torch.cat([inputs[i][name] for i in group]).to(self.device) for name in inputs[group[0]]}
             half = self.dtype != torch.float32
@@ -82,8 +106,9 @@ class TransformersDetector:
             sizes = [pictures[i].image.size[::-1] for i in group]
             found = self.processor.post_process_object_detection(output, threshold=0.0, target_sizes=sizes)
             for index, one in zip(group, found, strict=True):
-                results[index] = self.objects(one, pictures[index].image.size)
-        return results
+                size = pictures[index].image.size
+                results[index] = Regions(self.objects(one, size), size=size)
+        return [results[index] for index in range(len(pictures))]
 
     def objects(self, found: dict[str, Any], size: tuple[int, int]) -> list[DetectedObject]:
         """The best objects of one picture.
