@@ -74,11 +74,7 @@ class OscarCaptioner:
         Raises:
             UserError: when the model can not be had, is another kind of model, or the settings do not go together.
         """
-        if settings.captions > settings.beams:
-            raise UserError(
-                f"setting caption.captions: {settings.captions} captions cannot come out of {settings.beams} beams; "
-                "raise caption.beams or lower caption.captions"
-            )
+        enough_beams(settings)
         if settings.max_tokens < 3:
             raise UserError(
                 f"setting caption.max_tokens: {settings.max_tokens} leaves no room for a word between the first and "
@@ -98,7 +94,7 @@ class OscarCaptioner:
                 f"{folder / 'config.json'}: the model has {shape.max_position_embeddings} positions, and caption and "
                 f"labels need {self.label_position + label_length * labels}; lower caption.max_tokens"
             )
-        file = present(folder)
+        file = present(folder, WEIGHTS)
         model = BertForImageCaptioning(shape)
         checkpoints.fill(model, renamed(checkpoints.read(file), bool(shape.file.get("tie_weights", True))), file)
         model = model.eval().to(self.device)
@@ -260,16 +256,29 @@ def described(file: Path) -> Shape:
     return shape
 
 
-def present(folder: Path) -> Path:
-    """The file with the weights; safetensors if there are both.
+def enough_beams(settings: Caption) -> None:
+    """Checks that a search yields as many captions as are asked for.
+
+    Raises:
+        UserError: when it does not.
+    """
+    if settings.captions > settings.beams:
+        raise UserError(
+            f"setting caption.captions: {settings.captions} captions cannot come out of {settings.beams} beams; "
+            "raise caption.beams or lower caption.captions"
+        )
+
+
+def present(folder: Path, names: Sequence[str]) -> Path:
+    """The first file with weights that there is.
 
     Raises:
         UserError: when there is none.
     """
-    for name in WEIGHTS:
+    for name in names:
         if (folder / name).is_file():
             return folder / name
-    raise UserError(f"{folder}: holds no weights; expected {' or '.join(WEIGHTS)}")
+    raise UserError(f"{folder}: holds no weights; expected {' or '.join(names)}")
 
 
 def renamed(weights: Mapping[str, Tensor], tied: bool) -> dict[str, Tensor]:
