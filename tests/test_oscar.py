@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from ita.settings import Caption
 from ita.stage import UserError
 from ita.vision.detectors import DetectedObject
 from ita.vision.oscar.captioner import OscarCaptioner
-from ita.vision.oscar.network import BertForImageCaptioning, Context, Plain, Prefix, dense
+from ita.vision.oscar.network import BertForImageCaptioning, Context, Dense, Plain, Prefix, dense
 from ita.vision.oscar.search import Rules, search
 from ita.vision.regions import Regions, position_features
 
@@ -129,7 +131,7 @@ def test_plain_forward_of_the_reference(reference, published):
     for model in sorted({case["model"] for case in facts["cases"].values()}):
         captioner = published(model, suffixes(folder, model)[0], 1, 1, 20)
         with torch.inference_mode():
-            logits, x = captioner.model(**given, position_ids=torch.arange(length)[None])
+            logits, x = captioner.model(Dense(**given, position_ids=torch.arange(length)[None]))
             pooled = captioner.model.bert.pooled(x)
         expected = {name: torch.tensor(values[f"{model}__forward/{name}"]) for name in ("logits", "sequence_output")}
         assert (logits - expected["logits"])[seeing[:, :length]].abs().max() < TOLERANCE
@@ -306,6 +308,12 @@ def test_text_of_pieces(saved):
     assert pieces.split("A  Doggy", 29) == [10, 12, 13, 3] and pieces.split("", 29) == []
 
 
+def test_a_piece_can_be_a_line_separator(saved):
+    (saved / "vocab.txt").write_text("\n".join([*WORDS[:-1], "\u2028"]) + "\n", encoding="utf-8")
+    pieces = loaded(saved).pieces
+    assert pieces.list[-1] == "\u2028" and len(pieces.list) == len(WORDS)
+
+
 def test_old_names_and_other_layouts(saved, tmp_path_factory):
     expected = loaded(saved).caption_regions([found(4)])
     folder = tmp_path_factory.mktemp("old")
@@ -322,6 +330,11 @@ def test_old_names_and_other_layouts(saved, tmp_path_factory):
     assert captioner.caption_regions([found(4)]) == expected
     assert captioner.facts["class"] == "BertForImageCaptioning"
     assert len(captioner.facts["weights"]["pytorch_model.bin"]) == 64
+
+
+def test_naming_a_captioner_imports_no_torch():
+    code = "import sys, ita.vision.captioners, ita.vision.oscar, ita.vision.updown; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_half_precision_runs(saved):

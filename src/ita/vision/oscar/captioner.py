@@ -198,7 +198,8 @@ class Pieces:
 
     def __init__(self, file: Path, size: int) -> None:
         try:
-            self.list = file.read_text(encoding="utf-8").splitlines()
+            # Not splitlines: a piece can be one of the rarer characters that end a line for it.
+            self.list = file.read_text(encoding="utf-8").removesuffix("\n").split("\n")
         except (OSError, ValueError) as error:
             raise UserError(
                 f"{file}: the model's vocabulary can not be read ({error}); put the vocab.txt there that was published "

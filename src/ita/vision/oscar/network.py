@@ -93,22 +93,21 @@ class BertForImageCaptioning(nn.Module):
         self.cls = nn.Module()
         self.cls.predictions = Predictions(shape)
 
-    def forward(
-        self,
-        input_ids: Tensor,
-        token_type_ids: Tensor,
-        position_ids: Tensor,
-        attention_mask: Tensor,
-        img_feats: Tensor,
-    ) -> tuple[Tensor, Tensor]:
-        """Everything from the start, as ``Dense`` lays it out.
+    def forward(self, given: Dense) -> tuple[Tensor, Tensor]:
+        """Everything from the start.
 
         Returns:
             Logits (B, T, V) of the text and last-layer vectors (B, T + R, H) of text and regions.
         """
+        x = self.vectors(given)
+        return self.logits(x[:, : given.input_ids.shape[1]]), x
+
+    def vectors(self, given: Dense) -> Tensor:
+        """Last-layer vectors (B, T + R, H)."""
         bert = self.bert
-        x = torch.cat([bert.embeddings(input_ids, position_ids, token_type_ids), bert.regions(img_feats)], dim=1)
-        mask = ((1.0 - attention_mask.to(x.dtype)) * HIDDEN)[:, None]
+        text = bert.embeddings(given.input_ids, given.position_ids, given.token_type_ids)
+        x = torch.cat([text, bert.regions(given.img_feats.to(text.dtype))], dim=1)
+        mask = ((1.0 - given.attention_mask.to(x.dtype)) * HIDDEN)[:, None]
         heads = self.config.num_attention_heads
 
         def attend(query: Tensor, key: Tensor, value: Tensor, rate: float) -> Tensor:
@@ -117,7 +116,7 @@ class BertForImageCaptioning(nn.Module):
 
         for layer in bert.layers:
             x = layer(x, x, attend)
-        return self.logits(x[:, : input_ids.shape[1]]), x
+        return x
 
     def logits(self, x: Tensor) -> Tensor:
         """Scores (..., V) of the words in place of vectors (..., H), in the arithmetic of the head."""
@@ -281,7 +280,10 @@ class Prefix:
 
 
 class Plain:
-    """Steps that compute everything anew, as upstream's default search does; arguments as for :class:`Prefix`."""
+    """Steps that compute everything anew but the scores of words at no [MASK]; arguments as for :class:`Prefix`.
+
+    Upstream's default search does this; here it is what :class:`Prefix` has to equal.
+    """
 
     def __init__(self, model: BertForImageCaptioning, context: Context, mask: int, beams: int) -> None:
         self.model, self.mask = model, mask
@@ -294,10 +296,8 @@ class Plain:
         self.words = torch.cat([kept, words[:, :, None]], dim=2)
         flat = self.words.flatten(0, 1)
         masked = torch.cat([flat, torch.full_like(flat[:, :1], self.mask)], dim=1)
-        given = dense(self.context, masked)
-        given = given._replace(img_feats=given.img_feats.to(self.model.bert.img_embedding.weight.dtype))
-        logits, _ = self.model(*given)
-        return logits[:, masked.shape[1] - 1].unflatten(0, words.shape)
+        x = self.model.vectors(dense(self.context, masked))
+        return self.model.logits(x[:, masked.shape[1] - 1]).unflatten(0, words.shape)
 
 
 def _split(x: Tensor, heads: int) -> Tensor:
