@@ -259,11 +259,12 @@ def test_last_step_closes_every_candidate_without_its_word_but_with_its_score():
 def test_a_search_ends_when_no_caption_can_become_better():
     row = [-50.0, -50.0, 1.0, 0.0, 0.0]
     end, word = torch.tensor(row).log_softmax(0)[[2, 3]].tolist()
-    # The best caption has no word at all. From this step on no other one could rank higher, were it as long as it may.
-    last = next(t for t in range(1, 20) if t > 1 and ((t - 1) * word + end) / 19 <= end)
-    steps = Table(row)
-    result = search(steps, 3, Rules(2, 1, 20, 1, 2, 0), CPU)
-    assert steps.calls == last < 19 and result.ids[:, 0, :3].tolist() == [[1, 2, 0]] * 3
+    for longest in range(8, 30):
+        # The best caption has no word at all. From this step on none could rank higher, were it as long as it may be.
+        last = next(t for t in range(2, longest) if ((t - 1) * word + end) / (longest - 1) <= end)
+        steps = Table(row)
+        result = search(steps, 3, Rules(2, 1, longest, 1, 2, 0), CPU)
+        assert steps.calls == last < longest - 1 and result.ids[:, 0, :3].tolist() == [[1, 2, 0]] * 3
     steps = Table(row)
     search(steps, 3, Rules(2, 1, 20, 1, 2, 0, length_penalty=0.0), CPU)
     assert steps.calls == 2
