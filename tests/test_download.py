@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from collections import Counter
 
@@ -13,6 +14,7 @@ from web import (
     Project,
     body,
     closed_port,
+    command,
     picture,
     serve,
     sideways,
@@ -72,6 +74,29 @@ def test_template_quotes_ids(project: Project, server: str) -> None:
 def test_template_without_id_is_an_error(project: Project) -> None:
     with pytest.raises(UserError, match=r"download\.url must contain \{image_id\}"):
         project.run({"a": None}, url="http://example.org/")
+
+
+@pytest.mark.slow
+def test_memory_is_flat(project: Project, server: str) -> None:
+    blank = bytearray(picture((256, 192), "BMP"))
+
+    def reply(handler: Handler) -> None:
+        number = int(handler.path[2:]).to_bytes(3, "big")
+        handler.send(200, bytes(blank[:-3]) + number)
+
+    peaks = []
+    for count in (500, 3000):
+        images = serve(server, **{f"i{n}": reply for n in range(count)})
+        project.write_posts(images)
+        process = command(project)
+        assert process.stderr is not None
+        errors = process.stderr.read()
+        _, code, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(code)
+        assert process.returncode == 0, errors
+        assert set(tables.read("images", project.output)["status"].to_pylist()) == {"ok"}
+        peaks.append(usage.ru_maxrss)
+    assert peaks[1] - peaks[0] < 40 * 1024, "KiB; the images are 360 MB"
 
 
 def test_no_posts_with_images(project: Project) -> None:

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 import web
-from web import FAST, Handler, Project, body, closed_port, picture, serve, status
+from web import Handler, Project, arguments, body, closed_port, command, picture, serve, status
 
 from ita import download, tables
 
@@ -96,17 +92,6 @@ def test_torn_journal_lines_are_passed_over(project: Project, server: str, torn:
         assert [row["status"] for row in rows.values()] == ["ok", "ok"]
     assert Handler.seen == {"/a": 1, "/b": 1}
     assert json.loads(project.journal.read_bytes().splitlines()[-1])["image_id"] == "b"
-
-
-def arguments(project: Project, **options: Any) -> list[str]:
-    settings = json.dumps({"download": {**FAST, **options}})
-    return ["--settings", settings, "--posts", str(project.posts), "--output", str(project.output)]
-
-
-def command(project: Project, **options: Any) -> subprocess.Popen[str]:
-    environment = {**os.environ, "PYTHONPATH": str(Path(download.__file__).parents[1])}
-    words = [sys.executable, "-m", "ita.download", *arguments(project, **options)]
-    return subprocess.Popen(words, env=environment, stderr=subprocess.PIPE, text=True)
 
 
 def test_an_interrupted_run_is_completed_by_the_next(project: Project, server: str) -> None:

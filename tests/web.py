@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import io
+import json
+import os
 import socket
 import struct
+import subprocess
+import sys
 import threading
 import time
 import warnings
@@ -209,3 +213,14 @@ def closed_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def arguments(project: Project, **options: Any) -> list[str]:
+    settings = json.dumps({"download": {**FAST, **options}})
+    return ["--settings", settings, "--posts", str(project.posts), "--output", str(project.output)]
+
+
+def command(project: Project, **options: Any) -> subprocess.Popen[str]:
+    environment = {**os.environ, "PYTHONPATH": str(Path(download.__file__).parents[1])}
+    words = [sys.executable, "-m", "ita.download", *arguments(project, **options)]
+    return subprocess.Popen(words, env=environment, stderr=subprocess.PIPE, text=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -24,6 +23,9 @@ LOCALLY = (
     "image id, or download.source to 'archive' and download.archive to a zip or tar file of them; or set download.url "
     "to a mirror that can be reached, such as https://mirror.example/{image_id}.jpg"
 )
+THREADS = 4
+"""Check and store images: more than one also on one core, as they wait for the disk; few, as each may hold a decoded
+image of max_pixels."""
 
 
 class Image(NamedTuple):
@@ -54,8 +56,7 @@ async def ask_all(
         limits = Limits(**shared, allow=networks(options.allow_networks))
     except ValueError as error:
         raise UserError(f"download.allow_networks: {error}; expected networks such as 10.1.0.0/16") from None
-    # Few threads: each may hold a decoded image of max_pixels.
-    with ThreadPoolExecutor(min(4, os.cpu_count() or 1), thread_name_prefix="verify") as threads:
+    with ThreadPoolExecutor(THREADS, thread_name_prefix="verify") as threads:
         async with Client(limits) as client:
             await Asker(options, client, store, threads, record, retried).run(images)
 
