@@ -21,8 +21,6 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from ita import tables
-
 HERE = str(Path(__file__).resolve())
 
 
@@ -83,6 +81,8 @@ def loop(base: str, count: int, folder: Path, decode: bool) -> None:
 
 def measured(way: str, base: str, count: int, connections: int) -> dict[str, float]:
     """Runs one way in a process of its own: seconds of its work, and its peak memory."""
+    from ita import tables  # only here and in the stage: the loop's memory is its own
+
     with tempfile.TemporaryDirectory() as folder:
         post = {"split": "train", "tokens": ["a"], "tags": ["O"], "repaired": 0}
         posts = ({"post_id": str(n), "image_id": str(n), **post} for n in range(count))
