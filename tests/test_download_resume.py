@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
+import random
 import signal
-import subprocess
-import sys
 import time
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 import web
-from web import FAST, Handler, Project, body, closed_port, picture, serve, status
+from web import Handler, Project, arguments, body, closed_port, command, picture, serve, status
 
-from ita import download
+from ita import download, tables
 
 server, project, clean_slate = web.server, web.project, web.clean_slate
 
@@ -96,17 +94,7 @@ def test_torn_journal_lines_are_passed_over(project: Project, server: str, torn:
     assert json.loads(project.journal.read_bytes().splitlines()[-1])["image_id"] == "b"
 
 
-def command(project: Project, **options: Any) -> subprocess.Popen[str]:
-    settings = json.dumps({"download": {**FAST, **options}})
-    arguments = ["--settings", settings, "--posts", str(project.posts), "--output", str(project.output)]
-    environment = {**os.environ, "PYTHONPATH": str(Path(download.__file__).parents[1])}
-    return subprocess.Popen(
-        [sys.executable, "-m", "ita.download", *arguments], env=environment, stderr=subprocess.PIPE, text=True
-    )
-
-
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_a_killed_run_is_completed_by_the_next(project: Project, server: str, how: signal.Signals) -> None:
+def test_an_interrupted_run_is_completed_by_the_next(project: Project, server: str) -> None:
     def reply(handler: Handler) -> None:
         time.sleep(0.03)
         handler.send(200, picture((int(handler.path[2:]) + 1, 5)))
@@ -117,9 +105,9 @@ def test_a_killed_run_is_completed_by_the_next(project: Project, server: str, ho
     limit = time.monotonic() + 15
     while sum(Handler.seen.values()) < 20 and time.monotonic() < limit:
         time.sleep(0.01)
-    process.send_signal(how)
+    process.send_signal(signal.SIGINT)
     errors = process.communicate(timeout=10)[1]
-    assert process.returncode == (-9 if how is signal.SIGKILL else 130), errors
+    assert process.returncode == 130, errors
     assert not project.output.exists()
     asked = set(Handler.seen)
     assert 20 <= len(asked) < 80
@@ -132,6 +120,68 @@ def test_a_killed_run_is_completed_by_the_next(project: Project, server: str, ho
     assert {project.folder / row["path"] for row in rows.values()} <= set(project.files())
     for row in rows.values():
         assert hashlib.sha256((project.folder / row["path"]).read_bytes()).hexdigest() == row["sha256"]
+
+
+def assert_nothing_is_half_written(project: Project) -> set[str]:
+    """Every file under its final name is whole, and every image of the journal has its file; returns these images."""
+    for path in project.files():
+        if path.suffix != ".part":
+            assert hashlib.sha256(path.read_bytes()).hexdigest() == path.stem
+    done = set()
+    for line in project.journal.read_bytes().splitlines() if project.journal.exists() else []:
+        with suppress(ValueError):  # the line under way
+            row = json.loads(line)
+            assert row["status"] == "ok"
+            assert (project.folder / row["path"]).stat().st_size == row["bytes"]
+            done.add(row["image_id"])
+    return done
+
+
+@pytest.mark.parametrize("kills", [2, pytest.param(30, marks=pytest.mark.slow)])
+def test_kill_9_at_random_moments_loses_nothing(project: Project, server: str, kills: int) -> None:
+    draw = random.Random(kills)
+
+    def reply(handler: Handler) -> None:
+        time.sleep(draw.uniform(0, 0.01))
+        handler.send(200, picture((int(handler.path[2:]) + 1, 50)))
+
+    count = 60 * kills
+    images = serve(server, **{f"i{n}": reply for n in range(count)})
+    project.write_posts(images)
+    asked = 0
+    for _ in range(kills):
+        before, moment = assert_nothing_is_half_written(project), asked + draw.randint(1, 50)
+        process = command(project, connections=4)
+        while Handler.seen.total() < moment:
+            assert process.poll() is None
+            time.sleep(0.001)
+        time.sleep(draw.uniform(0, 0.02))
+        process.kill()
+        process.communicate(timeout=10)
+        asked = Handler.seen.total()
+        assert before <= assert_nothing_is_half_written(project)
+        assert not project.output.exists()
+
+    process = command(project, connections=4)
+    assert process.communicate(timeout=60)[1] is not None
+    assert process.returncode == 0
+    assert assert_nothing_is_half_written(project) == set(images)
+    rows = {row["image_id"]: row for row in tables.rows("images", project.output)}
+    assert [row["width"] for row in rows.values()] == list(range(1, count + 1))
+    assert Handler.seen.total() <= count + 8 * kills  # only what was under way is asked for again
+
+
+def test_retry_failed_on_the_command_line(project: Project, server: str) -> None:
+    images = serve(server, gone=status(404), page=body(b"<html>"), good=body(picture()))
+    project.run(images)
+    Handler.replies["/gone"] = Handler.replies["/page"] = body(picture(colour="blue"))
+    Handler.seen.clear()
+    for flags, asked in ([], set()), (["--retry-failed"], {"/gone", "/page"}):
+        assert download.main([*arguments(project), *flags]) == 0
+        assert set(Handler.seen) == asked
+    table = tables.read("images", project.output)
+    assert table["status"].to_pylist() == ["ok"] * 3
+    assert tables.about(table)["settings"]["download"]["retry_failed"] is True
 
 
 def test_command_line_says_what_is_wrong(project: Project) -> None:

@@ -16,7 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from web import closed_port
 
-from ita.fetch import guard, net
+from ita.fetch import answers, guard
 from ita.fetch.guard import Failure
 from ita.fetch.net import Client, Limits, fetch_file
 from ita.stage import UserError
@@ -58,7 +58,7 @@ def server() -> Iterator[str]:
 
 def get(url: str, **limits: object) -> tuple[int, bytes]:
     async def run() -> tuple[int, bytes]:
-        async with Client(Limits(**{"allow_private": True, "connect_timeout": 2.0, **limits})) as client:
+        async with Client(Limits(**{"allow": guard.ANYWHERE, "connect_timeout": 2.0, **limits})) as client:
             return await client.get(url)
 
     return asyncio.run(run())
@@ -78,13 +78,30 @@ def test_public(address: str) -> None:
 PRIVATE = """
 127.0.0.1 10.0.0.1 172.16.0.1 192.168.1.1 169.254.169.254 100.64.0.1 0.0.0.0 224.0.0.1 255.255.255.255 ::1 ::
 fe80::1%eth0 fc00::1 fec0::1 ff0e::1 ::ffff:127.0.0.1 ::ffff:169.254.169.254 ::7f00:1 64:ff9b::7f00:1 64:ff9b::a00:1
-2002:7f00:1:: 2001:db8::1
+2002:7f00:1:: 2001:db8::1 168.63.129.16 ::ffff:168.63.129.16 100.100.100.200 192.0.0.192 fd00:ec2::254
+64:ff9b::a9fe:a9fe 3fff::1 64:ff9b:1::a00:1 2001::7f00:1 240.0.0.1 198.18.0.1
 """
 
 
 @pytest.mark.parametrize("address", PRIVATE.split())
 def test_not_public(address: str) -> None:
     assert not guard.is_public(address)
+
+
+@pytest.mark.parametrize(
+    ("address", "allowed"),
+    [
+        ("10.1.2.3", True),
+        ("::ffff:10.1.2.3", True),
+        ("10.2.0.1", False),
+        ("64:ff9b::a01:203", False),
+        ("fd00::7", True),
+        ("fd00::8", False),
+        ("fd00::7%eth0", True),
+    ],
+)
+def test_allow_list(address: str, allowed: bool) -> None:
+    assert guard.is_allowed(address, guard.networks(["10.1.0.0/16", "fd00::7"])) == allowed
 
 
 @pytest.mark.parametrize(
@@ -99,20 +116,22 @@ def test_not_public(address: str) -> None:
         ("http://[::1", "bad-url"),
         ("http://127.0.0.1/", "private-address"),
         ("http://127.0.0.1./", "private-address"),
+        ("http://①②⑦.⓪.⓪.①/", "private-address"),
+        ("http://user@127.0.0.1:80/", "private-address"),
         ("http://[::ffff:127.0.0.1]/", "private-address"),
         ("http://169.254.169.254/latest/meta-data", "private-address"),
     ],
 )
 def test_urls_that_are_never_asked(url: str, kind: str) -> None:
     with pytest.raises(Failure) as caught:
-        guard.checked_url(url, allow_private=False)
+        guard.checked_url(url, allow=())
     assert (caught.value.status, caught.value.kind, caught.value.retry) == ("refused", kind, False)
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.1", "2130706433", "0x7f000001", "0177.0.0.1"])
 def test_names_and_odd_spellings_of_private_addresses_are_refused(server: str, host: str) -> None:
     before = Handler.seen["/spelled"]
-    found = failure(f"http://{host}:{server.rpartition(':')[2]}/spelled", allow_private=False)
+    found = failure(f"http://{host}:{server.rpartition(':')[2]}/spelled", allow=())
     assert found.status == "refused"
     assert found.kind in ("private-address", "bad-url")
     assert Handler.seen["/spelled"] == before
@@ -121,7 +140,7 @@ def test_names_and_odd_spellings_of_private_addresses_are_refused(server: str, h
 def test_a_name_with_one_private_address_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     both = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (a, 80)) for a in ("8.8.8.8", "10.0.0.1")]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: both)
-    assert failure("http://rebind.example/", allow_private=False).kind == "private-address"
+    assert failure("http://rebind.example/", allow=()).kind == "private-address"
 
 
 def test_the_address_connected_to_is_the_one_checked(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,7 +162,7 @@ def test_the_address_connected_to_is_the_one_checked(server: str, monkeypatch: p
 def test_redirect_to_a_private_name_is_refused(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     # The first hop is let through as if it were public; the second is checked for real.
     monkeypatch.setattr(guard, "is_public", lambda address: address == "127.0.0.1")
-    found = failure(f"{server}/to?http://169.254.169.254/latest", allow_private=False)
+    found = failure(f"{server}/to?http://169.254.169.254/latest", allow=())
     assert (found.status, found.kind) == ("refused", "private-address")
 
 
@@ -160,12 +179,12 @@ def test_size_limit_is_exact(server: str, size: int, fits: bool) -> None:
 
 
 def test_retry_after() -> None:
-    assert net.seconds_of("7") == 7
-    assert net.seconds_of(None) is None
-    assert net.seconds_of("soon") is None
+    assert answers.seconds_of("7") == 7
+    assert answers.seconds_of(None) is None
+    assert answers.seconds_of("soon") is None
     date = format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True)
-    assert 28 < (net.seconds_of(date) or 0) <= 30
-    assert net.seconds_of("Thu, 01 Jan 1970 00:00:00 GMT") == 0
+    assert 28 < (answers.seconds_of(date) or 0) <= 30
+    assert answers.seconds_of("Thu, 01 Jan 1970 00:00:00 GMT") == 0
 
 
 def test_refused_connection_is_worth_retrying() -> None:

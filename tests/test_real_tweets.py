@@ -52,7 +52,7 @@ def done(tmp_path_factory, data, served, server, tiny_encoder):
         "posts": {"files": {split: f"posts/{name}.txt" for split, name in SPLITS.items()}},
         "download": {
             "url": server + "/{image_id}.jpg",
-            "allow_private": True,
+            "allow_networks": ["127.0.0.1"],
             "read_timeout": 2.0,
             "attempts": 2,
             "backoff": 0.05,

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import io
+import json
+import os
 import socket
 import struct
+import subprocess
+import sys
 import threading
 import time
 import warnings
@@ -20,7 +24,13 @@ from PIL import Image
 
 from ita import download, tables
 
-FAST = {"allow_private": True, "backoff": 0.01, "connect_timeout": 2.0, "read_timeout": 0.4, "total_timeout": 3.0}
+FAST = {
+    "allow_networks": ["127.0.0.1", "::1"],
+    "backoff": 0.01,
+    "connect_timeout": 2.0,
+    "read_timeout": 0.4,
+    "total_timeout": 3.0,
+}
 
 
 def picture(size: tuple[int, int] = (8, 6), kind: str = "PNG", colour: str = "red", **options: Any) -> bytes:
@@ -35,16 +45,23 @@ def noise(kind: str = "JPEG") -> bytes:
     return out.getvalue()
 
 
-def png_of_size(width: int, height: int) -> bytes:
-    """A PNG whose header claims a size, with hardly any data."""
+def png(size: tuple[int, int], depth: int, colour: int, rows: bytes = b"", *more: tuple[bytes, bytes]) -> bytes:
+    """A PNG written by hand.
 
-    def chunk(name: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 64)) + chunk(b"IEND", b"")
-    )
+    Args:
+        size: width and height that the header claims.
+        depth: bits of a sample.
+        colour: 0 grey, 2 RGB, 3 palette, 4 grey and alpha, 6 RGBA.
+        rows: samples, with the zero before each row.
+        more: chunks between header and rows: name and content.
+    """
+    header = struct.pack(">IIBBBBB", *size, depth, colour, 0, 0, 0)
+    chunks = [(b"IHDR", header), *more, (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    sums = [struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks]
+    written = [
+        struct.pack(">I", len(data)) + name + data + check for (name, data), check in zip(chunks, sums, strict=True)
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(written)
 
 
 def sideways() -> bytes:
@@ -96,38 +113,31 @@ def redirect(to: str) -> Reply:
     return lambda handler: handler.send(302, Location=to)
 
 
+def at_first(reply: Reply, then: Reply) -> Reply:
+    return lambda handler: (reply if handler.times == 1 else then)(handler)
+
+
 def first(code: int, then: bytes, **headers: str) -> Reply:
-    return lambda handler: handler.send(code, **headers) if handler.times == 1 else handler.send(200, then)
-
-
-def slow(handler: Handler) -> None:
-    time.sleep(0.8)
-    handler.send(200, picture())
-
-
-def drip(handler: Handler) -> None:
-    handler.send_response(200)
-    handler.send_header("Content-Length", "1000")
-    handler.end_headers()
-    for _ in range(60):
-        handler.wfile.write(b"\x89")
-        time.sleep(0.1)
-
-
-def endless(handler: Handler) -> None:
-    handler.send_response(200)
-    handler.send_header("Connection", "close")
-    handler.end_headers()
-    for _ in range(10_000):
-        handler.wfile.write(b"x" * 65_536)
+    return at_first(lambda handler: handler.send(code, **headers), body(then))
 
 
 def reset(handler: Handler) -> None:
-    if handler.times == 1:
-        handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        handler.connection.close()
-        raise ConnectionResetError
-    handler.send(200, picture())
+    """Closes the connection as a crashed server does, without a goodbye."""
+    handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    handler.connection.close()
+    raise ConnectionResetError
+
+
+def raw(*parts: bytes, pause: float = 0.0) -> Reply:
+    """A response written byte for byte, after which the server hangs up."""
+
+    def reply(handler: Handler) -> None:
+        handler.close_connection = True
+        for part in parts:
+            handler.wfile.write(part)
+            time.sleep(pause)
+
+    return reply
 
 
 class Server(ThreadingHTTPServer):
@@ -203,3 +213,14 @@ def closed_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def arguments(project: Project, **options: Any) -> list[str]:
+    settings = json.dumps({"download": {**FAST, **options}})
+    return ["--settings", settings, "--posts", str(project.posts), "--output", str(project.output)]
+
+
+def command(project: Project, **options: Any) -> subprocess.Popen[str]:
+    environment = {**os.environ, "PYTHONPATH": str(Path(download.__file__).parents[1])}
+    words = [sys.executable, "-m", "ita.download", *arguments(project, **options)]
+    return subprocess.Popen(words, env=environment, stderr=subprocess.PIPE, text=True)

@@ -1,12 +1,14 @@
 """Images of the posts -> images.parquet and content-addressed files beside it.
 
 Every image gets a row that says what became of it: an image that is missing, broken or refused is normal data and stops
-nothing. Finished images are kept in a journal, so that a stopped run goes on where it was.
+nothing. Finished images are kept in a journal, so that a stopped run goes on where it was. With ``--retry-failed``,
+images that were missing or refused are asked for again too, as with the setting of that name.
 """
 
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -22,13 +24,23 @@ from ita.settings import Download
 from ita.stage import UserError, log
 from ita.vision.verify import strict
 
-VERSION = 1
+VERSION = 2
+RETRY = "--retry-failed"
 STATUSES = ("ok", "missing", "failed", "refused")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the stage; see ``stage.main``."""
-    return stage.main("download", VERSION, work, inputs={"posts": "posts.parquet"}, argv=argv)
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    retry = RETRY in arguments
+
+    def run(settings: dict[str, Any], output: Path, posts: Path) -> None:
+        if retry:
+            settings["download"] = {**settings.get("download", {}), "retry_failed": True}
+        work(settings, output, posts)
+
+    rest = [argument for argument in arguments if argument != RETRY]
+    return stage.main("download", VERSION, run, inputs={"posts": "posts.parquet"}, argv=rest)
 
 
 def work(settings: dict[str, Any], output: Path, posts: Path) -> None:

@@ -92,7 +92,9 @@ class Download:
     per_host: int = setting(8, "Requests in flight to one host.", minimum=1, maximum=512)
     connect_timeout: float = setting(10.0, "Seconds to connect.", exclusiveMinimum=0)
     read_timeout: float = setting(15.0, "Seconds without a byte before a request is given up.", exclusiveMinimum=0)
-    total_timeout: float = setting(60.0, "Seconds for one request from start to last byte.", exclusiveMinimum=0)
+    total_timeout: float = setting(
+        120.0, "Seconds for one image: all its requests, redirects and waits between them.", exclusiveMinimum=0
+    )
     max_bytes: int = setting(33_554_432, "Largest image file in bytes.", minimum=1)
     max_pixels: int = setting(89_478_485, "Largest image in pixels, checked before decoding.", minimum=1)
     attempts: int = setting(3, "Requests per image, for errors worth retrying.", minimum=1, maximum=20)
@@ -102,8 +104,17 @@ class Download:
         "Stop when the first N images, but for those that failed in an earlier run, reach no server; 0 never stops.",
         minimum=0,
     )
-    allow_private: bool = setting(False, "Allow loopback and private addresses.")
-    user_agent: str = setting("ita-ner (research; image-text alignment)", "User-Agent header.", minLength=1)
+    allow_networks: list[str] = setting(
+        [], "Addresses and networks that may be asked although they are not public, such as 127.0.0.1 or 10.1.0.0/16."
+    )
+    honour_robots: bool = setting(
+        True, "Refuse images sent with X-Robots-Tag: noai, noimageai, noindex, noimageindex or none."
+    )
+    user_agent: str = setting(
+        "ita-ner (research; image-text alignment)",
+        "User-Agent header; its first word is our name.",
+        pattern="^[!-~][ -~]*$",
+    )
     retry_failed: bool = setting(
         False, "Ask again for images that were missing or refused in an earlier run (failed ones always are)."
     )

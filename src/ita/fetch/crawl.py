@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -13,8 +12,8 @@ from typing import NamedTuple
 
 from yarl import URL
 
-from ita.fetch.guard import Failure
-from ita.fetch.net import Client, Limits
+from ita.fetch.guard import Failure, networks
+from ita.fetch.net import Budget, Client, Limits
 from ita.fetch.store import Row, Store, clean, new_row, now
 from ita.settings import Download
 from ita.stage import UserError
@@ -24,6 +23,9 @@ LOCALLY = (
     "image id, or download.source to 'archive' and download.archive to a zip or tar file of them; or set download.url "
     "to a mirror that can be reached, such as https://mirror.example/{image_id}.jpg"
 )
+THREADS = 4
+"""Check and store images: more than one also on one core, as they wait for the disk; few, as each may hold a decoded
+image of max_pixels."""
 
 
 class Image(NamedTuple):
@@ -33,13 +35,28 @@ class Image(NamedTuple):
     url: str | None
 
 
+class Job(NamedTuple):
+    """An image to ask for, its row so far, and the time it has left."""
+
+    image: Image
+    row: Row
+    budget: Budget
+
+
 async def ask_all(
     images: list[Image], options: Download, store: Store, record: Callable[[Row], None], retried: set[str]
 ) -> None:
-    """Asks for all images and hands each finished row to ``record``."""
-    limits = Limits(**{item.name: getattr(options, item.name) for item in fields(Limits)})
-    # Few threads: each may hold a decoded image of max_pixels.
-    with ThreadPoolExecutor(min(4, os.cpu_count() or 1), thread_name_prefix="verify") as threads:
+    """Asks for all images and hands each finished row to ``record``.
+
+    Raises:
+        UserError: for an allow list that cannot be read, and as ``Asker.run`` does.
+    """
+    shared = {item.name: getattr(options, item.name) for item in fields(Limits) if item.name != "allow"}
+    try:
+        limits = Limits(**shared, allow=networks(options.allow_networks))
+    except ValueError as error:
+        raise UserError(f"download.allow_networks: {error}; expected networks such as 10.1.0.0/16") from None
+    with ThreadPoolExecutor(THREADS, thread_name_prefix="verify") as threads:
         async with Client(limits) as client:
             await Asker(options, client, store, threads, record, retried).run(images)
 
@@ -59,27 +76,28 @@ class Asker:
     threads: ThreadPoolExecutor
     record: Callable[[Row], None]
     retried: set[str]
-    put_off: list[tuple[Image, Row]] = field(default_factory=list)
+    put_off: list[Job] = field(default_factory=list)
     lost: Counter[str | None] = field(default_factory=Counter)
 
     async def run(self, images: list[Image]) -> None:
         """Finishes every image. Raises UserError when the first ``give_up_after`` of them reach no server."""
-        await self.pool((image, new_row(image.image_id, image.url)) for image in images)
+        seconds = self.options.total_timeout
+        await self.pool(Job(image, new_row(image.image_id, image.url), Budget(seconds)) for image in images)
         again, self.put_off = self.put_off, []
         if self.client.reached:
             await self.pool(again)
         else:
-            for _, row in again:
-                self.record(row)
+            for job in again:
+                self.record(job.row)
 
-    async def pool(self, jobs: Iterable[tuple[Image, Row]]) -> None:
+    async def pool(self, jobs: Iterable[Job]) -> None:
         """Works jobs off with ``connections`` workers."""
         queue = iter(jobs)
 
         async def worker() -> None:
-            for image, row in queue:  # shared: each job goes to whoever is free
-                if await self.ask(image, row):
-                    self.record(row)
+            for job in queue:  # shared: each job goes to whoever is free
+                if await self.ask(job):
+                    self.record(job.row)
 
         workers = [asyncio.create_task(worker()) for _ in range(self.options.connections)]
         try:
@@ -89,14 +107,15 @@ class Asker:
                 task.cancel()
             await asyncio.gather(*workers, return_exceptions=True)
 
-    async def ask(self, image: Image, row: Row) -> bool:
+    async def ask(self, job: Job) -> bool:
         """Fills in the row of one image; False when it is put off."""
+        image, row, budget = job
         if image.url is None:
             row.update(status="missing", error="no-url: the data names none and download.url is not set")
             return True
         for attempt in range(row["attempts"] + 1, self.options.attempts + 1):
             row.update(attempts=attempt, fetched_at=now())
-            failure = await self.attempt(image.url, row)
+            failure = await self.attempt(image.url, row, budget)
             if failure is None:
                 break
             unreached = failure.connection and not self.client.reached
@@ -105,18 +124,20 @@ class Asker:
             if not failure.retry or attempt == self.options.attempts:
                 break
             if unreached:
-                self.put_off.append((image, row))
+                self.put_off.append(job)
                 return False
             wait = self.options.backoff * 2 ** (attempt - 1) * random.uniform(0.5, 1.5)
-            if (asked := failure.retry_after or 0.0) > self.options.total_timeout:
+            wait = max(wait, failure.retry_after or 0.0)
+            if wait > budget.left:
                 break  # asking earlier than told is impolite, waiting that long would stall the run
-            await asyncio.sleep(max(asked, min(wait, self.options.total_timeout)))
+            with budget.running():
+                await asyncio.sleep(wait)
         return True
 
-    async def attempt(self, url: str, row: Row) -> Failure | None:
+    async def attempt(self, url: str, row: Row, budget: Budget) -> Failure | None:
         """One request: the row says what came of it, the return value why it failed."""
         try:
-            row["http_status"], data = await self.client.get(url)
+            row["http_status"], data = await self.client.get(url, budget)
             row.update(await asyncio.get_running_loop().run_in_executor(self.threads, self.store.keep, data))
         except UserError:
             raise

@@ -1,4 +1,4 @@
-"""Which addresses may be asked: http(s) only, public only, and checked again at every name and every redirect."""
+"""Which addresses may be asked: http(s) only, public or allowed, and checked again at every name and redirect."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import asyncio
 import ipaddress
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
+
+Networks = tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
 
 GLOBAL_V6 = ipaddress.IPv6Network("2000::/3")
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
@@ -49,6 +51,23 @@ class Failure(Exception):
         self.retry_after = retry_after
 
 
+def networks(texts: Iterable[str]) -> Networks:
+    """An allow list: addresses and networks such as ``10.1.0.0/16``. Raises ValueError naming a wrong one."""
+    return tuple(ipaddress.ip_network(text) for text in texts)
+
+
+ANYWHERE = networks(["0.0.0.0/0", "::/0"])
+SPECIAL = networks(["192.0.0.0/24", "192.88.99.0/24", "168.63.129.16", "3fff::/20"])
+"""Not public either, which older versions of ``ipaddress`` do not know; the third serves metadata on Azure."""
+
+
+def is_allowed(address: str, allow: Networks) -> bool:
+    """Whether an address lies in a network of an allow list, be it written as IPv4 or as IPv4 mapped into IPv6."""
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
+    return any(ip in network or (mapped is not None and mapped in network) for network in allow)
+
+
 def is_public(address: str) -> bool:
     """True for a unicast address of the public Internet, also when it is an IPv4 address inside an IPv6 one.
 
@@ -56,6 +75,8 @@ def is_public(address: str) -> bool:
         ValueError: when the text is not an address.
     """
     ip = ipaddress.ip_address(address.partition("%")[0])
+    if any(ip in network for network in SPECIAL):
+        return False
     if isinstance(ip, ipaddress.IPv4Address):
         return ip.is_global and not ip.is_multicast
     if ip.ipv4_mapped:
@@ -67,18 +88,18 @@ def is_public(address: str) -> bool:
     return ip.is_global and ip in GLOBAL_V6
 
 
-def checked(address: str, allow_private: bool, host: str) -> str:
-    """The address, if it may be connected to.
+def checked(address: str, allow: Networks, host: str) -> str:
+    """The address, if it may be connected to: it is public, or allowed all the same.
 
     Raises:
         Failure: refused, ``private-address``.
     """
-    if not (allow_private or is_public(address)):
-        raise Failure("refused", "private-address", f"{host} is {address}, not a public address (see allow_private)")
+    if not (is_public(address) or is_allowed(address, allow)):
+        raise Failure("refused", "private-address", f"{host} is {address}, neither public nor in an allowed network")
     return address
 
 
-def checked_url(text: str, allow_private: bool) -> URL:
+def checked_url(text: str, allow: Networks) -> URL:
     """Parses a URL and refuses what must not be asked.
 
     Raises:
@@ -94,28 +115,28 @@ def checked_url(text: str, allow_private: bool) -> URL:
     if not host:
         raise Failure("refused", "bad-url", "no host")
     with suppress(ValueError):  # a name; the resolver checks those
-        checked(host.rstrip("."), allow_private, "the host")
+        checked(host.rstrip("."), allow, "the host")
     return url
 
 
 class Resolver(AbstractResolver):
-    """Looks names up and refuses those with any address that is not public.
+    """Looks names up and refuses those with any address that may not be connected to.
 
     Threads are daemons: a look-up that hangs cannot be stopped, and must not hold up the end of the process.
     """
 
-    def __init__(self, allow_private: bool) -> None:
-        self.allow_private = allow_private
+    def __init__(self, allow: Networks) -> None:
+        self.allow = allow
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        """Addresses of a name. Raises OSError (unknown name) or Failure (private address)."""
+        """Addresses of a name. Raises OSError (unknown name) or Failure (address refused)."""
         found = await in_daemon(lambda: socket.getaddrinfo(host, port, family, socket.SOCK_STREAM))
         return [
             ResolveResult(
                 hostname=host,
-                host=checked(str(address[0]), self.allow_private, host),
+                host=checked(str(address[0]), self.allow, host),
                 port=port,
                 family=kind,
                 proto=proto,

@@ -1,4 +1,4 @@
-"""Asking strangers' servers for bytes: http(s) only, public addresses only, with limits on size and time.
+"""Asking strangers' servers for bytes: http(s) only, public or allowed addresses only, with limits on size and time.
 
 ``Client`` serves the images of posts, ``fetch_file`` the text of datasets. Both check every address they connect to,
 also behind redirects: a name is resolved once and the connection goes to the very address that was checked.
@@ -10,11 +10,11 @@ import asyncio
 import hashlib
 import ssl
 import time
+import zlib
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Self
 
@@ -22,11 +22,11 @@ import aiohttp
 from yarl import URL
 
 from ita import stage
-from ita.fetch.guard import Failure, Resolver, checked_url
+from ita.fetch.answers import BLOCK, Unpacker, forbidden, seconds_of
+from ita.fetch.guard import ANYWHERE, Failure, Networks, Resolver, checked_url
 from ita.stage import UserError
 
 MAX_REDIRECTS = 5
-BLOCK = 65_536
 REDIRECTS = (301, 302, 303, 307, 308)
 MISSING = (404, 410)
 WORTH_RETRYING = (408, 425, 429)
@@ -34,15 +34,32 @@ WORTH_RETRYING = (408, 425, 429)
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What one request may cost: seconds, bytes, and requests in flight to one host."""
+    """What one URL may cost (seconds, bytes), requests in flight to one host, and who is asked in what way."""
 
     connect_timeout: float = 10.0
     read_timeout: float = 15.0
     total_timeout: float = 60.0
     max_bytes: int = 33_554_432
     per_host: int = 8
-    allow_private: bool = False
+    allow: Networks = ()
     user_agent: str = "ita-ner"
+    honour_robots: bool = False
+
+
+class Budget:
+    """Seconds left for a URL over all requests, redirects and waits; its turn at a busy host is waited for freely."""
+
+    def __init__(self, seconds: float) -> None:
+        self.left = seconds
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Counts the time of a block."""
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            self.left -= time.monotonic() - start
 
 
 class Client:
@@ -60,27 +77,33 @@ class Client:
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
             # The slots bound the connections; waiting for one must not count as time to connect.
-            connector=aiohttp.TCPConnector(resolver=Resolver(self.limits.allow_private), limit=0, ttl_dns_cache=300),
+            connector=aiohttp.TCPConnector(resolver=Resolver(self.limits.allow), limit=0, ttl_dns_cache=300),
             timeout=aiohttp.ClientTimeout(
                 total=None, connect=self.limits.connect_timeout, sock_read=self.limits.read_timeout
             ),
             headers={"User-Agent": self.limits.user_agent, "Accept-Encoding": "identity"},
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
+            auto_decompress=False,  # ours is bounded, in every version
         )
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._session.close()
 
-    async def get(self, url: str) -> tuple[int, bytes]:
+    async def get(self, url: str, budget: Budget | None = None) -> tuple[int, bytes]:
         """HTTP status and body of a URL, held in memory. Raises as ``fetch``."""
         body = bytearray()
-        status = await self.fetch(url, body.extend)
+        status = await self.fetch(url, body.extend, budget)
         return status, bytes(body)
 
-    async def fetch(self, url: str, sink: Callable[[bytes], object]) -> int:
+    async def fetch(self, url: str, sink: Callable[[bytes], object], budget: Budget | None = None) -> int:
         """Asks once for a URL, following redirects, and passes its body on block by block.
+
+        Args:
+            url: address.
+            sink: takes the blocks.
+            budget: time that earlier requests for this URL have left; all of it by default.
 
         Returns:
             The HTTP status, 200 to 299.
@@ -88,13 +111,12 @@ class Client:
         Raises:
             Failure: in every case in which the body did not arrive in full and within the limits.
         """
-        left = self.limits.total_timeout
+        budget = budget or Budget(self.limits.total_timeout)
         for _ in range(MAX_REDIRECTS + 1):
-            target = checked_url(url, self.limits.allow_private)
+            target = checked_url(url, self.limits.allow)
             async with self._slots[target.raw_host or ""]:
-                start = time.monotonic()
-                answer = await self._hop(target, sink, left)
-                left -= time.monotonic() - start
+                with budget.running():
+                    answer = await self._hop(target, sink, budget.left)
             if isinstance(answer, int):
                 return answer
             url = answer
@@ -118,15 +140,27 @@ class Client:
     async def _receive(self, response: aiohttp.ClientResponse, sink: Callable[[bytes], object]) -> None:
         if not 200 <= response.status < 300:
             raise failure_of_status(response)
+        if self.limits.honour_robots:
+            directive = forbidden(response.headers.getall("X-Robots-Tag", []), self.limits.user_agent)
+            if directive:
+                raise Failure("refused", "robots", f"X-Robots-Tag says {directive}", http_status=response.status)
         limit, received = self.limits.max_bytes, 0
         too_large = Failure("refused", "too-large", f"more than {limit} bytes", http_status=response.status)
         if (response.content_length or 0) > limit:
             raise too_large
-        async for block in response.content.iter_chunked(BLOCK):  # the header may lie, so what comes is counted
-            received += len(block)
+
+        def take(piece: bytes) -> None:
+            nonlocal received
+            received += len(piece)
             if received > limit:
                 raise too_large
-            sink(block)
+            sink(piece)
+
+        unpacker = Unpacker(response.headers.get("Content-Encoding", ""))
+        async for block in response.content.iter_chunked(BLOCK):  # the header may lie, so what comes is counted
+            for piece in unpacker.feed(block):
+                take(piece)
+        take(unpacker.end())
 
 
 def failure_of_status(response: aiohttp.ClientResponse) -> Failure:
@@ -140,19 +174,6 @@ def failure_of_status(response: aiohttp.ClientResponse) -> Failure:
     )
 
 
-def seconds_of(retry_after: str | None) -> float | None:
-    """Seconds that a Retry-After header asks for: a number or a date; None when absent or unreadable."""
-    if not retry_after:
-        return None
-    if retry_after.strip().isdecimal():
-        return float(retry_after)
-    try:
-        date = parsedate_to_datetime(retry_after)
-        return max(0.0, (date.replace(tzinfo=date.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError, OverflowError):
-        return None
-
-
 ERRORS: list[tuple[type[Exception], str, bool]] = [
     (aiohttp.ConnectionTimeoutError, "connect-timeout", True),
     (aiohttp.SocketTimeoutError, "read-timeout", True),
@@ -161,6 +182,7 @@ ERRORS: list[tuple[type[Exception], str, bool]] = [
     (aiohttp.ClientSSLError, "tls", False),
     (ssl.SSLError, "tls", False),
     (aiohttp.ClientConnectorError, "connect", True),
+    (zlib.error, "bad-encoding", False),
     (aiohttp.ClientPayloadError, "incomplete", True),
     (aiohttp.ClientConnectionError, "disconnected", True),
     (OSError, "connection", True),
@@ -217,7 +239,7 @@ def fetch_file(
         read_timeout=read_timeout,
         total_timeout=total_timeout,
         max_bytes=max_bytes,
-        allow_private=allow_private,
+        allow=ANYWHERE if allow_private else (),
     )
     digest = hashlib.sha256()
 

@@ -44,7 +44,7 @@ class Store:
     def __init__(self, root: Path, options: Download) -> None:
         self.root = root
         self.options = options
-        self.lock = threading.Lock()
+        self.locks = [threading.Lock() for _ in range(256)]
 
     def keep(self, data: bytes) -> Row:
         """The columns that say what the bytes are; they are stored if they are an image.
@@ -61,7 +61,7 @@ class Store:
         digest = hashlib.sha256(data).hexdigest()
         path = place(digest, facts.format)
         try:
-            with self.lock:  # two ids may bring the same bytes at the same time
+            with self.locks[int(digest[:2], 16)]:  # two ids may bring the same bytes at the same time
                 self.write(self.root / path, data)
         except OSError as error:
             raise UserError(f"{self.root / path}: the image cannot be stored: {error}") from None
@@ -101,7 +101,7 @@ class Journal:
 
     def __init__(self, path: Path, options: Download) -> None:
         self.path = path
-        self.limits = [options.max_bytes, options.max_pixels, options.allow_private]
+        self.limits = [options.max_bytes, options.max_pixels, options.allow_networks, options.honour_robots]
         self.entries: dict[str, Row] = {}
 
     def __enter__(self) -> Self:
@@ -133,11 +133,10 @@ class Journal:
         return self.entries[image_id].get("limits") == self.limits
 
     def add(self, row: Row, source: str | None) -> None:
-        """Appends a row with the place it came from."""
+        """Appends a row with the place it came from; what an earlier run wrote of that image is forgotten."""
         entry = {**row, "source": source, "limits": self.limits}
-        if self.entries.get(row["image_id"]) == entry:
+        if self.entries.pop(row["image_id"], None) == entry:
             return
-        self.entries[row["image_id"]] = entry
         try:
             self.file.write(json.dumps(entry).encode() + b"\n")
             self.file.flush()

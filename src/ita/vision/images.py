@@ -83,12 +83,15 @@ def decode(path: Path) -> Image:
     try:
         with Image.open(path, formats=list(FORMATS)) as stored:
             image = ImageOps.exif_transpose(stored)
+            if image.mode.startswith("I;16"):  # Pillow would clip 16 bits at 255, which is white
+                clear = image.info.pop("transparency", None)
+                image = image.point(lambda value: value / 256).convert("L")
+                if clear is not None:
+                    image.info["transparency"] = clear >> 8
             if image.has_transparency_data:
                 image = image.convert("RGBA")
                 paper = Image.new("RGBA", image.size, "white")
                 image = Image.alpha_composite(paper, image)
-            if image.mode.startswith("I;16"):  # Pillow would clip 16 bits at 255, which is white
-                image = image.point(lambda value: value / 256)
             return image.convert("RGB")
     except Exception as error:  # broken bytes raise whatever the decoder stumbles over, from OSError to struct.error
         raise Unreadable(f"{type(error).__name__}: {error}") from error

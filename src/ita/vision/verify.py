@@ -6,7 +6,7 @@ import warnings
 from io import BytesIO
 from typing import NamedTuple
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 EXTENSIONS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "GIF": "gif", "BMP": "bmp"}
 """Formats that are accepted, and the extension their files get. Pillow's other decoders are never tried."""
@@ -53,8 +53,10 @@ def verify(data: bytes, max_pixels: int) -> Facts:
         image = Image.open(BytesIO(data), formats=list(EXTENSIONS))
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise BadImage("too-many-pixels", f"more than {max_pixels}") from None
-    except Exception:  # decoders raise anything on strange bytes
+    except UnidentifiedImageError:
         raise BadImage("not-an-image", f"none of {', '.join(EXTENSIONS)}; starts with {data[:12]!r}") from None
+    except Exception as error:  # decoders raise anything on strange bytes
+        raise BadImage("corrupt", f"starts with {data[:12]!r}: {error}") from None
     with image:
         width, height = image.size
         if width * height > max_pixels:
