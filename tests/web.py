@@ -220,7 +220,11 @@ def arguments(project: Project, **options: Any) -> list[str]:
     return ["--settings", settings, "--posts", str(project.posts), "--output", str(project.output)]
 
 
+def environment() -> dict[str, str]:
+    """Processes of the tests run the code under test, installed or not."""
+    return {**os.environ, "PYTHONPATH": str(Path(download.__file__).parents[1])}
+
+
 def command(project: Project, **options: Any) -> subprocess.Popen[str]:
-    environment = {**os.environ, "PYTHONPATH": str(Path(download.__file__).parents[1])}
     words = [sys.executable, "-m", "ita.download", *arguments(project, **options)]
-    return subprocess.Popen(words, env=environment, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(words, env=environment(), stderr=subprocess.PIPE, text=True)
