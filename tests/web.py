@@ -27,9 +27,9 @@ from ita import download, tables
 FAST = {
     "allow_networks": ["127.0.0.1", "::1"],
     "backoff": 0.01,
-    "connect_timeout": 2.0,
-    "read_timeout": 0.4,
-    "total_timeout": 3.0,
+    "connect_timeout": 5.0,
+    "read_timeout": 5.0,
+    "total_timeout": 20.0,
 }
 
 
