@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import io
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -80,23 +79,21 @@ def loop(base: str, count: int, folder: Path, decode: bool) -> None:
 
 
 def measured(way: str, base: str, count: int, connections: int) -> dict[str, float]:
-    """Runs one way in a process of its own: seconds of its work, and its peak memory."""
-    from ita import tables  # only here and in the stage: the loop's memory is its own
+    """Runs one way in a process of its own: seconds of its work, of CPU with start-up, and peak memory."""
+    from ita import tables  # not above: the loop goes without
 
     with tempfile.TemporaryDirectory() as folder:
         post = {"split": "train", "tokens": ["a"], "tags": ["O"], "repaired": 0}
         posts = ({"post_id": str(n), "image_id": str(n), **post} for n in range(count))
         tables.write("posts", posts, Path(folder) / "posts.parquet")
         command = [sys.executable, HERE, "--run", way, base, str(count), folder, str(connections)]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        assert process.stdout is not None
-        said = process.stdout.read()
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            raise SystemExit(f"{way} failed: {said}")
-        own = usage.ru_utime + usage.ru_stime
-        return {"seconds": float(said.split()[-1]), "cpu_seconds": own, "peak_mb": usage.ru_maxrss / 1024}
+        said = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout
+        return dict(zip(("seconds", "cpu_seconds", "peak_mb"), map(float, said.split()), strict=True))
+
+
+def peak() -> float:
+    """Peak memory of this process in MB. Not ``ru_maxrss``, which begins with that of the process that started it."""
+    return float(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0]) / 1024
 
 
 def compare(counts: list[int], sample: int, size: tuple[int, int], delay: float, connections: int) -> dict[str, Any]:
@@ -142,7 +139,7 @@ def main() -> None:
             stage(base, int(count), Path(folder), int(connections))
         else:
             loop(base, int(count), Path(folder), way == "loop+decode")
-        print(time.monotonic() - start)
+        print(time.monotonic() - start, time.process_time(), peak())
         return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, nargs="+", default=[1000, 10_000], help="runs of the stage: images")

@@ -1,9 +1,10 @@
-"""The download stage against real servers on loopback: every fate of an image, hostile names, and no network."""
+"""The download stage against a server on loopback: files and rows, repeated and odd ids, memory, and no network."""
 
 from __future__ import annotations
 
 import hashlib
-import os
+import subprocess
+import sys
 import time
 from collections import Counter
 
@@ -12,9 +13,10 @@ import web
 from web import (
     Handler,
     Project,
+    arguments,
     body,
     closed_port,
-    command,
+    environment,
     picture,
     serve,
     sideways,
@@ -84,18 +86,15 @@ def test_memory_is_flat(project: Project, server: str) -> None:
         number = int(handler.path[2:]).to_bytes(3, "big")
         handler.send(200, bytes(blank[:-3]) + number)
 
+    program = "import sys; from ita.download import main; main(sys.argv[1:]); print(open('/proc/self/status').read())"
     peaks = []
     for count in (500, 3000):
         images = serve(server, **{f"i{n}": reply for n in range(count)})
         project.write_posts(images)
-        process = command(project)
-        assert process.stderr is not None
-        errors = process.stderr.read()
-        _, code, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(code)
-        assert process.returncode == 0, errors
+        words = [sys.executable, "-c", program, *arguments(project)]
+        said = subprocess.run(words, env=environment(), capture_output=True, text=True, check=True).stdout
         assert set(tables.read("images", project.output)["status"].to_pylist()) == {"ok"}
-        peaks.append(usage.ru_maxrss)
+        peaks.append(int(said.partition("VmHWM:")[2].split()[0]))
     assert peaks[1] - peaks[0] < 40 * 1024, "KiB; the images are 360 MB"
 
 

@@ -27,9 +27,9 @@ from ita import download, tables
 FAST = {
     "allow_networks": ["127.0.0.1", "::1"],
     "backoff": 0.01,
-    "connect_timeout": 2.0,
-    "read_timeout": 0.4,
-    "total_timeout": 3.0,
+    "connect_timeout": 5.0,
+    "read_timeout": 5.0,
+    "total_timeout": 20.0,
 }
 
 
@@ -220,7 +220,11 @@ def arguments(project: Project, **options: Any) -> list[str]:
     return ["--settings", settings, "--posts", str(project.posts), "--output", str(project.output)]
 
 
+def environment() -> dict[str, str]:
+    """Processes of the tests run the code under test, installed or not."""
+    return {**os.environ, "PYTHONPATH": str(Path(download.__file__).parents[1])}
+
+
 def command(project: Project, **options: Any) -> subprocess.Popen[str]:
-    environment = {**os.environ, "PYTHONPATH": str(Path(download.__file__).parents[1])}
     words = [sys.executable, "-m", "ita.download", *arguments(project, **options)]
-    return subprocess.Popen(words, env=environment, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(words, env=environment(), stderr=subprocess.PIPE, text=True)
