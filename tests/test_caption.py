@@ -7,7 +7,7 @@ from ita import caption, stage, tables
 from ita.settings import Caption
 from ita.vision.captioners import TransformersCaptioner
 
-TINY = {"beams": 5, "captions": 5, "max_tokens": 6, "device": "cpu", "precision": "fp32"}
+TINY = {"backend": "transformers", "beams": 5, "captions": 5, "max_tokens": 6, "device": "cpu", "precision": "fp32"}
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[DEC]", "a", "photo", "of", *(f"word{i}" for i in range(40))]
 
 

@@ -17,6 +17,7 @@ from typing import Any
 from ita import stage, tables
 from ita.settings import Detect
 from ita.stage import log
+from ita.vision import features as kept
 from ita.vision import images as decoding
 from ita.vision import shards
 from ita.vision.detectors import DetectedObject, Detector, Regions, opened
@@ -48,7 +49,7 @@ def work(
         about: dict[str, Any] = {"backend": detect.backend}
     else:
         detector = opened(detect)
-        found = detected(detector, shards.part(decoding.sources(images), shard, detect.batch_size), detect.batch_size)
+        found = detected(detector, shards.blocks(decoding.sources(images), shard, detect.batch_size))
         about = {"backend": detect.backend, **detector.facts}
     counts: Counter[str] = Counter(images=0, objects=0)
     described = {**stage.provenance(settings, {"images": images, **files}), "engine": about}
@@ -59,19 +60,18 @@ def work(
             counts.update(images=1, objects=len(one.objects))
             objects.add(row(image_id, rank, thing) for rank, thing in enumerate(one.objects))
             if vectors and one.features is not None:
-                vectors.add([features_row(image_id, one)])
+                vectors.add([kept.row(image_id, one)])
         objects.about = {**described, "counts": dict(counts)}
         if vectors:
             vectors.about = objects.about
     log.info("detect: %d objects in %d images", counts["objects"], counts["images"])
 
 
-def detected(detector: Detector, sources: Sequence[decoding.Source], size: int) -> Iterator[Found]:
+def detected(detector: Detector, batches: Sequence[Sequence[decoding.Source]]) -> Iterator[Found]:
     """Every image that can be read and what is in it."""
-    batches = stage.progress(decoding.batches(sources, size), -(-len(sources) // size), "detect", "batch")
-    for pictures in batches:
+    for pictures in stage.progress(decoding.batches(batches), len(batches), "detect", "batch"):
         for picture, regions in zip(pictures, detector.regions(pictures), strict=True):
-            yield picture.image_id, regions
+            yield picture.image_id, regions.ranked()
 
 
 def precomputed(detect: Detect, images: Path, shard: str | None = None) -> Iterator[Found]:
@@ -97,20 +97,6 @@ def row(image_id: str, rank: int, one: DetectedObject) -> dict[str, Any]:
         "score": one.score,
         **edges,
         "attributes": attributes,
-    }
-
-
-def features_row(image_id: str, regions: Regions) -> dict[str, Any]:
-    """A row of the table of features."""
-    width, height = regions.size or (None, None)
-    assert regions.features is not None
-    values = regions.features.flatten().numpy()
-    return {
-        "image_id": image_id,
-        "width": width,
-        "height": height,
-        "regions": len(regions.objects),
-        "features": values,
     }
 
 

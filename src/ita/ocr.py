@@ -25,7 +25,7 @@ def work(settings: dict[str, Any], images: Path, output: Path, shard: str | None
         UserError: for wrong settings, or an engine that is not installed.
     """
     ocr = stage.section(settings, "ocr", Ocr)
-    reader: Reader = TesseractReader(ocr) if ocr.engine == "tesseract" else RapidReader(ocr)
+    reader = opened(ocr)
     sources = shards.part(decoding.sources(images), shard)
     counts: Counter[str] = Counter(images=0, with_text=0)
     engine = {"reader": reader.name, "version": reader.version}
@@ -36,6 +36,15 @@ def work(settings: dict[str, Any], images: Path, output: Path, shard: str | None
             out.add([{"image_id": one.image_id, "text": one.text, "confidence": one.confidence, **engine}])
         out.about = {**described, "counts": dict(counts)}
     log.info("ocr: text in %d of %d images", counts["with_text"], counts["images"])
+
+
+def opened(settings: Ocr) -> Reader:
+    """The reader of the engine.
+
+    Raises:
+        UserError: when it is not installed.
+    """
+    return TesseractReader(settings) if settings.engine == "tesseract" else RapidReader(settings)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

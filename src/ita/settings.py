@@ -120,7 +120,6 @@ class Download:
     )
 
 
-BACKEND = ["transformers", "precomputed"]
 DEVICE = ["auto", "cpu", "cuda"]
 PRECISION = ["auto", "fp32", "bf16"]
 
@@ -132,13 +131,29 @@ class Detect:
     Entries of ``detectors`` override these.
     """
 
-    backend: str = setting("transformers", "Who finds the objects.", enum=BACKEND)
-    model: str | None = setting("PekingU/rtdetr_r50vd", "Hub id or local folder of an object-detection model.")
+    backend: str = setting(
+        "vinvl",
+        "Who finds the objects: VinVL's detector (paper), Bottom-Up's, a model of transformers, or somebody else.",
+        enum=["vinvl", "bottomup", "transformers", "precomputed"],
+    )
+    model: str | None = setting(
+        "michelecafagna26/vinvl_vg_x152c4", "Hub id, local folder, or for vinvl and bottomup file of the weights."
+    )
     revision: str | None = setting(None, "Commit, tag or branch on the hub; pin it for published work.")
     local_files_only: bool = setting(False, "Never ask the hub.")
     files: list[str] = setting([], "For precomputed: JSON, JSONL, CSV, Parquet, or 'id.jpg :tag, tag' lines.")
     score_threshold: float = setting(0.2, "Lowest confidence of an object that is kept.", minimum=0, maximum=1)
     max_objects: int = setting(100, "Most objects kept per image.", minimum=1)
+    min_objects: int = setting(
+        10, "For vinvl and bottomup: objects kept even below that confidence (VinVL: 10).", minimum=0
+    )
+    filter: int = setting(
+        1, "For vinvl: which of its three filters chooses the objects (VinVL: 1).", minimum=0, maximum=2
+    )
+    regression: bool = setting(False, "For vinvl: move each box for its class; VinVL's features have the proposals.")
+    vocabulary: str | None = setting(
+        None, "For bottomup: folder with objects_vocab.txt and attributes_vocab.txt; else they are beside the weights."
+    )
     batch_size: int = setting(8, "Images per forward pass.", minimum=1)
     device: str = setting("auto", "Where the model runs.", enum=DEVICE)
     precision: str = setting("auto", "Arithmetic; auto is bf16 on a GPU and fp32 on a CPU.", enum=PRECISION)
@@ -151,10 +166,14 @@ class Caption:
     Entries of ``captioners`` override these.
     """
 
-    backend: str = setting("transformers", "Who writes the captions.", enum=BACKEND)
-    model: str | None = setting(
-        "Salesforce/blip-image-captioning-large", "Hub id or local folder of an image-to-text model."
+    backend: str = setting(
+        "oscar",
+        "Who writes the captions: VinVL's captioner (paper: oscar), one of ImageCaptioning.pytorch (updown), a model "
+        "of transformers, or somebody else.",
+        enum=["oscar", "updown", "transformers", "precomputed"],
     )
+    model: str | None = setting("michelecafagna26/vinvl-base-image-captioning", "Hub id or local folder of the model.")
+    detector: str = setting("vinvl", "For oscar and updown: entry of 'detectors' whose regions are described.")
     revision: str | None = setting(None, "Commit, tag or branch on the hub; pin it for published work.")
     local_files_only: bool = setting(False, "Never ask the hub.")
     prompt: str | None = setting(None, "Text that the model is started with.")
@@ -200,8 +219,8 @@ class Context:
     """
 
     kinds: list[str] = setting([], "What is appended, in order: la, ga, oca, or a name of 'texts'.", uniqueItems=True)
-    detector: str = setting("coco", "Entry of 'detectors' that la reads.")
-    captioner: str = setting("blip", "Entry of 'captioners' that ga reads.")
+    detector: str = setting("vinvl", "Entry of 'detectors' that la reads.")
+    captioner: str = setting("vinvl", "Entry of 'captioners' that ga reads.")
     reader: str = setting("tesseract", "Entry of 'readers' that oca reads.")
     attribute_threshold: float = setting(
         0.1, "An attribute counts above this confidence (paper: 0.1).", minimum=0, maximum=1

@@ -189,9 +189,14 @@ def read(name: str, path: Path) -> pa.Table:
 
 def stream(name: str, path: Path, rows: int = 64) -> Iterator[dict[str, Any]]:
     """The rows of a table one after another, of which only some are in memory at a time. Raises as ``read`` does."""
+    for batch in batches(name, path, rows):
+        yield from batch.to_pylist()
+
+
+def batches(name: str, path: Path, rows: int) -> Iterator[pa.RecordBatch]:
+    """The same, some rows at a time, without making Python objects of them."""
     with _opened(name, path) as file:
-        for batch in file.iter_batches(rows):
-            yield from batch.to_pylist()
+        yield from file.iter_batches(rows)
 
 
 def about(table: pa.Table | Path) -> dict[str, Any]:
