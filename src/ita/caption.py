@@ -21,6 +21,7 @@ from ita.vision import images as decoding
 from ita.vision import shards
 from ita.vision.captioners import Captioner, RegionCaptioner, WrittenCaption, opened
 from ita.vision.detectors import Regions
+from ita.vision.precomputed import given, matched, read_texts
 
 VERSION = 1
 INPUTS = {
@@ -50,7 +51,7 @@ def work(
     files: dict[str, Path] = {}
     about: dict[str, Any] = {"backend": caption.backend}
     if caption.backend == "precomputed":
-        files = {name: Path(name) for name in caption.files}
+        files = {str(path): path for path in given(caption.files, "caption.files")}
         written = precomputed(caption, images, shard)
     else:
         captioner = opened(caption)
@@ -107,10 +108,8 @@ def described(
 
 def precomputed(caption: Caption, images: Path, shard: str | None = None) -> Iterator[Written]:
     """Every image that the files name and its captions."""
-    from ita.vision import precomputed as files
-
-    found = files.read_texts(files.given(caption.files, "caption.files"))
-    for image_id, texts in files.matched(found, shards.part(tables.rows("images", images), shard)):
+    found = read_texts(given(caption.files, "caption.files"))
+    for image_id, texts in matched(found, shards.part(tables.rows("images", images), shard)):
         yield image_id, [WrittenCaption(text) for text in texts[: caption.captions]]
 
 

@@ -21,6 +21,7 @@ from ita.vision import features as kept
 from ita.vision import images as decoding
 from ita.vision import shards
 from ita.vision.detectors import DetectedObject, Detector, Regions, opened
+from ita.vision.precomputed import given, matched, read_objects
 
 VERSION = 2
 INPUTS = {"images": "images.parquet", "features?": "file to write the regions' features to"}
@@ -44,7 +45,7 @@ def work(
     detect = stage.section(settings, "detect", Detect)
     files = {}
     if detect.backend == "precomputed":
-        files = {name: Path(name) for name in detect.files}
+        files = {str(path): path for path in given(detect.files, "detect.files")}
         found: Iterable[Found] = precomputed(detect, images, shard)
         about: dict[str, Any] = {"backend": detect.backend}
     else:
@@ -76,11 +77,9 @@ def detected(detector: Detector, batches: Sequence[Sequence[decoding.Source]]) -
 
 def precomputed(detect: Detect, images: Path, shard: str | None = None) -> Iterator[Found]:
     """Every image that the files name and its objects; the same limits hold as for a detector."""
-    from ita.vision import precomputed as files
-
-    found = files.read_objects(files.given(detect.files, "detect.files"))
+    found = read_objects(given(detect.files, "detect.files"))
     rows = shards.part(tables.rows("images", images), shard)
-    for image_id, objects in files.matched(found, rows):
+    for image_id, objects in matched(found, rows):
         kept = [one for one in objects if one.score is None or one.score >= detect.score_threshold]
         yield image_id, Regions(kept[: detect.max_objects])
 

@@ -141,7 +141,9 @@ class Detect:
     )
     revision: str | None = setting(None, "Commit, tag or branch on the hub; pin it for published work.")
     local_files_only: bool = setting(False, "Never ask the hub.")
-    files: list[str] = setting([], "For precomputed: JSON, JSONL, CSV, Parquet, or 'id.jpg :tag, tag' lines.")
+    files: list[str] = setting(
+        [], "For precomputed: JSON, JSONL, CSV, Parquet, NPZ, 'id.jpg :tag, tag' lines, or folders."
+    )
     score_threshold: float = setting(0.2, "Lowest confidence of an object that is kept.", minimum=0, maximum=1)
     max_objects: int = setting(100, "Most objects kept per image.", minimum=1)
     min_objects: int = setting(

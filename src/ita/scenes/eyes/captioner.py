@@ -20,7 +20,7 @@ from ita.settings import Caption
 from ita.stage import log, progress
 from ita.vision.detectors import Regions
 from ita.vision.oscar.captioner import POSITION, SPECIALS, OscarCaptioner
-from ita.vision.oscar.network import BertForImageCaptioning, Context
+from ita.vision.oscar.network import BertForImageCaptioning, Context, Dense
 
 RATE = 1e-3
 LABELS = 30
@@ -118,7 +118,7 @@ def likelihood(captioner: OscarCaptioner, texts: Sequence[str], context: Context
     seen[:, length : 2 * length, :length] = before
     seen[:, length : 2 * length, length : 2 * length] = torch.eye(length, dtype=torch.bool, device=words.device)
     seen[:, :, 2 * length :] = context.inside[:, None]
-    logits, _ = captioner.model(ids, kinds, positions, seen, context.regions)
+    logits, _ = captioner.model(Dense(ids, kinds, positions, seen.long(), context.regions))
     return functional.cross_entropy(logits[:, length : 2 * length].flatten(0, 1), targets.flatten(), ignore_index=-100)
 
 
