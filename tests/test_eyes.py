@@ -15,11 +15,13 @@ from ita.stage import sha256
 from ita.vision import boxes
 from ita.vision.captioners import WrittenCaption
 from ita.vision.detectors import DetectedObject, Regions
+from ita.vision.images import Picture, decode
 from ita.vision.oscar.captioner import OscarCaptioner
 from ita.vision.oscar.network import Prefix
 from ita.vision.vinvl.detector import VinvlDetector
 from ita.vision.vinvl.filters import BOX_WEIGHTS, EDGE
 
+PHOTOS = ("tweets30/*/images/*", "vinvl6/images/*", "coco83/images/*.jpg")
 TINY = ["--scenes", "16", "--held-out", "4", "--detector-steps", "2", "--captioner-steps", "3", "--device", "cpu"]
 
 
@@ -138,3 +140,21 @@ def test_a_caption_is_learned_as_it_is_searched(seen):
                 total -= float(steps(words, torch.zeros_like(words))[row, 0].log_softmax(0)[word])
     assert loss == pytest.approx(total / sum(map(len, lines)), rel=1e-4)
     assert math.isfinite(loss)
+
+
+def test_real_pictures_do_no_harm(data):
+    """Photos of any size and format go through; what drawn scenes taught says nothing of them."""
+    files = [file for pattern in PHOTOS for file in sorted(data.glob(pattern))]
+    if not files:
+        pytest.skip(f"no pictures under {data}")
+    eyes = VinvlDetector(Detect(model=str(SHIPPED / "detector"), device="cpu", min_objects=1))
+    writer = OscarCaptioner(Caption(model=str(SHIPPED / "captioner"), device="cpu"))
+    for start in range(0, len(files), 8):
+        pictures = [Picture(file.stem, decode(file)) for file in files[start : start + 8]]
+        seen = eyes.regions(pictures)
+        for picture, regions in zip(pictures, seen, strict=True):
+            assert regions.objects and regions.size == picture.image.size
+            width, height = regions.size
+            for one in regions.objects:
+                assert 0 <= one.box[0] <= one.box[2] <= width and 0 <= one.box[1] <= one.box[3] <= height
+        assert all(len(captions) == 5 for captions in writer.caption_regions(seen))
