@@ -1,0 +1,2 @@
+"""paper."""
+VERSION = 1
