@@ -177,14 +177,14 @@ def _check(name: str, path: Path, file: pq.ParquetFile) -> None:
         raise UserError(f"{path}: columns differ from the table '{name}' of this version; run its stage again")
 
 
-def read(name: str, path: Path) -> pa.Table:
-    """Reads a table and checks that it is the one expected.
+def read(name: str, path: Path, columns: list[str] | None = None) -> pa.Table:
+    """Reads a table, or some columns of it, and checks that it is the one expected.
 
     Raises:
         UserError: for a file that is missing, not Parquet, another table, or of another schema.
     """
     with _opened(name, path) as file:
-        return file.read()
+        return file.read(columns)
 
 
 def stream(name: str, path: Path, rows: int = 64) -> Iterator[dict[str, Any]]:

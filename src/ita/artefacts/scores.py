@@ -1,0 +1,146 @@
+"""Tables 1 and 4: F1 of systems on text and on text with image text, beside the paper's, with tests against text alone."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from ita import reported
+from ita.artefacts.comparisons import Comparisons, Results, correct
+from ita.artefacts.made import VIEWS, Made, name_of, plain, sees_images, spread, summary, views_of
+from ita.artefacts.runs import Runs
+from ita.settings import Table
+from ita.statistics import power, seeds
+
+TITLE = "F1 of the approaches on text (T) and on text and image text (I+T)"
+NOTES = (
+    "F1 in percent (seqeval, default mode): mean ± standard deviation over seeds; diff: ours minus the paper's.",
+    "† / ‡: p < {level} against {baseline} on text, by Welch's t-test over seeds, uncorrected / by Holm over the "
+    "{comparisons} comparisons of this table. Tested are the views that a system is trained on. The CSV has exact p of "
+    "this test, of the paired t-test over seeds, and of paired bootstrap and approximate randomisation over posts.",
+)
+CONTROL = "vs random: I+T minus that of the same system with the image text of other posts ({controls})."
+
+
+def build(runs: Runs, settings: Mapping[str, Any], chosen: Table) -> Made:
+    """One row per encoder and system.
+
+    Raises:
+        UserError: when a run of the table is missing.
+    """
+    systems, controls = settings["systems"], settings.get("controls") or {}
+    comparisons = Comparisons(chosen.samples, chosen.seed)
+    theirs = paper_values(str(settings["dataset"]))
+    rows: list[dict[str, Any]] = []
+    for encoder in chosen.encoders:
+        name = settings["encoders"][encoder]
+        results = {
+            (key, view): Results(runs.of(encoder, key), chosen.split, view) for key in systems for view in VIEWS
+        }
+        for key in chosen.systems:
+            row = {
+                "dataset": settings["dataset"],
+                "encoder": name,
+                "system": key,
+                "approach": name_of(systems[key], key, name),
+                "trained_on": " and ".join(VIEWS[view] for view in views_of(systems[key])),
+            }
+            for view in VIEWS:
+                cell = summarised(results[key, view], view == "t" or sees_images(systems[key]))
+                paper = theirs.get((encoder, key), {}).get(view)
+                cell["paper"] = paper
+                cell["difference"] = None if paper is None or cell["mean"] is None else cell["mean"] - paper
+                if chosen.baseline and key != chosen.baseline and view in views_of(systems[key]):
+                    cell |= comparisons.compare(results[chosen.baseline, "t"], results[key, view])
+                row |= {f"{view}_{column}": value for column, value in cell.items()}
+            if key in controls:
+                control, mine = (Results(runs.of(encoder, one), chosen.split, "it") for one in (controls[key], key))
+                row["it_random"] = statistics.mean(mine.f1()) - statistics.mean(control.f1())
+                row["it_random_p_welch"] = seeds.welch(control.f1(), mine.f1())
+            rows.append(row)
+        rows += [only_reported(theirs.get((encoder, key), {}), settings["dataset"], name, key) for key in chosen.reported]
+    rows = [row for row in rows if row]
+    correct(rows, [f"{view}_" for view in VIEWS], chosen.level)
+    numbers = pd.DataFrame(rows)
+    tests = sum(row.get(f"{view}_p_welch") is not None for row in rows for view in VIEWS)
+    baseline = name_of(systems[chosen.baseline], chosen.baseline, "…") if chosen.baseline else ""
+    words = {"level": chosen.level, "baseline": baseline, "comparisons": tests}
+    notes = [note.format(**words) for note in (NOTES if tests else NOTES[:1])]
+    if controls:
+        pairs = [f"{name_of(systems[b], b, '…')} for {name_of(systems[a], a, '…')}" for a, b in controls.items()]
+        notes.append(CONTROL.format(controls=", ".join(pairs)))
+    notes += power_line(numbers, comparisons.errors)
+    return Made(TITLE, numbers, readable(numbers, chosen.digits), notes, runs.about(), names=3)
+
+
+def summarised(results: Results, used: bool) -> dict[str, Any]:
+    """Mean, deviation, count and seeds of F1, and mean and deviation by the strict scorer."""
+    strict = summary(results.f1("strict") if used else [])
+    return {
+        **summary(results.f1() if used else []),
+        "strict_mean": strict["mean"],
+        "strict_std": strict["std"],
+    }
+
+
+def paper_values(dataset: str) -> dict[tuple[str, str], dict[str, Any]]:
+    """The paper's F1 by (encoder, system) and view, and names of approaches that are no systems here."""
+    found = {}
+    for row in [*reported.rows("table1", dataset), *reported.rows("table4", dataset)]:
+        values = {view: reported.number(row[view]) for view in VIEWS}
+        found[row["encoder"], row["system"]] = {"name": row.get("name") or row["system"], **values}
+    return found
+
+
+def only_reported(paper: Mapping[str, Any], dataset: str, encoder: str, key: str) -> dict[str, Any]:
+    """A row with the paper's values alone; nothing where it has none."""
+    values = {f"{view}_paper": paper[view] for view in VIEWS if paper.get(view) is not None}
+    if not values:
+        return {}
+    approach = {"dataset": dataset, "encoder": encoder, "system": key, "approach": paper["name"], "trained_on": ""}
+    return {**approach, **{f"{view}_n": 0 for view in VIEWS}, **values}
+
+
+def power_line(numbers: pd.DataFrame, errors: list[float]) -> list[str]:
+    """How large a difference these seeds and these posts can show."""
+    parts = []
+    cells = [
+        (numbers[f"{view}_std"], numbers[f"{view}_n"]) for view in VIEWS if f"{view}_std" in numbers
+    ]
+    stds = [float(std) for column, _ in cells for std in column.dropna()]
+    least = min((int(n) for _, column in cells for n in column if n > 1), default=0)
+    if stds and least > 1:
+        pooled = statistics.mean(std**2 for std in stds) ** 0.5
+        points = power.detectable_over_seeds(pooled, least)
+        parts.append(f"{points:.2f} points over {least} seeds (t-test, pooled standard deviation {pooled:.2f})")
+    if errors:
+        points = power.detectable_on_test(statistics.median(errors))
+        parts.append(f"{points:.2f} points over these posts (paired bootstrap, median standard error of the comparisons)")
+    return [f"Power: a true difference is found at p < 0.05 in four of five cases from {' and '.join(parts)}."] if parts else []
+
+
+def readable(numbers: pd.DataFrame, digits: int) -> pd.DataFrame:
+    """Mean ± deviation with its mark, p, the paper's value, the difference; the random control; seeds."""
+    columns: dict[str, list[str]] = {
+        "Encoder": list(numbers["encoder"]),
+        "Approach": list(numbers["approach"]),
+        "Trained on": list(numbers["trained_on"]),
+    }
+
+    def add(heading: str, column: str, form: str) -> None:
+        if column in numbers and numbers[column].notna().any():
+            columns[heading] = [plain(value, form) for value in numbers[column]]
+
+    for view, name in VIEWS.items():
+        if f"{view}_mean" in numbers:
+            cells = zip(*(numbers[f"{view}_{column}"] for column in ("mean", "std", "mark")), strict=True)
+            columns[name] = [spread(mean, std, digits) + (mark or "") for mean, std, mark in cells]
+        add(f"p {name}", f"{view}_p_welch", ".2g")
+        add(f"paper {name}", f"{view}_paper", ".2f")
+        add(f"diff {name}", f"{view}_difference", f"+.{digits}f")
+    add("vs random", "it_random", f"+.{digits}f")
+    columns["n"] = [str(int(n)) if n else "" for n in numbers["t_n"]]
+    return pd.DataFrame(columns)
