@@ -203,6 +203,18 @@ def context_of_system(wildcards):
     return f"results/{wildcards.dataset}/contexts/{system.get('context', 'none')}.parquet"
 
 
+def features_of_system(wildcards):
+    """Features of regions that a system reads beside the text: the shards of its detector."""
+    chosen = config_of(wildcards.dataset)
+    detector = entry(chosen, "systems", wildcards.system, "table.systems").get("regions")
+    if not detector:
+        return []
+    entry(chosen, "detectors", detector, f"systems.{wildcards.system}.regions")
+    count = chosen["gather"]["shards"]
+    folder = f"results/{wildcards.dataset}/features/{detector}"
+    return [f"{folder}/{number}-of-{count}.parquet" for number in range(1, count + 1)]
+
+
 def encoder_files(wildcards):
     """Files of an encoder that lies in a local folder."""
     model = entry(config_of(wildcards.dataset), "encoders", wildcards.encoder, "table.encoders").get("model", "")

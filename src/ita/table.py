@@ -116,7 +116,7 @@ def build(runs: Sequence[Mapping[str, Any]], settings: Mapping[str, Any], chosen
                 "trained_on": " and ".join(VIEWS[view] for view in views),
             }
             for view in VIEWS:
-                used = view == "t" or system.get("context", "none") != "none"
+                used = view == "t" or system.get("context", "none") != "none" or bool(system.get("regions"))
                 values = [run[view] for run in mine] if used else []
                 row |= {f"{view}_{column}": value for column, value in summary(values).items()}
                 row[f"{view}_strict_mean"] = summary([run[f"{view}_strict"] for run in mine] if used else [])["mean"]
