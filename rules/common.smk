@@ -109,7 +109,7 @@ def controls_of(chosen, values):
     def kind_of(name):
         system = entry(chosen, "systems", name, "table.systems")
         context = merged(chosen["context"], entry(chosen, "contexts", system.get("context", "none"), "systems"))
-        loss = (sorted(system.get("views", ["t"])), system.get("alignment", "none"), system.get("regions", "none"))
+        loss = (sorted(system.get("views", ["t"])), system.get("alignment", "none"), system.get("regions"))
         return {**context, "shuffle_seed": None}, loss, context["shuffle_seed"] is None
 
     found = {}
@@ -262,6 +262,18 @@ def context_of_system(wildcards):
     """The context table that a system reads."""
     system = entry(config_of(wildcards.dataset), "systems", wildcards.system, "table.systems")
     return f"results/{wildcards.dataset}/contexts/{system.get('context', 'none')}.parquet"
+
+
+def features_of_system(wildcards):
+    """Features of regions that a system reads beside the text: the shards of its detector."""
+    chosen = config_of(wildcards.dataset)
+    detector = entry(chosen, "systems", wildcards.system, "table.systems").get("regions")
+    if not detector:
+        return []
+    entry(chosen, "detectors", detector, f"systems.{wildcards.system}.regions")
+    count = chosen["gather"]["shards"]
+    folder = f"results/{wildcards.dataset}/features/{detector}"
+    return [f"{folder}/{number}-of-{count}.parquet" for number in range(1, count + 1)]
 
 
 def encoder_files(wildcards):

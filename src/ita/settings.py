@@ -133,11 +133,12 @@ class Detect:
 
     backend: str = setting(
         "vinvl",
-        "Who finds the objects: VinVL's detector (paper), Bottom-Up's, a model of transformers, or somebody else.",
-        enum=["vinvl", "bottomup", "transformers", "precomputed"],
+        "Who finds the objects: VinVL's detector (paper), Bottom-Up's, a model of transformers, or somebody else; grid "
+        "finds none and keeps what a ResNet sees in 7 x 7 cells.",
+        enum=["vinvl", "bottomup", "transformers", "grid", "precomputed"],
     )
     model: str | None = setting(
-        "michelecafagna26/vinvl_vg_x152c4", "Hub id, local folder, or for vinvl and bottomup file of the weights."
+        "michelecafagna26/vinvl_vg_x152c4", "Hub id, local folder, or for vinvl, bottomup and grid file of the weights."
     )
     revision: str | None = setting(None, "Commit, tag or branch on the hub; pin it for published work.")
     local_files_only: bool = setting(False, "Never ask the hub.")
@@ -269,9 +270,12 @@ class System:
 
     name: str = setting("", "Name in tables; {encoder} is replaced by the encoder's.")
     context: str = setting("none", "Entry of 'contexts'.")
+    regions: str | None = setting(
+        None, "Entry of 'detectors' whose region features the view it reads beside the text (paper: BERT-CRF_ImgFeat)."
+    )
     views: list[str] = setting(
         ["t"],
-        "Views trained on: t (text), it (text and image text).",
+        "Views trained on: t (text), it (text and image text, or image regions).",
         items={"enum": ["t", "it"]},
         minItems=1,
         uniqueItems=True,

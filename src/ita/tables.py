@@ -63,7 +63,11 @@ TABLES: dict[str, list[Column]] = {
         ("image_id", pa.string(), "name of the image"),
         ("width", pa.int32(), "pixels of the upright image"),
         ("height", pa.int32(), "pixels of the upright image"),
-        ("regions", pa.int32(), "objects of the image, in the order of the table of objects; count"),
+        (
+            "regions",
+            pa.int32(),
+            "objects of the image, in the order of the table of objects, or cells, row by row; count",
+        ),
         ("features", pa.list_(pa.float32()), "one vector per region, one after another"),
     ],
     "captions": [
@@ -193,10 +197,10 @@ def stream(name: str, path: Path, rows: int = 64) -> Iterator[dict[str, Any]]:
         yield from batch.to_pylist()
 
 
-def batches(name: str, path: Path, rows: int) -> Iterator[pa.RecordBatch]:
-    """The same, some rows at a time, without making Python objects of them."""
+def batches(name: str, path: Path, rows: int, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """The same, some rows at a time, all columns or some, without making Python objects of them."""
     with _opened(name, path) as file:
-        yield from file.iter_batches(rows)
+        yield from file.iter_batches(rows, columns=columns)
 
 
 def about(table: pa.Table | Path) -> dict[str, Any]:

@@ -34,7 +34,7 @@ def name_of(system: Mapping[str, Any], key: str, encoder: str) -> str:
 
 def sees_images(system: Mapping[str, Any]) -> bool:
     """True for a system whose I+T view holds more than its text view."""
-    return system.get("context", "none") != "none" or system.get("regions") not in (None, "", "none")
+    return system.get("context", "none") != "none" or bool(system.get("regions"))
 
 
 def views_of(system: Mapping[str, Any]) -> list[str]:
