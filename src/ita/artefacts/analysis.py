@@ -110,7 +110,9 @@ def parts(run: Run, split: str, view: str, known: Posts) -> dict[str, Any]:
     try:
         tokens = [known.tokens[post] for post in tagged.posts]
     except KeyError as error:
-        raise UserError(f"{run.metrics}: has the post {error}, which posts.parquet has not; evaluate it again") from None
+        raise UserError(
+            f"{run.metrics}: has the post {error}, which posts.parquet has not; evaluate it again"
+        ) from None
     whole = scoring.counts(tagged.gold, tagged.predicted)
     pictures = [known.images[post] for post in tagged.posts]
     masks = {"image": known.has_image(pictures)}
@@ -120,7 +122,7 @@ def parts(run: Run, split: str, view: str, known: Posts) -> dict[str, Any]:
     for part, mask in masks.items():
         tallies |= {part: whole[mask], f"no_{part}": whole[~mask]}
     entities = {part: int(tally[:, scoring.GIVEN].sum()) for part, tally in tallies.items()}
-    columns: dict[str, Any] = {column: None for column in COLUMNS}
+    columns: dict[str, Any] = dict.fromkeys(COLUMNS)
     columns |= {part: scoring.f1(tally) for part, tally in tallies.items() if entities[part]}
     return columns | {
         "f1": scoring.f1(whole),

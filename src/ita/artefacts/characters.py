@@ -31,12 +31,12 @@ def build(posts: Path | None, ocr: Sequence[Path], settings: Mapping[str, Any], 
     if posts is None or len(ocr) != len(chosen.readers):
         raise UserError("a table of the kind 'characters' needs --posts, and --ocr once for each of table.readers")
     found = tables.read("posts", posts, ["split", "image_id"])
-    about = {"label_version": tables.about(posts).get("label_version"), "readers": {}}
+    readers: dict[str, str] = {}
     theirs = {row["split"]: row for row in reported.rows("table6", str(settings["dataset"]))}
     rows: list[dict[str, Any]] = []
     for reader, path in zip(chosen.readers, ocr, strict=True):
         read = tables.rows("ocr", path)
-        about["readers"][reader] = " ".join(sorted({f"{row['reader']} {row['version']}" for row in read})) or reader
+        readers[reader] = " ".join(sorted({f"{row['reader']} {row['version']}" for row in read})) or reader
         for row in statistics(found.to_pylist(), read):
             values = {"dataset": settings["dataset"], "reader": reader, **row}
             for column in ("share", "mean_tokens"):
@@ -46,6 +46,7 @@ def build(posts: Path | None, ocr: Sequence[Path], settings: Mapping[str, Any], 
                 values[f"{column}_difference"] = None if paper is None or ours is None else ours - paper
             rows.append(values)
     numbers = pd.DataFrame(rows)
+    about = {"label_version": tables.about(posts).get("label_version"), "readers": readers}
     return Made(TITLE, numbers, readable(numbers), list(NOTES), about, names=2)
 
 

@@ -121,4 +121,6 @@ def correct(rows: Iterable[dict[str, Any]], prefixes: Sequence[str], level: floa
             row[f"{prefix}p_{test}_holm"] = p
     for row, prefix in cells:
         p, corrected = (row.get(f"{prefix}p_{TESTS[0]}{suffix}") for suffix in ("", "_holm"))
-        row[f"{prefix}mark"] = "" if p is None or p >= level else "‡" if corrected < level else "†"
+        row[f"{prefix}mark"] = (
+            "" if p is None or p >= level else "†" if corrected is None or corrected >= level else "‡"
+        )

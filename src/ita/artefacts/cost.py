@@ -20,15 +20,15 @@ NOTES = (
 )
 
 
-def build(folder: Path, dataset: str) -> Made:
+def build(folder: Path | None, dataset: str) -> Made:
     """One row per stage and, where its jobs have several, encoder, detector, captioner or reader.
 
     Args:
-        folder: benchmarks of the dataset; one that is not there gives an empty table.
+        folder: benchmarks of the dataset; where there is none the table is empty.
         dataset: its name.
     """
     groups: dict[tuple[str, str], list[dict[str, str]]] = defaultdict(list)
-    for path in sorted(folder.rglob("*.tsv")):
+    for path in sorted(folder.rglob("*.tsv")) if folder else []:
         stage, *parts = path.relative_to(folder).with_suffix("").parts
         if stage in STAGES:
             with open(path, newline="", encoding="utf-8") as file:

@@ -32,6 +32,11 @@ def name_of(system: Mapping[str, Any], key: str, encoder: str) -> str:
     return str(system.get("name") or key).format(encoder=encoder)
 
 
+def name_for(system: Mapping[str, Any], key: str, encoders: Iterable[str]) -> str:
+    """Its names with several encoders."""
+    return " / ".join(dict.fromkeys(name_of(system, key, encoder) for encoder in encoders))
+
+
 def sees_images(system: Mapping[str, Any]) -> bool:
     """True for a system whose I+T view holds more than its text view."""
     return system.get("context", "none") != "none" or bool(system.get("regions"))

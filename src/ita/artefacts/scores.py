@@ -10,7 +10,7 @@ import pandas as pd
 
 from ita import reported
 from ita.artefacts.comparisons import Comparisons, Results, correct
-from ita.artefacts.made import VIEWS, Made, name_of, plain, sees_images, spread, summary, views_of
+from ita.artefacts.made import VIEWS, Made, name_for, name_of, plain, sees_images, spread, summary, views_of
 from ita.artefacts.runs import Runs
 from ita.settings import Table
 from ita.statistics import power, seeds
@@ -37,9 +37,7 @@ def build(runs: Runs, settings: Mapping[str, Any], chosen: Table) -> Made:
     rows: list[dict[str, Any]] = []
     for encoder in chosen.encoders:
         name = settings["encoders"][encoder]
-        results = {
-            (key, view): Results(runs.of(encoder, key), chosen.split, view) for key in systems for view in VIEWS
-        }
+        results = {(key, view): Results(runs.of(encoder, key), chosen.split, view) for key in systems for view in VIEWS}
         for key in chosen.systems:
             row = {
                 "dataset": settings["dataset"],
@@ -61,16 +59,19 @@ def build(runs: Runs, settings: Mapping[str, Any], chosen: Table) -> Made:
                 row["it_random"] = statistics.mean(mine.f1()) - statistics.mean(control.f1())
                 row["it_random_p_welch"] = seeds.welch(control.f1(), mine.f1())
             rows.append(row)
-        rows += [only_reported(theirs.get((encoder, key), {}), settings["dataset"], name, key) for key in chosen.reported]
+        rows += [
+            only_reported(theirs.get((encoder, key), {}), settings["dataset"], name, key) for key in chosen.reported
+        ]
     rows = [row for row in rows if row]
     correct(rows, [f"{view}_" for view in VIEWS], chosen.level)
     numbers = pd.DataFrame(rows)
     tests = sum(row.get(f"{view}_p_welch") is not None for row in rows for view in VIEWS)
-    baseline = name_of(systems[chosen.baseline], chosen.baseline, "…") if chosen.baseline else ""
+    names = [settings["encoders"][encoder] for encoder in chosen.encoders]
+    baseline = name_for(systems[chosen.baseline], chosen.baseline, names) if chosen.baseline else ""
     words = {"level": chosen.level, "baseline": baseline, "comparisons": tests}
     notes = [note.format(**words) for note in (NOTES if tests else NOTES[:1])]
     if controls:
-        pairs = [f"{name_of(systems[b], b, '…')} for {name_of(systems[a], a, '…')}" for a, b in controls.items()]
+        pairs = [f"{name_for(systems[b], b, names)} for {name_for(systems[a], a, names)}" for a, b in controls.items()]
         notes.append(CONTROL.format(controls=", ".join(pairs)))
     notes += power_line(numbers, comparisons.errors)
     return Made(TITLE, numbers, readable(numbers, chosen.digits), notes, runs.about(), names=3)
@@ -107,9 +108,7 @@ def only_reported(paper: Mapping[str, Any], dataset: str, encoder: str, key: str
 def power_line(numbers: pd.DataFrame, errors: list[float]) -> list[str]:
     """How large a difference these seeds and these posts can show."""
     parts = []
-    cells = [
-        (numbers[f"{view}_std"], numbers[f"{view}_n"]) for view in VIEWS if f"{view}_std" in numbers
-    ]
+    cells = [(numbers[f"{view}_std"], numbers[f"{view}_n"]) for view in VIEWS if f"{view}_std" in numbers]
     stds = [float(std) for column, _ in cells for std in column.dropna()]
     least = min((int(n) for _, column in cells for n in column if n > 1), default=0)
     if stds and least > 1:
@@ -118,8 +117,14 @@ def power_line(numbers: pd.DataFrame, errors: list[float]) -> list[str]:
         parts.append(f"{points:.2f} points over {least} seeds (t-test, pooled standard deviation {pooled:.2f})")
     if errors:
         points = power.detectable_on_test(statistics.median(errors))
-        parts.append(f"{points:.2f} points over these posts (paired bootstrap, median standard error of the comparisons)")
-    return [f"Power: a true difference is found at p < 0.05 in four of five cases from {' and '.join(parts)}."] if parts else []
+        parts.append(
+            f"{points:.2f} points over these posts (paired bootstrap, median standard error of the comparisons)"
+        )
+    return (
+        [f"Power: a true difference is found at p < 0.05 in four of five cases from {' and '.join(parts)}."]
+        if parts
+        else []
+    )
 
 
 def readable(numbers: pd.DataFrame, digits: int) -> pd.DataFrame:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from ita import reported
 from ita.artefacts.comparisons import Comparisons, Results, correct
-from ita.artefacts.made import VIEWS, Made, name_of, plain, sees_images, summary, views_of
+from ita.artefacts.made import VIEWS, Made, name_for, name_of, plain, sees_images, summary, views_of
 from ita.artefacts.runs import Runs
 from ita.settings import Table
 
@@ -18,8 +18,8 @@ MEASURES = {"precision": "P", "recall": "R", "f1": "F1"}
 NOTES = (
     "In percent (seqeval, default mode), means over seeds; in brackets the difference to {baseline} on text; deviations, "
     "seeds and exact p are in the CSV.",
-    "† / ‡: F1 differs with p < {level} by Welch's t-test over seeds, uncorrected / by Holm over the comparisons of this "
-    "table.",
+    "† / ‡: F1 differs with p < {level} by Welch's t-test over seeds, uncorrected / by Holm over the comparisons of "
+    "this table.",
     "paper: the same values of the paper, which does not say in which view ITA-All+CVA was read.",
 )
 
@@ -66,7 +66,8 @@ def build(runs: Runs, settings: Mapping[str, Any], chosen: Table) -> Made:
     correct(rows, ["f1_"], chosen.level)
     numbers = pd.DataFrame(rows)
     notes = list(NOTES) if "f1_paper" in numbers and numbers["f1_paper"].notna().any() else list(NOTES[:2])
-    baseline = name_of(systems[chosen.baseline], chosen.baseline, "…") if chosen.baseline else "nothing"
+    names = [settings["encoders"][encoder] for encoder in chosen.encoders]
+    baseline = name_for(systems[chosen.baseline], chosen.baseline, names) if chosen.baseline else "nothing"
     notes = [note.format(baseline=baseline, level=chosen.level) for note in notes]
     return Made(TITLE, numbers, readable(numbers, 1), notes, runs.about(), names=3)
 
@@ -83,16 +84,16 @@ def types_of(results: Results) -> list[str]:
 
 def by_type(results: Results, kind: str, measure: str) -> list[float]:
     """A measure of one type, of each seed; 0 where a seed found nothing of a type that has no gold spans."""
-    return [
-        run.scores(results.split, results.view)["types"].get(kind, {}).get(measure, 0.0) for run in results.runs
-    ]
+    return [run.scores(results.split, results.view)["types"].get(kind, {}).get(measure, 0.0) for run in results.runs]
 
 
 def readable(numbers: pd.DataFrame, digits: int) -> pd.DataFrame:
     """One row per encoder, system and view; P, R, F1 of each type with the gain, and a row of the paper's below."""
     lines: list[dict[str, str]] = []
     for (encoder, approach, view), group in numbers.groupby(["encoder", "approach", "view"], sort=False):
-        line, paper = ({"Encoder": encoder, "Approach": name, "View": view} for name in (approach, f"{approach} (paper)"))
+        line, paper = (
+            {"Encoder": encoder, "Approach": name, "View": view} for name in (approach, f"{approach} (paper)")
+        )
         for row in group.to_dict("records"):
             for measure, short in MEASURES.items():
                 gain = row.get(f"{measure}_gain")

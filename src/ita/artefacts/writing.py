@@ -54,7 +54,5 @@ def page(table: pd.DataFrame, title: str, notes: list[str], names: int) -> str:
 
 def fragment(table: pd.DataFrame, title: str, notes: list[str]) -> str:
     """The table and its notes as HTML."""
-    body = table.to_html(index=False, border=0).replace(
-        "<thead>", f"<caption>{html.escape(title)}</caption><thead>", 1
-    )
+    body = table.to_html(index=False, border=0).replace("<thead>", f"<caption>{html.escape(title)}</caption><thead>", 1)
     return body + "".join(f"<p>{html.escape(note)}</p>" for note in notes)
