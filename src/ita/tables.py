@@ -78,7 +78,7 @@ TABLES: dict[str, list[Column]] = {
         (
             "confidence",
             pa.float32(),
-            "mean confidence of the words (Tesseract) or pieces of lines (PP-OCR), 0 to 1; null if unknown",
+            "mean over words (Tesseract) or pieces of lines (PP-OCR), 0 to 1; null if unknown",
         ),
         ("reader", pa.string(), "engine"),
         ("version", pa.string(), "version of the engine"),
