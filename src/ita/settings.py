@@ -199,12 +199,22 @@ class Ocr:
     Entries of ``readers`` override these.
     """
 
-    engine: str = setting("tesseract", "Who reads the characters (paper: Tesseract).", enum=["tesseract", "rapidocr"])
+    engine: str = setting(
+        "tesseract",
+        "Who reads the characters (paper: Tesseract); rapidocr and paddleocr are PP-OCR.",
+        enum=["tesseract", "rapidocr", "paddleocr"],
+    )
     language: str = setting("eng", "Language data, Tesseract only.", pattern="^[A-Za-z0-9_+/-]+$")
     page_segmentation: int = setting(3, "Tesseract page segmentation mode (3 is its default).", minimum=0, maximum=13)
     images_per_process: int = setting(16, "Images per Tesseract process (list files).", minimum=1)
     timeout: float = setting(120.0, "Seconds per image before Tesseract gives up on it.", exclusiveMinimum=0)
-    processes: int = setting(0, "Processes side by side; 0 is one per core.", minimum=0)
+    processes: int = setting(0, "Processes, or threads of PP-OCR, side by side; 0 is one per core.", minimum=0)
+    detection_model: str = setting(
+        "PP-OCRv6_medium_det", "Name on PaddleOCR's hubs or folder, paddleocr only (our choice: its default)."
+    )
+    recognition_model: str = setting(
+        "PP-OCRv6_medium_rec", "Name on PaddleOCR's hubs or folder, paddleocr only (our choice: its default)."
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

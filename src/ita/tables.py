@@ -79,7 +79,11 @@ TABLES: dict[str, list[Column]] = {
     "ocr": [
         ("image_id", pa.string(), "name of the image"),
         ("text", pa.string(), "characters, as the reader prints them"),
-        ("confidence", pa.float32(), "mean confidence of the words, 0 to 1; null if unknown"),
+        (
+            "confidence",
+            pa.float32(),
+            "mean over words (Tesseract) or pieces of lines (PP-OCR), 0 to 1; null if unknown",
+        ),
         ("reader", pa.string(), "engine"),
         ("version", pa.string(), "version of the engine"),
     ],
