@@ -14,7 +14,7 @@ def detectable_over_seeds(std: float, n: int, alpha: float = 0.05, power: float 
     """Smallest true difference of two means that a two-sided t-test over seeds shows with probability ``power``.
 
     From the noncentral t distribution with 2 n - 2 degrees of freedom (Cohen 1988, chapter 2): both systems have n
-    seeds and the standard deviation ``std``. Welch's test, which estimates two variances, has less power with few seeds:
+    seeds and the standard deviation ``std``. Welch's test, which estimates two variances, has less power of few seeds:
     simulated, 0.70 at n = 3, 0.78 at n = 5 and 0.795 at n = 10 where the t-test has 0.80.
 
     Args:
