@@ -1,8 +1,8 @@
 """Seconds of the paired bootstrap and of approximate randomisation, against a loop over resamples and posts.
 
 20 comparisons of 5 seeds each on a test set of the size of Twitter-15, by simulated taggers. The Python loop is what
-one writes first, the NumPy loop indexes arrays of counts once per sample. Loops make fewer samples of one
-comparison; their times for all are extrapolated. The bootstrap is checked against the loop's scores on the same resamples.
+one writes first, the NumPy loop indexes arrays of counts once per sample. Loops make fewer samples of one comparison;
+their times for all are extrapolated. The bootstrap is checked against the loop's scores on the same resamples.
 """
 
 from __future__ import annotations
