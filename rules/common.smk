@@ -118,6 +118,8 @@ def settings(stage):
             values["texts"] = {kind: entry(chosen, "texts", kind, "context.kinds") for kind in kinds}
         if stage in ("table", "figure"):
             values |= {"dataset": dataset, **display_names(chosen)}
+        if stage == "cases":
+            values |= {"dataset": dataset, "names": case_names(chosen)}
         return json.dumps({"version": version(stage), **values}, sort_keys=True)
 
     return of
@@ -225,6 +227,40 @@ def run_files(name):
         )
 
     return of
+
+
+def case_systems(chosen):
+    """The systems that cases are looked for in: role -> name in 'systems'."""
+    return {role: chosen["cases"][role] for role in ("text_only", "image_text", "aligned")}
+
+
+def case_names(chosen):
+    """Their names in tables."""
+    encoder = entry(chosen, "encoders", chosen["cases"]["encoder"], "cases.encoder").get("name", "encoder")
+    return {
+        role: entry(chosen, "systems", name, f"cases.{role}").get("name", name).replace("{encoder}", encoder)
+        for role, name in case_systems(chosen).items()
+    }
+
+
+def case_runs(wildcards):
+    """Inputs of cases: predictions of the runs of its systems."""
+    chosen = config_of(wildcards.dataset)
+    case_names(chosen)  # as in run_files
+    return expand(
+        "results/{dataset}/runs/{encoder}/{system}/seed{seed}/predictions.parquet",
+        dataset=wildcards.dataset,
+        encoder=chosen["cases"]["encoder"],
+        system=case_systems(chosen).values(),
+        seed=chosen["seeds"],
+    )
+
+
+def case_context(wildcards):
+    """Input of cases: the context table that its I+T system reads."""
+    chosen = config_of(wildcards.dataset)
+    system = entry(chosen, "systems", chosen["cases"]["image_text"], "cases.image_text")
+    return f"results/{wildcards.dataset}/contexts/{system.get('context', 'none')}.parquet"
 
 
 def names_of(section):
