@@ -29,7 +29,8 @@ POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 STYLE = (
     "body{font-family:sans-serif;margin:2em;max-width:70em}section{display:flex;gap:1.5em;"
     "margin:1.5em 0;padding-top:1em;border-top:1px solid #ccc}figure{flex:none;margin:0}"
-    "section>div{min-width:0;overflow-wrap:anywhere}h3{margin:0 0 .5em;font-size:1em}dt{color:#555;font-size:.85em}dd{margin:0 0 .5em}"
+    "section>div{min-width:0;overflow-wrap:anywhere}h3{margin:0 0 .5em;font-size:1em}"
+    "dt{color:#555;font-size:.85em}dd{margin:0 0 .5em}"
     "mark{padding:0 .2em;border-radius:.2em;color:#000}mark small{color:#444}.context{color:#333;font-size:.85em}"
 )
 
