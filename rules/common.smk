@@ -177,6 +177,8 @@ def settings(stage):
         if stage == "context":
             kinds = [kind for kind in values["context"]["kinds"] if kind not in BUILT_IN_KINDS]
             values["texts"] = {kind: entry(chosen, "texts", kind, "context.kinds") for kind in kinds}
+        if stage == "cases":
+            values |= {"dataset": dataset, "names": case_names(chosen)}
         if stage == "paper":
             values["dataset"] = dataset
         return json.dumps({"version": version(stage), **values}, sort_keys=True)
@@ -322,17 +324,50 @@ def options_of(stage):
 
 
 def paper_files(wildcards):
-    """Inputs of paper: all forms of its tables and figures."""
+    """Inputs of paper: all forms of its tables and figures, and the cases."""
     chosen = config_of(wildcards.dataset)
     for stage in FORMS:
         for name in chosen["paper"][f"{stage}s"]:
             entry(chosen, f"{stage}s", name, f"paper.{stage}s")
-    return [
-        f"results/{wildcards.dataset}/{name}.{form}"
-        for stage, forms in FORMS.items()
-        for name in chosen["paper"][f"{stage}s"]
-        for form in forms
+    names = [
+        f"{name}.{form}" for stage, forms in FORMS.items() for name in chosen["paper"][f"{stage}s"] for form in forms
     ]
+    cases = ["cases.md", "cases.html", "cases.parquet"] if chosen["paper"]["cases"] else []
+    return [f"results/{wildcards.dataset}/{name}" for name in names + cases]
+
+
+def case_systems(chosen):
+    """The systems that cases are looked for in: role -> name in 'systems'."""
+    return {role: chosen["cases"][role] for role in ("text_only", "image_text", "aligned")}
+
+
+def case_names(chosen):
+    """Their names in tables."""
+    encoder = entry(chosen, "encoders", chosen["cases"]["encoder"], "cases.encoder").get("name", "encoder")
+    return {
+        role: entry(chosen, "systems", name, f"cases.{role}").get("name", name).replace("{encoder}", encoder)
+        for role, name in case_systems(chosen).items()
+    }
+
+
+def case_runs(wildcards):
+    """Inputs of cases: predictions of the runs of its systems."""
+    chosen = config_of(wildcards.dataset)
+    case_names(chosen)  # as in read_by
+    return expand(
+        "results/{dataset}/runs/{encoder}/{system}/seed{seed}/predictions.parquet",
+        dataset=wildcards.dataset,
+        encoder=chosen["cases"]["encoder"],
+        system=case_systems(chosen).values(),
+        seed=chosen["seeds"],
+    )
+
+
+def case_context(wildcards):
+    """Input of cases: the context table that its I+T system reads."""
+    chosen = config_of(wildcards.dataset)
+    system = entry(chosen, "systems", chosen["cases"]["image_text"], "cases.image_text")
+    return f"results/{wildcards.dataset}/contexts/{system.get('context', 'none')}.parquet"
 
 
 def names_of(section):

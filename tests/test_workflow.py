@@ -162,6 +162,7 @@ RERUNS = [
     ("evaluate.batch_size", 16, {"evaluate", "table"}),
     ("table.digits", 1, {"table"}),
     ("figure.width", 8.0, {"figure"}),
+    ("cases.count", 5, set()),
     ("datasets.twitter17.train.epochs", 3, set()),
 ]
 

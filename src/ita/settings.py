@@ -436,8 +436,21 @@ class Figure:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Cases:
+    """cases: predictions of three systems -> cases.parquet, .md, .html."""
+
+    text_only: str = setting("crf", "Entry of 'systems' that reads text; its view T is taken.")
+    image_text: str = setting("ita-all", "Entry of 'systems' that reads image text; its view I+T is taken.")
+    aligned: str = setting("ita-all-cva", "Entry of 'systems' with cross-view alignment; its view I+T is taken.")
+    encoder: str = setting("bert", "Entry of 'encoders' of these runs.")
+    split: str = setting("test", "Split whose posts are read.", enum=["dev", "test"])
+    count: int = setting(20, "Most posts of each kind shown for reading; the Parquet file holds all.", minimum=0)
+    thumbnail: int = setting(240, "Longest side of an image in the page in pixels; 0 leaves images out.", minimum=0)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Paper:
-    """paper: tables and figures of a dataset -> one folder with a page that lists them."""
+    """paper: tables, figures and cases of a dataset -> one folder with a page that lists them."""
 
     tables: list[str] = setting(
         ["table1", "table2", "table4", "table5", "table6", "analysis"],
@@ -445,6 +458,7 @@ class Paper:
         uniqueItems=True,
     )
     figures: list[str] = setting(["figure2", "figure3", "curves"], "Entries of 'figures', in order.", uniqueItems=True)
+    cases: bool = setting(True, "Posts where image text helped or misled, too.")
 
 
 STAGES: dict[str, type] = {
@@ -460,6 +474,7 @@ STAGES: dict[str, type] = {
     "evaluate": Evaluate,
     "table": Table,
     "figure": Figure,
+    "cases": Cases,
     "paper": Paper,
 }
 """Stages in the order of the data flow; each name is also that of a module, a rule file and a section of

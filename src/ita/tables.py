@@ -102,6 +102,21 @@ TABLES: dict[str, list[Column]] = {
         ("predicted", STRINGS, "IOB2 tags found"),
         ("spans", SPANS, "entities found; words start to end-1; posterior is the CRF's probability of the span"),
     ],
+    "cases": [
+        ("kind", pa.string(), "helped or misled"),
+        ("post_id", pa.string(), "name of the post"),
+        ("image_id", pa.string(), "name of its image; null for a post without one"),
+        ("agreeing", pa.int32(), "seeds in which this is so; count"),
+        ("seeds", pa.int32(), "seeds looked at; count"),
+        ("shown_seed", pa.int32(), "the first seed in which this is so; the tags found are of it"),
+        ("tokens", STRINGS, "words of the post"),
+        ("gold", STRINGS, "IOB2 tags given"),
+        ("text_only", STRINGS, "tags found by the text-only system"),
+        ("image_text", STRINGS, "tags found by the system that reads image text"),
+        ("aligned", STRINGS, "tags found by the system with cross-view alignment"),
+        ("context", STRINGS, "words of the visual context"),
+        ("kinds", STRINGS, "alignment each word of the context came from"),
+    ],
 }
 
 
