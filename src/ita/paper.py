@@ -48,7 +48,7 @@ def work(settings: dict[str, Any], output: Path, files: Sequence[Path] = (), ben
 
     chosen = stage.section(settings, "paper", Paper)
     given = {path.name: path for path in files}
-    forms = dict.fromkeys(chosen.tables, ("json", "html", "csv", "tex", "md"))
+    forms: dict[str, tuple[str, ...]] = dict.fromkeys(chosen.tables, ("json", "html", "csv", "tex", "md"))
     forms |= dict.fromkeys(chosen.figures, ("json", "svg", "pdf", "csv"))
     for name, needed in forms.items():
         if missing := [f"{name}.{form}" for form in needed if f"{name}.{form}" not in given]:

@@ -35,11 +35,11 @@ COLUMNS = {
     "ece": "ECE",
 }
 NOTES = (
-    "In percent, mean ± standard deviation over seeds, in the views that a system is trained on. F1: seqeval's default "
-    "mode; strict F1: its strict IOB2 mode; span F1: boundaries alone; typing: share of the spans with right boundaries "
-    "whose type is right.",
-    "F1 of parts: seen / unseen: spans whose words and type stand, or do not, as an entity in the training posts; image: "
-    "posts with a usable image; text in image: posts in whose image characters were read.",
+    "In percent, mean ± standard deviation over seeds, in the views that a system is trained on. F1: seqeval's "
+    "default mode; strict F1: its strict IOB2 mode; span F1: boundaries alone; typing: share of the spans with right "
+    "boundaries whose type is right.",
+    "F1 of parts: seen / unseen: spans whose words and type stand, or do not, as an entity in the training posts; "
+    "image: posts with a usable image; text in image: posts in whose image characters were read.",
     "ECE: expected calibration error of the posteriors of the spans found (10 bins). A part without entities is empty.",
 )
 

@@ -15,8 +15,8 @@ from ita.settings import Table
 TITLE = "Best F1 beside other approaches"
 ORIGINS = {"reported": "reported", "reproduced": "reproduced", "ita": "ITA, reported", "ours": "ours"}
 NOTES = (
-    "F1 in percent (seqeval, default mode). Ours is the best of all seeds, as others report their best; with more seeds "
-    "the best grows, so means (Table 1) are what should be compared.",
+    "F1 in percent (seqeval, default mode). Ours is the best of all seeds, as others report their best; with more "
+    "seeds the best grows, so means (Table 1) are what should be compared.",
     "The paper does not say in which view its best was read: diff is ours minus the paper's, by the better view.",
     "chosen on dev: test F1 of the seed that is best on the development posts, which needs no look at the test posts.",
 )

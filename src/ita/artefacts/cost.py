@@ -14,9 +14,9 @@ from ita.settings import STAGES
 
 TITLE = "Cost of each stage"
 NOTES = (
-    "Measured by Snakemake on the machine that ran the jobs: wall-clock seconds of all jobs of a stage, of their mean and "
-    "of the longest, CPU seconds, and the largest memory of a job (maximum resident set). A job that ran before benchmark "
-    "files were kept is missing.",
+    "Measured by Snakemake on the machine that ran the jobs: wall-clock seconds of all jobs of a stage, of their mean "
+    "and of the longest, CPU seconds, and the largest memory of a job (maximum resident set). A job that ran before "
+    "benchmark files were kept is missing.",
 )
 
 
@@ -28,7 +28,8 @@ def build(folder: Path | None, dataset: str) -> Made:
         dataset: its name.
     """
     groups: dict[tuple[str, str], list[dict[str, str]]] = defaultdict(list)
-    for path in sorted(folder.rglob("*.tsv")) if folder else []:
+    folder = folder or Path("nowhere")
+    for path in sorted(folder.rglob("*.tsv")):
         stage, *parts = path.relative_to(folder).with_suffix("").parts
         if stage in STAGES:
             with open(path, newline="", encoding="utf-8") as file:

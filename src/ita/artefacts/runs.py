@@ -51,7 +51,7 @@ class Run:
             return dict(self.facts["scores"][split][view][mode])
         except (KeyError, TypeError):
             raise UserError(
-                f"{self.metrics}: no scores on the split {split!r}; name it in evaluate.splits, or another in table.split"
+                f"{self.metrics}: no scores on the split {split!r}; name it in evaluate.splits, or choose another"
             ) from None
 
     @cached_property

@@ -1,4 +1,4 @@
-"""Tables 1 and 4: F1 of systems on text and on text with image text, beside the paper's, with tests against text alone."""
+"""Tables 1 and 4: F1 of systems on text and on text with image text, beside the paper's, tested against text alone."""
 
 from __future__ import annotations
 

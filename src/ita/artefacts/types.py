@@ -16,8 +16,8 @@ from ita.settings import Table
 TITLE = "Precision, recall and F1 of each type"
 MEASURES = {"precision": "P", "recall": "R", "f1": "F1"}
 NOTES = (
-    "In percent (seqeval, default mode), means over seeds; in brackets the difference to {baseline} on text; deviations, "
-    "seeds and exact p are in the CSV.",
+    "In percent (seqeval, default mode), means over seeds; in brackets the difference to {baseline} on text; "
+    "deviations, seeds and exact p are in the CSV.",
     "† / ‡: F1 differs with p < {level} by Welch's t-test over seeds, uncorrected / by Holm over the comparisons of "
     "this table.",
     "paper: the same values of the paper, which does not say in which view ITA-All+CVA was read.",
@@ -91,9 +91,8 @@ def readable(numbers: pd.DataFrame, digits: int) -> pd.DataFrame:
     """One row per encoder, system and view; P, R, F1 of each type with the gain, and a row of the paper's below."""
     lines: list[dict[str, str]] = []
     for (encoder, approach, view), group in numbers.groupby(["encoder", "approach", "view"], sort=False):
-        line, paper = (
-            {"Encoder": encoder, "Approach": name, "View": view} for name in (approach, f"{approach} (paper)")
-        )
+        line = {"Encoder": str(encoder), "Approach": str(approach), "View": str(view)}
+        paper = {**line, "Approach": f"{approach} (paper)"}
         for row in group.to_dict("records"):
             for measure, short in MEASURES.items():
                 gain = row.get(f"{measure}_gain")

@@ -15,8 +15,8 @@ from ita.settings import Figure
 from ita.stage import UserError
 
 NOTES = [
-    "Mean L2 distance between the representations of the posts' words in the two views; bars are means over seeds, error "
-    "bars ± one standard deviation, dots are seeds."
+    "Mean L2 distance between the representations of the posts' words in the two views; bars are means over seeds, "
+    "error bars ± one standard deviation, dots are seeds."
 ]
 PAPER = "The paper's values are not printed; it finds: {finding}."
 
