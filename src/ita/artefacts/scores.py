@@ -9,10 +9,11 @@ from typing import Any
 import pandas as pd
 
 from ita import reported
-from ita.artefacts.comparisons import Comparisons, Results, correct
+from ita.artefacts.comparisons import TESTS, Comparisons, Results, correct
 from ita.artefacts.made import VIEWS, Made, name_for, name_of, plain, sees_images, spread, summary, views_of
 from ita.artefacts.runs import Runs
 from ita.settings import Table
+from ita.stage import UserError
 from ita.statistics import power, seeds
 
 TITLE = "F1 of the approaches on text (T) and on text and image text (I+T)"
@@ -25,6 +26,14 @@ NOTES = (
 CONTROL = "vs random: I+T minus that of the same system with the image text of other posts ({controls})."
 
 
+COLUMNS = (
+    *("mean", "std", "n", "seeds", "strict_mean", "strict_std", "paper", "difference", "mark"),
+    *("gain", "gain_low", "gain_high", *(f"p_{test}{suffix}" for test in TESTS for suffix in ("", "_holm"))),
+    *("p_bootstrap_seeds", "p_randomisation_seeds", "random", "random_p_welch"),
+)
+"""Columns of each view in the CSV."""
+
+
 def build(runs: Runs, settings: Mapping[str, Any], chosen: Table) -> Made:
     """One row per encoder and system.
 
@@ -33,6 +42,8 @@ def build(runs: Runs, settings: Mapping[str, Any], chosen: Table) -> Made:
     """
     systems, controls = settings["systems"], settings.get("controls") or {}
     comparisons = Comparisons(chosen.samples, chosen.seed)
+    if chosen.baseline and chosen.baseline not in systems:
+        raise UserError(f"table.baseline names {chosen.baseline!r}, which is not among the systems given")
     theirs = paper_values(str(settings["dataset"]))
     rows: list[dict[str, Any]] = []
     for encoder in chosen.encoders:
@@ -53,18 +64,19 @@ def build(runs: Runs, settings: Mapping[str, Any], chosen: Table) -> Made:
                 cell["difference"] = None if paper is None or cell["mean"] is None else cell["mean"] - paper
                 if chosen.baseline and key != chosen.baseline and view in views_of(systems[key]):
                     cell |= comparisons.compare(results[chosen.baseline, "t"], results[key, view])
+                if key in controls and view == "it":
+                    with_others = results[controls[key], view].f1()
+                    cell["random"] = cell["mean"] - statistics.mean(with_others)
+                    cell["random_p_welch"] = seeds.welch(with_others, results[key, view].f1())
                 row |= {f"{view}_{column}": value for column, value in cell.items()}
-            if key in controls:
-                control, mine = (Results(runs.of(encoder, one), chosen.split, "it") for one in (controls[key], key))
-                row["it_random"] = statistics.mean(mine.f1()) - statistics.mean(control.f1())
-                row["it_random_p_welch"] = seeds.welch(control.f1(), mine.f1())
             rows.append(row)
         rows += [
             only_reported(theirs.get((encoder, key), {}), settings["dataset"], name, key) for key in chosen.reported
         ]
     rows = [row for row in rows if row]
     correct(rows, [f"{view}_" for view in VIEWS], chosen.level)
-    numbers = pd.DataFrame(rows)
+    heads = ["dataset", "encoder", "system", "approach", "trained_on"]
+    numbers = pd.DataFrame(rows, columns=[*heads, *(f"{view}_{column}" for view in VIEWS for column in COLUMNS)])
     tests = sum(row.get(f"{view}_p_welch") is not None for row in rows for view in VIEWS)
     names = [settings["encoders"][encoder] for encoder in chosen.encoders]
     baseline = name_for(systems[chosen.baseline], chosen.baseline, names) if chosen.baseline else ""
@@ -108,7 +120,7 @@ def only_reported(paper: Mapping[str, Any], dataset: str, encoder: str, key: str
 def power_line(numbers: pd.DataFrame, errors: list[float]) -> list[str]:
     """How large a difference these seeds and these posts can show."""
     parts = []
-    cells = [(numbers[f"{view}_std"], numbers[f"{view}_n"]) for view in VIEWS if f"{view}_std" in numbers]
+    cells = [(numbers[f"{view}_std"], numbers[f"{view}_n"]) for view in VIEWS]
     stds = [float(std) for column, _ in cells for std in column.dropna()]
     least = min((int(n) for _, column in cells for n in column if n > 1), default=0)
     if stds and least > 1:
@@ -136,11 +148,11 @@ def readable(numbers: pd.DataFrame, digits: int) -> pd.DataFrame:
     }
 
     def add(heading: str, column: str, form: str) -> None:
-        if column in numbers and numbers[column].notna().any():
+        if numbers[column].notna().any():
             columns[heading] = [plain(value, form) for value in numbers[column]]
 
     for view, name in VIEWS.items():
-        if f"{view}_mean" in numbers:
+        if numbers[f"{view}_mean"].notna().any():
             cells = zip(*(numbers[f"{view}_{column}"] for column in ("mean", "std", "mark")), strict=True)
             columns[name] = [spread(mean, std, digits) + (mark or "") for mean, std, mark in cells]
         add(f"p {name}", f"{view}_p_welch", ".2g")

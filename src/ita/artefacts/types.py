@@ -12,6 +12,7 @@ from ita.artefacts.comparisons import Comparisons, Results, correct
 from ita.artefacts.made import VIEWS, Made, name_for, name_of, plain, sees_images, summary, views_of
 from ita.artefacts.runs import Runs
 from ita.settings import Table
+from ita.stage import UserError
 
 TITLE = "Precision, recall and F1 of each type"
 MEASURES = {"precision": "P", "recall": "R", "f1": "F1"}
@@ -33,6 +34,8 @@ def build(runs: Runs, settings: Mapping[str, Any], chosen: Table) -> Made:
     dataset, systems = str(settings["dataset"]), settings["systems"]
     theirs = {(row["encoder"], row["system"], row["type"]): row for row in reported.rows("table5", dataset)}
     comparisons = Comparisons(chosen.samples, chosen.seed)
+    if chosen.baseline and chosen.baseline not in systems:
+        raise UserError(f"table.baseline names {chosen.baseline!r}, which is not among the systems given")
     rows: list[dict[str, Any]] = []
     for encoder in chosen.encoders:
         name = settings["encoders"][encoder]
