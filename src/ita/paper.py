@@ -50,9 +50,10 @@ def work(settings: dict[str, Any], output: Path, files: Sequence[Path] = (), ben
     given = {path.name: path for path in files}
     forms: dict[str, tuple[str, ...]] = dict.fromkeys(chosen.tables, ("json", "html", "csv", "tex", "md"))
     forms |= dict.fromkeys(chosen.figures, ("json", "svg", "pdf", "csv"))
-    for name, needed in forms.items():
+    cases = ("html", "md", "parquet") if chosen.cases else ()
+    for name, needed in {**forms, "cases": cases}.items():
         if missing := [f"{name}.{form}" for form in needed if f"{name}.{form}" not in given]:
-            raise UserError(f"{', '.join(missing)}: not among --files; make that table or figure first")
+            raise UserError(f"{', '.join(missing)}: not among --files; make it first")
     part = output.with_name(f".{output.name}.{os.getpid()}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
@@ -64,8 +65,8 @@ def work(settings: dict[str, Any], output: Path, files: Sequence[Path] = (), ben
         writing.write(made, part / "cost.csv", stated, stage.provenance(settings))
         forms["cost"] = ("json", "html", "csv", "tex", "md")
         abouts = {name: about(part / f"{name}.json") for name in forms}
-        stage.write_text(part / "index.md", listing(abouts, forms, str(settings["dataset"])))
-        stage.write_text(part / "index.html", page(part, abouts, forms, str(settings["dataset"])))
+        stage.write_text(part / "index.md", listing(abouts, forms, cases, str(settings["dataset"])))
+        stage.write_text(part / "index.html", page(part, abouts, forms, cases, str(settings["dataset"])))
         shutil.rmtree(output, ignore_errors=True)
         os.replace(part, output)
     finally:
@@ -91,20 +92,29 @@ def stated_by(fact: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def listing(abouts: Mapping[str, Mapping[str, Any]], forms: Mapping[str, Sequence[str]], dataset: str) -> str:
-    """index.md: one line per table and figure."""
+def listing(
+    abouts: Mapping[str, Mapping[str, Any]], forms: Mapping[str, Sequence[str]], cases: Sequence[str], dataset: str
+) -> str:
+    """index.md: one line per table and figure, and the cases."""
     heads = ["", "systems", "encoder", "seeds", "labels", "commit", "files"]
     lines = [f"# {dataset}: tables and figures", "", f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for name, fact in abouts.items():
         links = " ".join(f"[{form}]({name}.{form})" for form in forms[name])
         lines.append(f"| {' | '.join([fact['title'], *stated_by(fact).values(), links])} |")
+    if cases:
+        links = " ".join(f"[{form}](cases.{form})" for form in cases)
+        lines += ["", f"Posts where image text helped or misled: {links}"]
     return "\n".join([*lines, ""])
 
 
 def page(
-    folder: Path, abouts: Mapping[str, Mapping[str, Any]], forms: Mapping[str, Sequence[str]], dataset: str
+    folder: Path,
+    abouts: Mapping[str, Mapping[str, Any]],
+    forms: Mapping[str, Sequence[str]],
+    cases: Sequence[str],
+    dataset: str,
 ) -> str:
-    """index.html: the list, then every table and figure itself with its notes."""
+    """index.html: the list, then every table and figure itself with its notes; the cases are a page of their own."""
     items, parts = [], []
     for name, fact in abouts.items():
         items.append(f'<li><a href="#{name}">{html.escape(fact["title"])}</a></li>')
@@ -114,6 +124,8 @@ def page(
         else:
             body = (folder / f"{name}.html").read_text(encoding="utf-8").partition("</style>")[2]
         parts.append(f'<section id="{name}">{body}<p>{links}</p></section>')
+    if cases:
+        items.append('<li><a href="cases.html">Posts where image text helped or misled</a></li>')
     title = f"{html.escape(dataset)}: tables and figures"
     head = f"<!doctype html><meta charset='utf-8'><title>{title}</title><style>{STYLE}</style><h1>{title}</h1>"
     return f"{head}<ul>{''.join(items)}</ul>{''.join(parts)}\n"
