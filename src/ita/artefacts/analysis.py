@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -113,7 +113,10 @@ def parts(run: Run, split: str, view: str, known: Posts) -> dict[str, Any]:
         raise UserError(
             f"{run.metrics}: has the post {error}, which posts.parquet has not; evaluate it again"
         ) from None
-    whole = scoring.counts(tagged.gold, tagged.predicted)
+    pairs = scoring.pairs(tagged.gold, tagged.predicted)
+    whole = scoring.tally(pairs)
+    bounded = scoring.tally(({span[:2] for span in want}, {span[:2] for span in have}) for want, have in pairs)
+    right, right_bounds = (float(tally[:, scoring.RIGHT].sum()) for tally in (whole, bounded))
     pictures = [known.images[post] for post in tagged.posts]
     masks = {"image": known.has_image(pictures)}
     if known.has_ocr:
@@ -127,23 +130,19 @@ def parts(run: Run, split: str, view: str, known: Posts) -> dict[str, Any]:
     return columns | {
         "f1": scoring.f1(whole),
         "strict": run.scores(split, view, "strict")["f1"],
-        "span_only": scoring.f1(scoring.span_only(tagged.gold, tagged.predicted)),
-        "typing": scoring.typing_accuracy(tagged.gold, tagged.predicted),
-        "ece": calibration(tagged),
+        "span_only": scoring.f1(bounded),
+        "typing": 100.0 * right / right_bounds if right_bounds else None,
+        "ece": calibration(tagged, [want for want, _ in pairs]),
         "entities": entities,
     }
 
 
-def calibration(tagged: Tagged) -> float | None:
+def calibration(tagged: Tagged, gold: Sequence[set[Span]]) -> float | None:
     """Expected calibration error of the posteriors of the spans found; None where there are none."""
-    from ita.corpus.tags import spans
-
     sure, right = [], []
-    for gold, found in zip(tagged.gold, tagged.spans, strict=True):
-        if found:
-            want = set(spans(gold))
-            sure += [span["posterior"] for span in found]
-            right += [Span(span["start"], span["end"], span["type"]) in want for span in found]
+    for want, found in zip(gold, tagged.spans, strict=True):
+        sure += [span["posterior"] for span in found]
+        right += [Span(span["start"], span["end"], span["type"]) in want for span in found]
     error = expected_calibration_error(sure, right)
     return None if np.isnan(error) else error
 

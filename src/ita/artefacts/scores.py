@@ -132,11 +132,9 @@ def power_line(numbers: pd.DataFrame, errors: list[float]) -> list[str]:
         parts.append(
             f"{points:.2f} points over these posts (paired bootstrap, median standard error of the comparisons)"
         )
-    return (
-        [f"Power: a true difference is found at p < 0.05 in four of five cases from {' and '.join(parts)}."]
-        if parts
-        else []
-    )
+    if not parts:
+        return []
+    return [f"Power: with p < 0.05 found in four of five cases, a true difference of {' and of '.join(parts)}."]
 
 
 def readable(numbers: pd.DataFrame, digits: int) -> pd.DataFrame:
