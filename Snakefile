@@ -23,6 +23,8 @@ include: "rules/train.smk"
 include: "rules/evaluate.smk"
 include: "rules/table.smk"
 include: "rules/figure.smk"
+include: "rules/cases.smk"
+include: "rules/paper.smk"
 
 
 rule all:

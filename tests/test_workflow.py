@@ -4,6 +4,7 @@ import copy
 import csv
 import json
 import re
+import resource
 import subprocess
 import sys
 
@@ -15,8 +16,9 @@ from pipeline import Pipeline, small
 from ita import tables
 from ita.settings import NAMED, STAGES
 
-TABLES = [f"results/{name}/table1.csv" for name in ("demo", "twitter15", "twitter17", "snap")]
-DEMO = ["results/demo/table1.csv", "results/demo/curves.svg"]
+DATASETS = ("demo", "twitter15", "twitter17", "snap")
+TABLES = [f"results/{name}/table1.csv" for name in DATASETS]
+DEMO = ["results/demo/paper", "results/demo/table1.csv", "results/demo/curves.svg"]
 
 
 @pytest.fixture(scope="module")
@@ -75,14 +77,20 @@ def test_environment_pins_what_the_constraints_pin():
 
 
 def test_all_tables_are_planned_without_heavy_imports(fresh):
-    command = [sys.executable, "-X", "importtime", *fresh.command("--dry-run", *TABLES)[1:]]
+    everything = [f"results/{name}/{table}.csv" for name in DATASETS for table in fresh.config["tables"]]
+    command = [sys.executable, "-X", "importtime", *fresh.command("--dry-run", *everything)[1:]]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     run = subprocess.run(command, cwd=fresh.folder, capture_output=True, text=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert run.returncode == 0, run.stderr[-3000:]
     imported = {line.rpartition("|")[2].strip() for line in run.stderr.splitlines() if line.startswith("import time:")}
     assert "snakemake" in imported
     assert not imported & {"torch", "transformers", "pandas", "pyarrow", "matplotlib"}
     output = run.stdout + run.stderr
-    assert re.search(r"^train +288$", output, re.MULTILINE), "270 for the paper, 18 for the demo"
+    # Per dataset: both encoders with the nine systems of Table 1 and their control, one with six more of Table 4.
+    assert re.search(rf"^train +{3 * 5 * (2 * 10 + 6) + 3 * 9}$", output, re.MULTILINE)
+    # 5 s on an idle core; a busy one counts more for the same work.
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 10
 
 
 def test_both_profiles_load(fresh):
@@ -129,7 +137,8 @@ def test_own_posts_need_only_a_section(fresh, tmp_path):
 
 
 VISION = {"detect", "caption", "ocr", "gather"}
-RUNS = {"train", "evaluate", "table", "figure"}
+READ = {"table", "figure", "cases", "paper"}
+RUNS = {"train", "evaluate"} | READ
 RERUNS = [
     # section and setting (of the demo where it has the section itself), new value -> rules that run again
     ("demo.seed", 8, {"demo", "posts", "download", "context"} | VISION | RUNS),
@@ -151,17 +160,22 @@ RERUNS = [
     ("texts.knowledge", {"files": ["nowhere.json"]}, set()),
     ("encoders.bert.train.learning_rate", 1.0e-5, set()),
     ("datasets.demo.encoders.demo.train.learning_rate", 1.0e-5, RUNS),
-    ("datasets.demo.encoders.demo.name", "Small", {"table", "figure"}),
-    ("systems.crf.name", "Text only", {"table", "figure"}),
+    ("datasets.demo.encoders.demo.name", "Small", READ),
+    ("systems.crf.name", "Text only", READ),
     ("systems.crf.views", ["t", "it"], RUNS),
     ("systems.ita-la.views", ["t", "it"], set()),
     ("losses.paper.alignment", 0.5, RUNS),
     ("losses.official.alignment", 0.7, set()),
     ("train.word_dropout", 0.2, RUNS),
     ("datasets.demo.seeds", [1, 2], RUNS),
-    ("evaluate.batch_size", 16, {"evaluate", "table"}),
-    ("table.digits", 1, {"table"}),
-    ("figure.width", 8.0, {"figure"}),
+    ("evaluate.batch_size", 16, {"evaluate"} | READ),
+    ("table.digits", 1, {"table", "paper"}),
+    ("tables.table5.level", 0.01, {"table", "paper"}),
+    ("tables.table6.systems", ["crf"], set()),
+    ("figure.width", 8.0, {"figure", "paper"}),
+    ("figures.figure2.height", 3.0, {"figure", "paper"}),
+    ("paper.figures", ["curves"], {"paper"}),
+    ("cases.count", 5, {"cases", "paper"}),
     ("datasets.twitter17.train.epochs", 3, set()),
 ]
 
@@ -243,3 +257,37 @@ def test_the_report_is_built(done):
     assert "ITA-All+CVA: context" in report
     assert "epochs <tt" in report
     assert "System Message" not in report, "captions are valid reStructuredText"
+
+
+def test_a_row_more_needs_the_configuration_alone(fresh, tmp_path):
+    """A system that combines known parts, by name; its row is one name in a list."""
+    mine = {
+        "contexts": {"objects-text": {"kinds": ["la", "oca"]}},
+        "systems": {"ita-lo": {"name": "ITA-LO", "context": "objects-text", "views": ["it"]}},
+        "datasets": {"demo": {"table": {"systems": ["crf", "ita-lo"]}}},
+    }
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(mine))
+    planned = fresh.run("--dry-run", TABLES[0], "--configfile", tmp_path / "mine.yaml")
+    assert "runs/demo/ita-lo/seed3/metrics.json" in planned
+    assert "ITA-LO" in planned or "contexts/objects-text.parquet" in planned
+
+
+def test_a_control_is_trained_for_the_row_that_it_controls(fresh, tmp_path):
+    for systems, expected in ((["crf", "ita-all"], True), (["crf", "ita-all-cva"], False)):
+        mine = {"datasets": {"demo": {"table": {"systems": systems}}}}
+        (tmp_path / "mine.yaml").write_text(yaml.safe_dump(mine))
+        planned = fresh.run("--dry-run", TABLES[0], "--configfile", tmp_path / "mine.yaml")
+        assert ("runs/demo/ita-random/" in planned) == expected
+
+
+def test_the_folder_paper_holds_all_tables_and_figures(done):
+    folder = done.folder / "results" / "demo" / "paper"
+    names = {path.name for path in folder.iterdir()}
+    for table in done.config["paper"]["tables"]:
+        assert {f"{table}.{form}" for form in ("csv", "md", "tex", "html", "json")} <= names
+    for figure in done.config["paper"]["figures"]:
+        assert {f"{figure}.{form}" for form in ("svg", "pdf", "csv", "json")} <= names
+    assert {"cases.html", "cost.csv", "index.md", "index.html"} <= names
+    with open(folder / "cost.csv", newline="") as file:
+        stages = [row["stage"] for row in csv.DictReader(file)]
+    assert {"demo", "train", "evaluate", "table", "figure", "cases"} <= set(stages)

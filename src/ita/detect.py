@@ -1,8 +1,8 @@
 """Objects in the images: images.parquet -> objects/{detector}/{shard}.parquet and features/{detector}/{shard}.parquet.
 
 A detector looks at every image that is there; ``precomputed`` takes objects that somebody else found, for every image
-that is named, downloaded or not. Features are what detectors of regions see of each object, for captioners that read
-regions; of other detectors there are none.
+that is named, downloaded or not. Features are what detectors of regions see of each object, for captioners and taggers
+that read regions; ``grid`` sees cells instead of objects, and of other detectors there are none.
 """
 
 from __future__ import annotations

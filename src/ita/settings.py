@@ -133,11 +133,12 @@ class Detect:
 
     backend: str = setting(
         "vinvl",
-        "Who finds the objects: VinVL's detector (paper), Bottom-Up's, a model of transformers, or somebody else.",
-        enum=["vinvl", "bottomup", "transformers", "precomputed"],
+        "Who finds the objects: VinVL's detector (paper), Bottom-Up's, a model of transformers, or somebody else; grid "
+        "finds none and keeps what a ResNet sees in 7 x 7 cells.",
+        enum=["vinvl", "bottomup", "transformers", "grid", "precomputed"],
     )
     model: str | None = setting(
-        "michelecafagna26/vinvl_vg_x152c4", "Hub id, local folder, or for vinvl and bottomup file of the weights."
+        "michelecafagna26/vinvl_vg_x152c4", "Hub id, local folder, or for vinvl, bottomup and grid file of the weights."
     )
     revision: str | None = setting(None, "Commit, tag or branch on the hub; pin it for published work.")
     local_files_only: bool = setting(False, "Never ask the hub.")
@@ -198,12 +199,22 @@ class Ocr:
     Entries of ``readers`` override these.
     """
 
-    engine: str = setting("tesseract", "Who reads the characters (paper: Tesseract).", enum=["tesseract", "rapidocr"])
+    engine: str = setting(
+        "tesseract",
+        "Who reads the characters (paper: Tesseract); rapidocr and paddleocr are PP-OCR.",
+        enum=["tesseract", "rapidocr", "paddleocr"],
+    )
     language: str = setting("eng", "Language data, Tesseract only.", pattern="^[A-Za-z0-9_+/-]+$")
     page_segmentation: int = setting(3, "Tesseract page segmentation mode (3 is its default).", minimum=0, maximum=13)
     images_per_process: int = setting(16, "Images per Tesseract process (list files).", minimum=1)
     timeout: float = setting(120.0, "Seconds per image before Tesseract gives up on it.", exclusiveMinimum=0)
-    processes: int = setting(0, "Processes side by side; 0 is one per core.", minimum=0)
+    processes: int = setting(0, "Processes, or threads of PP-OCR, side by side; 0 is one per core.", minimum=0)
+    detection_model: str = setting(
+        "PP-OCRv6_medium_det", "Name on PaddleOCR's hubs or folder, paddleocr only (our choice: its default)."
+    )
+    recognition_model: str = setting(
+        "PP-OCRv6_medium_rec", "Name on PaddleOCR's hubs or folder, paddleocr only (our choice: its default)."
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -269,9 +280,12 @@ class System:
 
     name: str = setting("", "Name in tables; {encoder} is replaced by the encoder's.")
     context: str = setting("none", "Entry of 'contexts'.")
+    regions: str | None = setting(
+        None, "Entry of 'detectors' whose region features the view it reads beside the text (paper: BERT-CRF_ImgFeat)."
+    )
     views: list[str] = setting(
         ["t"],
-        "Views trained on: t (text), it (text and image text).",
+        "Views trained on: t (text), it (text and image text, or image regions).",
         items={"enum": ["t", "it"]},
         minItems=1,
         uniqueItems=True,
@@ -372,20 +386,79 @@ class Evaluate:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """table: metrics of all runs -> table1.csv, .md, .html."""
+    """table: runs of a dataset -> {table}.csv, .md, .tex, .html.
 
+    Entries of ``tables`` override these.
+    """
+
+    kind: str = setting(
+        "scores",
+        "scores: F1 of systems (Tables 1, 4); best: best seed beside other approaches (Table 2); types: precision, "
+        "recall, F1 per type (Table 5); characters: text in images (Table 6); analysis: slices and calibration.",
+        enum=["scores", "best", "types", "characters", "analysis"],
+    )
     systems: list[str] = setting([], "Rows, in order: entries of 'systems'.", minItems=1, uniqueItems=True)
     encoders: list[str] = setting([], "Blocks, in order: entries of 'encoders'.", minItems=1, uniqueItems=True)
+    baseline: str | None = setting("crf", "System that rows are compared with; its runs are read, a row or not.")
+    random: list[str] = setting(
+        ["ita-random"],
+        "Systems with contexts of other posts; one is the control of each row that is like it in all but that.",
+        uniqueItems=True,
+    )
+    reported: list[str] = setting([], "Further rows with the paper's values only, by their names in ita.reported.")
+    readers: list[str] = setting(["tesseract"], "For characters: entries of 'readers'.", minItems=1, uniqueItems=True)
+    reader: str = setting("tesseract", "For analysis: entry of 'readers' that tells which images hold text.")
     split: str = setting("test", "Split whose F1 is shown.", enum=["dev", "test"])
     digits: int = setting(2, "Decimals of F1 in percent.", minimum=0, maximum=6)
+    level: float = setting(0.05, "Differences are marked below this p (paper: 0.05).", exclusiveMinimum=0, maximum=1)
+    samples: int = setting(2000, "Resamples of the test posts, for bootstrap and randomisation.", minimum=100)
+    seed: int = setting(1, "Seed of the resampling.", minimum=0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """figure: histories of all runs -> curves.svg."""
+    """figure: runs of a dataset -> {figure}.svg, .pdf, .csv.
 
+    Entries of ``figures`` override these.
+    """
+
+    kind: str = setting(
+        "curves",
+        "curves: dev F1 after each epoch; captions: F1 over the number of captions (Fig. 2); distance: between the "
+        "representations of the two views (Fig. 3).",
+        enum=["curves", "captions", "distance"],
+    )
+    systems: list[str] = setting([], "Entries of 'systems', in order; none: those of the section 'table'.")
+    encoders: list[str] = setting([], "Entries of 'encoders', in order; none: those of the section 'table'.")
+    split: str = setting("test", "Split of captions and distance.", enum=["dev", "test"])
     width: float = setting(7.0, "Width in inches.", exclusiveMinimum=0)
     height: float = setting(2.6, "Height of one row of panels in inches.", exclusiveMinimum=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cases:
+    """cases: predictions of three systems -> cases.parquet, .md, .html."""
+
+    text_only: str = setting("crf", "Entry of 'systems' that reads text; its view T is taken.")
+    image_text: str = setting("ita-all", "Entry of 'systems' that reads image text; its view I+T is taken.")
+    aligned: str = setting("ita-all-cva", "Entry of 'systems' with cross-view alignment; its view I+T is taken.")
+    encoder: str = setting("bert", "Entry of 'encoders' of these runs.")
+    split: str = setting("test", "Split whose posts are read.", enum=["dev", "test"])
+    count: int = setting(20, "Most posts of each kind shown for reading; the Parquet file holds all.", minimum=0)
+    thumbnail: int = setting(240, "Longest side of an image in the page in pixels; 0 leaves images out.", minimum=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Paper:
+    """paper: tables, figures and cases of a dataset -> one folder with a page that lists them."""
+
+    tables: list[str] = setting(
+        ["table1", "table2", "table4", "table5", "table6", "analysis"],
+        "Entries of 'tables', in order.",
+        uniqueItems=True,
+    )
+    figures: list[str] = setting(["figure2", "figure3", "curves"], "Entries of 'figures', in order.", uniqueItems=True)
+    cases: bool = setting(True, "Posts where image text helped or misled, too.")
 
 
 STAGES: dict[str, type] = {
@@ -401,6 +474,8 @@ STAGES: dict[str, type] = {
     "evaluate": Evaluate,
     "table": Table,
     "figure": Figure,
+    "cases": Cases,
+    "paper": Paper,
 }
 """Stages in the order of the data flow; each name is also that of a module, a rule file and a section of
 config.yaml."""
@@ -414,5 +489,7 @@ NAMED: dict[str, tuple[type, str | None]] = {
     "encoders": (Encoder, None),
     "systems": (System, None),
     "losses": (Loss, None),
+    "tables": (Table, "table"),
+    "figures": (Figure, "figure"),
 }
 """Sections of named entries: their dataclass, and the stage whose settings an entry overrides (if any)."""

@@ -30,7 +30,10 @@ import ita
 T = TypeVar("T")
 log = logging.getLogger("ita")
 
-PACKAGES = ("torch", "transformers", "numpy", "pyarrow", "pandas", "pillow", "pytesseract", "rapidocr", "aiohttp")
+PACKAGES = (
+    *("torch", "transformers", "numpy", "pyarrow", "pandas", "pillow", "aiohttp"),
+    *("pytesseract", "rapidocr", "onnxruntime", "paddleocr", "paddlepaddle"),
+)
 SHARD = {"shard": "which part of the images: 2-of-7 (default: all)"}
 PROGRESS_SECONDS = 30.0
 UMASK = os.umask(0)

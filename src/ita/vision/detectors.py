@@ -39,7 +39,8 @@ class Regions:
     objects: list[DetectedObject]
     """Boxes in pixels of the upright image."""
     features: Tensor | None = None
-    """(n, F) float32 on the CPU, a row per object; None of detectors that keep none."""
+    """(n, F) float32 on the CPU, a row per object, or per cell where there are no objects; None of detectors that keep
+    none."""
     size: tuple[int, int] | None = None
     """Width and height of the upright image in pixels."""
 
@@ -77,6 +78,10 @@ def opened(settings: Detect) -> Detector:
         from ita.vision.bottomup.detector import BottomUpDetector
 
         return BottomUpDetector(settings)
+    if settings.backend == "grid":
+        from ita.vision.grid import GridDetector
+
+        return GridDetector(settings)
     return TransformersDetector(settings)
 
 

@@ -1,4 +1,4 @@
-"""The table of features: what a detector saw of each region, kept for captioners that read regions."""
+"""The table of features: what a detector saw of each region, kept for captioners and taggers that read regions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def row(image_id: str, regions: Regions) -> dict[str, Any]:
         "image_id": image_id,
         "width": width,
         "height": height,
-        "regions": len(regions.objects),
+        "regions": len(regions.features),
         "features": values,
     }
 
