@@ -33,6 +33,8 @@ log = logging.getLogger("ita")
 PACKAGES = ("torch", "transformers", "numpy", "pyarrow", "pandas", "pillow", "pytesseract", "rapidocr", "aiohttp")
 SHARD = {"shard": "which part of the images: 2-of-7 (default: all)"}
 PROGRESS_SECONDS = 30.0
+UMASK = os.umask(0)
+os.umask(UMASK)  # to be read, it must be set
 """Without a terminal, long work says where it is this often."""
 
 
@@ -172,6 +174,7 @@ def atomic(path: Path) -> Iterator[Path]:
         yield part
         with open(part, "rb+") as file:
             os.fsync(file.fileno())
+        part.chmod(0o666 & ~UMASK)  # some libraries write files that nobody else may read
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)

@@ -23,9 +23,8 @@ from ita.stage import UserError
 VERSION = 1
 VIEWS = {"t": "T", "it": "I+T"}
 DEMO_NOTE = (
-    "The demo is made by the project: these numbers say that the chain works, nothing about tweets. Its tags and "
-    "captions are written by its generator (precomputed); its images go through download, its characters are read by "
-    "Tesseract."
+    "The demo is made by the project: these numbers say that the chain works, nothing about tweets. Its pictures are "
+    "drawn; VinVL's detector and captioner, small and trained on such drawings, and Tesseract look at them."
 )
 STYLE = (
     "<style>body{font-family:sans-serif;margin:2em}table{border-collapse:collapse}"

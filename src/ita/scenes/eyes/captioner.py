@@ -17,7 +17,7 @@ from ita.model.bert import Shape
 from ita.scenes import sight
 from ita.scenes.eyes.lessons import Lesson
 from ita.settings import Caption
-from ita.stage import log, progress
+from ita.stage import atomic, log, progress
 from ita.vision.detectors import Regions
 from ita.vision.oscar.captioner import POSITION, SPECIALS, OscarCaptioner
 from ita.vision.oscar.network import BertForImageCaptioning, Context, Dense
@@ -143,4 +143,5 @@ def save(model: BertForImageCaptioning, folder: Path) -> None:
     """Writes the weights; the decoder is the table of words and not written twice."""
     weights = {name: value.detach().clone() for name, value in model.state_dict().items()}
     weights.pop("cls.predictions.decoder.weight")
-    save_file(weights, folder / "model.safetensors")
+    with atomic(folder / "model.safetensors") as part:
+        save_file(weights, part)

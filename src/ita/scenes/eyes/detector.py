@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from ita.scenes import sight
 from ita.scenes.eyes.lessons import Lesson
-from ita.stage import log, progress, write_json
+from ita.stage import atomic, log, progress, write_json
 from ita.vision import boxes
 from ita.vision.vinvl.detector import resized
 from ita.vision.vinvl.filters import BOX_WEIGHTS, EDGE
@@ -213,9 +213,8 @@ def encoded(wanted: Tensor, given: Tensor, weights: Sequence[float]) -> Tensor:
 def save(network: AttrRCNN, folder: Path) -> None:
     """Writes the network as VinVL's is published: weights, configuration, names of classes and attributes."""
     folder.mkdir(parents=True, exist_ok=True)
-    save_file(
-        {name: value.detach().clone() for name, value in network.state_dict().items()}, folder / "model.safetensors"
-    )
+    with atomic(folder / "model.safetensors") as part:
+        save_file({name: value.detach().clone() for name, value in network.state_dict().items()}, part)
     (folder / "config.json").write_text(json.dumps(asdict(SMALL), indent=1) + "\n")
     write_json(
         folder / "labels.json",
