@@ -167,7 +167,7 @@ def offline(pictures, tmp_path, *arguments):
     command = [sys.executable, "-m", "ita.detect", "--images", str(pictures), "--output", str(tmp_path / "o.parquet")]
     begin = time.monotonic()
     done = subprocess.run([*command, *arguments], env=environment, capture_output=True, text=True, timeout=60)
-    assert time.monotonic() - begin < 20
+    assert time.monotonic() - begin < 60
     return done
 
 

@@ -233,3 +233,29 @@ def test_a_witness_changes_nothing(pictured, run):
     plain = tag(tagger, posts, about["tags"], **options)
     watched = tag(tagger, posts, about["tags"], **options, witness=lambda some, vectors: told.extend(some))
     assert plain == watched and sorted(told) == list(range(len(posts)))
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("padding", ["none", "attention", "all"])
+def test_regions_on_a_gpu(pictured, tiny_encoder, tmp_path, padding):
+    system = {**IMGFEAT, "views": ["t", "it"], "alignment": "posterior"}
+    run = trained(pictured[0], tmp_path, tiny_encoder, system, features=pictured[1], device="cuda", padding=padding)
+    losses = [float(row["loss_it"]) for row in history(run)]
+    assert losses[-1] < 0.7 * losses[0]
+    assert evaluated(pictured[0], run, pictured[1])["representation_distance"]["test"] > 0
+
+
+@pytest.mark.slow
+def test_compiled_equals_eager(pictured, run):
+    folder, shards = pictured
+    tagger, encoder, _ = load_model(run)
+    rows = tables.rows("posts", folder / "posts.parquet")
+    contexts = {row["post_id"]: row for row in tables.rows("contexts", folder / "ga.parquet")}
+    seen = features.read(shards, {row["image_id"] for row in rows})
+    tagger.look(torch.from_numpy(seen.vectors))
+    views = encode_views(encoder, rows[:20], contexts, seen)
+    batches = [collate([views["t"], views["it"]]), collate([views["t"]]), collate([views["it"][:7]])]
+    eager = [tagger.emissions(batch) for batch in batches]
+    tagger.compile_encoder()
+    for batch, expected in zip(batches, eager, strict=True):
+        torch.testing.assert_close(tagger.emissions(batch), expected, atol=1e-5, rtol=1e-5)
