@@ -42,8 +42,12 @@ def draw(histories: Sequence[Path], settings: Mapping[str, Any], chosen: Figure)
             axis.legend(fontsize=7, loc="lower right", frameon=False)
     for axis in axes.flat[len(shown) :]:
         axis.set_visible(False)
-    figure.supxlabel("epoch", fontsize=8)
-    figure.supylabel("dev F1 (%)", fontsize=8)
+    for place, axis in enumerate(axes.flat[: len(shown)]):
+        if place + columns >= len(shown):
+            axis.set_xlabel("epoch", fontsize=8)
+            axis.tick_params(labelbottom=True)
+        if place % columns == 0:
+            axis.set_ylabel("dev F1 (%)", fontsize=8)
     names = ["encoder", "system", "seed", "epoch", *(f"dev_f1_{view}" for view in VIEWS if f"dev_f1_{view}" in runs)]
     seeds = sorted({int(str(seed).removeprefix("seed")) for seed in runs["seed"]})
     about = {"seeds": seeds, "label_version": labels(histories)}
