@@ -21,8 +21,8 @@ NOTES = (
     "F1 in percent (seqeval, default mode): mean ± standard deviation over seeds.{paper}",
     "† / ‡: differs, up or down, from {baseline} on text with p < {level} by Welch's t-test over seeds, uncorrected / "
     "by Holm over the {comparisons} comparisons of this table. Tested are the views that a system is trained on. The "
-    "CSV has exact p of this test, of the paired t-test over seeds, and of paired bootstrap and approximate randomisation "
-    "over posts.",
+    "CSV has exact p of this test, of the paired t-test over seeds, and of paired bootstrap and approximate "
+    "randomisation over posts.",
 )
 CONTROL = "vs random: I+T minus that of the same system with the image text of other posts ({controls})."
 
