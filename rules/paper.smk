@@ -5,7 +5,7 @@ rule paper:
     output:
         report(
             directory("results/{dataset}/paper"),
-            patterns=["cost.html"],
+            patterns=["{page,cost}.html"],
             caption="../workflow/report/cost.rst",
             category="Cost",
             labels={"dataset": "{dataset}", "table": "Cost of each stage"},

@@ -288,7 +288,10 @@ def test_every_run_says_how_it_came_about(done):
 def test_the_report_is_built(done):
     done.run("--report", "report.html", *DEMO)
     report = (done.folder / "report.html").read_text()
-    assert "Learning curves" in report
+    for category in ("Tables", "Figures", "Cases", "Cost"):
+        assert f'"{category}"' in report
+    for caption in ("Dev F1 in percent", "number of captions", "L2 distance", "calibration of span", "benchmark files"):
+        assert caption in report
     assert "demo is made by the project" in report
     assert "ITA-All+CVA: context" in report
     assert "epochs <tt" in report

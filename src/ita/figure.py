@@ -52,7 +52,7 @@ def work(settings: dict[str, Any], output: Path, histories: Sequence[Path] = (),
     provenance = stage.provenance(settings, inputs)
     stage.write_text(output.with_suffix(".csv"), drawn.numbers.to_csv(index=False, float_format="%.6g"))
     stage.write_json(output.with_suffix(".json"), {"about": {"title": title, "notes": notes, **stated}, **provenance})
-    plots.save(drawn, output, notes)
+    plots.save(drawn, output, title, notes)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

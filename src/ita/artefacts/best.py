@@ -56,7 +56,8 @@ def build(runs: Runs, settings: Mapping[str, Any], chosen: Table) -> Made:
                     }
                 )
     numbers = pd.DataFrame(rows)
-    return Made(TITLE, numbers, readable(numbers, chosen.digits), list(NOTES), runs.about(), names=2)
+    notes = [note for note in NOTES if theirs or not note.startswith("The paper")]
+    return Made(TITLE, numbers, readable(numbers, chosen.digits), notes, runs.about(), names=2)
 
 
 def ours(runs: Runs, encoder: str, key: str, view: str, split: str) -> dict[str, Any]:

@@ -17,7 +17,8 @@ from ita.stage import UserError
 TITLE = "Characters in the images"
 NOTES = (
     "share: posts with text in their image, in percent of all posts; tokens: words of that text, mean and median over "
-    "the posts that have some. diff: ours minus the paper's, which says 'about'.",
+    "the posts that have some.",
+    "diff: ours minus the paper's, which says 'about'.",
 )
 COLUMNS = {"share": "share (%)", "mean_tokens": "mean tokens", "median_tokens": "median tokens"}
 
@@ -47,7 +48,7 @@ def build(posts: Path | None, ocr: Sequence[Path], settings: Mapping[str, Any], 
             rows.append(values)
     numbers = pd.DataFrame(rows)
     about = {"label_version": tables.about(posts).get("label_version"), "readers": readers}
-    return Made(TITLE, numbers, readable(numbers), list(NOTES), about, names=2)
+    return Made(TITLE, numbers, readable(numbers), list(NOTES if theirs else NOTES[:1]), about, names=2)
 
 
 def readable(numbers: pd.DataFrame) -> pd.DataFrame:

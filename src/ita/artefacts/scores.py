@@ -18,10 +18,11 @@ from ita.statistics import power, seeds
 
 TITLE = "F1 of the approaches on text (T) and on text and image text (I+T)"
 NOTES = (
-    "F1 in percent (seqeval, default mode): mean ± standard deviation over seeds; diff: ours minus the paper's.",
-    "† / ‡: p < {level} against {baseline} on text, by Welch's t-test over seeds, uncorrected / by Holm over the "
-    "{comparisons} comparisons of this table. Tested are the views that a system is trained on. The CSV has exact p of "
-    "this test, of the paired t-test over seeds, and of paired bootstrap and approximate randomisation over posts.",
+    "F1 in percent (seqeval, default mode): mean ± standard deviation over seeds.{paper}",
+    "† / ‡: differs, up or down, from {baseline} on text with p < {level} by Welch's t-test over seeds, uncorrected / "
+    "by Holm over the {comparisons} comparisons of this table. Tested are the views that a system is trained on. The "
+    "CSV has exact p of this test, of the paired t-test over seeds, and of paired bootstrap and approximate "
+    "randomisation over posts.",
 )
 CONTROL = "vs random: I+T minus that of the same system with the image text of other posts ({controls})."
 
@@ -80,7 +81,8 @@ def build(runs: Runs, settings: Mapping[str, Any], chosen: Table) -> Made:
     tests = sum(row.get(f"{view}_p_welch") is not None for row in rows for view in VIEWS)
     names = [settings["encoders"][encoder] for encoder in chosen.encoders]
     baseline = name_for(systems[chosen.baseline], chosen.baseline, names) if chosen.baseline else ""
-    words = {"level": chosen.level, "baseline": baseline, "comparisons": tests}
+    paper = " diff: ours minus the paper's." if any(numbers[f"{view}_paper"].notna().any() for view in VIEWS) else ""
+    words = {"paper": paper, "level": chosen.level, "baseline": baseline, "comparisons": tests}
     notes = [note.format(**words) for note in (NOTES if tests else NOTES[:1])]
     if controls:
         pairs = [f"{name_for(systems[b], b, names)} for {name_for(systems[a], a, names)}" for a, b in controls.items()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -41,11 +42,26 @@ def draw(histories: Sequence[Path], settings: Mapping[str, Any], chosen: Figure)
             axis.legend(fontsize=7, loc="lower right", frameon=False)
     for axis in axes.flat[len(shown) :]:
         axis.set_visible(False)
-    figure.supxlabel("epoch", fontsize=8)
-    figure.supylabel("dev F1 (%)", fontsize=8)
+    for place, axis in enumerate(axes.flat[: len(shown)]):
+        if place + columns >= len(shown):
+            axis.set_xlabel("epoch", fontsize=8)
+            axis.tick_params(labelbottom=True)
+        if place % columns == 0:
+            axis.set_ylabel("dev F1 (%)", fontsize=8)
     names = ["encoder", "system", "seed", "epoch", *(f"dev_f1_{view}" for view in VIEWS if f"dev_f1_{view}" in runs)]
     seeds = sorted({int(str(seed).removeprefix("seed")) for seed in runs["seed"]})
-    return Drawn("Learning curves", figure, runs[names], {"seeds": seeds}, NOTES)
+    about = {"seeds": seeds, "label_version": labels(histories)}
+    return Drawn("Learning curves", figure, runs[names], about, NOTES)
+
+
+def labels(histories: Sequence[Path]) -> str | None:
+    """Label version of the runs, from the settings.json beside each history; None where they have none."""
+    found = set()
+    for path in histories:
+        beside = path.with_name("settings.json")
+        if beside.exists():
+            found.add(str(json.loads(beside.read_text(encoding="utf-8")).get("label_version")))
+    return ", ".join(sorted(found)) or None
 
 
 def read_histories(paths: Sequence[Path]) -> pd.DataFrame:

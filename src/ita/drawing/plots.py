@@ -44,8 +44,8 @@ def panels(lines: int, columns: int, width: float, height: float, **more: Any) -
     return figure, axes
 
 
-def save(drawn: Drawn, output: Path, notes: Sequence[str]) -> None:
-    """Writes ``output`` (SVG) and .pdf beside it, the notes below the panels."""
+def save(drawn: Drawn, output: Path, title: str, notes: Sequence[str]) -> None:
+    """Writes ``output`` (SVG) and .pdf beside it, the title above and the notes below the panels."""
     import matplotlib.pyplot as plt
 
     figure = drawn.figure
@@ -53,7 +53,7 @@ def save(drawn: Drawn, output: Path, notes: Sequence[str]) -> None:
     lines = [line for note in notes for line in textwrap.wrap(note, int(width * 22))]
     below = 0.1 + 0.12 * len(lines)
     figure.set_size_inches(width, height + below)
-    figure.suptitle(drawn.title, fontsize=9)
+    figure.suptitle(title, fontsize=9)
     figure.tight_layout(rect=(0, below / (height + below), 1, 1))
     figure.text(0.02, 0.05 / (height + below), "\n".join(lines), fontsize=6, color="#444444", va="bottom")
     for path, form, metadata in (
