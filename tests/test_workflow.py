@@ -19,6 +19,7 @@ from ita.settings import NAMED, STAGES
 DATASETS = ("demo", "twitter15", "twitter17", "snap")
 TABLES = [f"results/{name}/table1.csv" for name in DATASETS]
 DEMO = ["results/demo/paper", "results/demo/table1.csv", "results/demo/curves.svg"]
+IMGFEAT = "results/demo/runs/demo/imgfeat/seed1/metrics.json"
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +119,10 @@ def test_both_profiles_load(fresh):
             {"datasets": {"demo": {"contexts": {"all": {"kinds": ["nope"]}}}}},
             "context.kinds names 'nope', which is not in 'texts'",
         ),
+        (
+            {"systems": {"crf": {"regions": "nope", "views": ["it"]}}},
+            "systems.crf.regions names 'nope', which is not in 'detectors'",
+        ),
     ],
 )
 def test_a_wrong_configuration_is_refused_before_anything_runs(fresh, tmp_path, change, message):
@@ -136,6 +141,35 @@ def test_own_posts_need_only_a_section(fresh, tmp_path):
     assert "posts" in fresh.run("--dry-run", "results/mine/posts.parquet", "--configfile", tmp_path / "mine.yaml")
 
 
+def test_a_system_with_regions_reads_what_its_detector_keeps(fresh, tmp_path):
+    (tmp_path / "two.yaml").write_text(yaml.safe_dump({"gather": {"shards": 2}}))
+    target = "results/twitter15/runs/bert/imgfeat/seed1/metrics.json"
+    plan = fresh.run("--dry-run", "--printshellcmds", target, "--configfile", tmp_path / "two.yaml")
+    shards = [f"results/twitter15/features/resnet/{number}-of-2.parquet" for number in (1, 2)]
+    for stage in ("train", "evaluate"):
+        (command,) = re.findall(rf"python -m ita\.{stage} .*", plan)
+        assert f"--features {' '.join(shards)} --output" in command
+    assert re.search(r"^detect +2$", plan, re.MULTILINE)
+    commands = re.findall(r"python -m ita\.detect .*", plan)
+    assert all('"backend": "grid"' in command and "timm/resnet152.tv_in1k" in command for command in commands)
+    assert not re.search(r"^(caption|ocr|gather) ", plan.partition("Job stats:")[2], re.MULTILINE)
+
+
+def test_the_demo_looks_at_its_own_regions(done):
+    done.run(IMGFEAT)
+    run = done.folder / IMGFEAT
+    about = json.loads((run.parent / "settings.json").read_text())
+    assert about["regions"]["detector"] == "demo" and about["regions"]["posts"]["train"] > 12
+    assert all(value > 0 for value in json.loads(run.read_text())["representation_distance"].values())
+    config = copy.deepcopy(done.config)
+    config["datasets"]["demo"]["detectors"]["demo"]["score_threshold"] = 0.3
+    done.write(config)
+    try:
+        assert done.planned(IMGFEAT) >= {"detect", "train", "evaluate"}
+    finally:
+        done.write(done.config)
+
+
 VISION = {"detect", "caption", "ocr", "gather"}
 READ = {"table", "figure", "cases", "paper"}
 RUNS = {"train", "evaluate"} | READ
@@ -147,6 +181,7 @@ RERUNS = [
     ("detect.max_objects", 50, {"detect", "caption", "gather", "context"} | RUNS),
     ("datasets.demo.detectors.demo.score_threshold", 0.3, {"detect", "caption", "gather", "context"} | RUNS),
     ("detectors.coco.score_threshold", 0.3, set()),
+    ("detectors.resnet.batch_size", 4, set()),
     ("caption.captions", 4, {"caption", "gather", "context"} | RUNS),
     ("datasets.demo.captioners.demo.captions", 2, {"caption", "gather", "context"} | RUNS),
     ("captioners.blip.beams", 7, set()),
@@ -164,6 +199,7 @@ RERUNS = [
     ("systems.crf.name", "Text only", READ),
     ("systems.crf.views", ["t", "it"], RUNS),
     ("systems.ita-la.views", ["t", "it"], set()),
+    ("systems.imgfeat.context", "ga", set()),
     ("losses.paper.alignment", 0.5, RUNS),
     ("losses.official.alignment", 0.7, set()),
     ("train.word_dropout", 0.2, RUNS),

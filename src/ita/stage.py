@@ -120,7 +120,7 @@ def section(settings: Mapping[str, Any], name: str, cls: type[T]) -> T:
     Raises:
         UserError: naming the setting that is wrong.
     """
-    from ita.settings import load
+    from ita.settings.fields import load
 
     try:
         return load(cls, settings.get(name, {}))

@@ -21,10 +21,8 @@ from ita.vision.images import Picture
 from ita.vision.resnet import HEAD, ResNet, shape_of
 
 WEIGHTS = "model.safetensors"
-SIDE = 224
-"""Pixels of a side of what the network reads."""
-SHARE = 224 / 256
-"""Side of the square in the middle that is seen, in shorter sides of the picture (as with torchvision's weights)."""
+SHORTER, SIDE = 256, 224
+"""The shorter side becomes 256 pixels long, and the square of 224 in the middle is seen."""
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of ImageNet, RGB from 0 to 1."""
 
@@ -75,12 +73,13 @@ class GridDetector:
 def prepared(image: Image.Image) -> Tensor:
     """What the network reads of a picture: (3, 224, 224) RGB float32, normalised.
 
-    The square in the middle is resized by Pillow's bilinear filter, which smooths. That is what torchvision does in two
-    steps, resizing the whole picture to a shorter side of 256 first, but for its rounding to whole pixels.
+    The pixels are those that torchvision's ``Resize(256)`` (Pillow's bilinear filter, which smooths) and
+    ``CenterCrop(224)`` give, without those that the crop would remove: a picture may be very long.
     """
-    width, height = image.size
-    half = min(width, height) * SHARE / 2
-    square = (width / 2 - half, height / 2 - half, width / 2 + half, height / 2 + half)
-    image = image.resize((SIDE, SIDE), Image.Resampling.BILINEAR, box=square)
+    sizes = [SHORTER * side // min(image.size) for side in image.size]
+    starts = [round((size - SIDE) / 2) for size in sizes]
+    scales = [side / size for side, size in zip(image.size, sizes, strict=True)]
+    edges = [(start + shift) * scale for shift in (0, SIDE) for start, scale in zip(starts, scales, strict=True)]
+    image = image.resize((SIDE, SIDE), Image.Resampling.BILINEAR, box=(edges[0], edges[1], edges[2], edges[3]))
     pixels = torch.from_numpy(numpy.array(image)).permute(2, 0, 1).float() / 255
     return (pixels - pixels.new_tensor(MEAN)[:, None, None]) / pixels.new_tensor(STD)[:, None, None]

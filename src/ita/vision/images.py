@@ -61,7 +61,7 @@ def sources(table: Path) -> list[Source]:
     """
     root = table.parent.resolve()
     found = []
-    for row in tables.rows("images", table):
+    for row in tables.stream("images", table, 1024):
         if row["status"] != "ok" or not row["path"]:
             continue
         path = (root / row["path"]).resolve()
