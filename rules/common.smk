@@ -280,7 +280,13 @@ def features_of_system(wildcards):
 
 def encoder_files(wildcards):
     """Files of an encoder that lies in a local folder."""
-    model = entry(config_of(wildcards.dataset), "encoders", wildcards.encoder, "table.encoders").get("model", "")
+    return files_of_encoder(wildcards.dataset, wildcards.encoder)
+
+
+@cache
+def files_of_encoder(dataset, encoder):
+    """Looked up once for all jobs."""
+    model = entry(config_of(dataset), "encoders", encoder, "table.encoders").get("model", "")
     return present([f"{model}/{name}" for name in ("config.json", "tokenizer.json")])
 
 
