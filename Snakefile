@@ -11,6 +11,7 @@ report: "workflow/report/workflow.rst"
 
 
 include: "rules/common.smk"
+include: "rules/results.smk"
 include: "rules/demo.smk"
 include: "rules/posts.smk"
 include: "rules/download.smk"

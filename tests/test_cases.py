@@ -155,4 +155,5 @@ def test_runs_that_do_not_fit_are_refused(tmp_path, capsys, inputs, chosen, mess
 def test_pieces_and_plain_text():
     assert list(pieces(["a", "b", "c", "d"], ["O", "B-X", "I-X", "B-Y"])) == [("a", ""), ("b c", "X"), ("d", "Y")]
     assert list(pieces([], [])) == []
-    assert plain("a|b\n[c](http://d)") == r"a\|b \[c\]\(http\://d\)"
+    assert plain("www.x.org - *_` <a> &lt; e@f.g") == r"www\.x.org - \*\_\` \<a\> \&lt; e\@f.g"
+    assert plain("a|b\n[c](http://d)") == r"a\|b \[c\](http\://d)"

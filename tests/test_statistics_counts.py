@@ -20,7 +20,7 @@ def both(pairs):
 
 @pytest.mark.filterwarnings("ignore::seqeval.metrics.v1.UndefinedMetricWarning")
 @given(PAIRS)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_micro_scores_equal_seqevals_in_both_modes(pairs):
     gold, predicted = both(pairs)
     for strict in (False, True):

@@ -23,6 +23,8 @@ TITLES = {"helped": "Image text helped", "misled": "Image text misled, alignment
 ROLES = ("text_only", "image_text", "aligned")
 COLOURS = ("#cfe3ff", "#ffe0b3", "#cdeccb", "#f3cfe6", "#e4d5f7", "#f6f0a8", "#c8eeee", "#f9cfc9")
 """Backgrounds of entity types, by name; black text is readable on all of them."""
+SIGN = re.compile(r"[\\`*_{}\[\]<>#|~&@]|:(?=//)|(?<=www)\.", re.IGNORECASE)
+"""What Markdown gives a meaning inside a line, or makes a link of."""
 QUALITY = 80
 """Of JPEG thumbnails."""
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
@@ -78,7 +80,7 @@ def markdown(shown: Mapping[str, Sequence[Case]], names: Mapping[str, str], note
 
 def plain(text: str) -> str:
     """Text on one line in which nothing means anything to Markdown or HTML, and no address becomes a link."""
-    return re.sub(r"([\\`*_{}\[\]()<>#+\-.!|~&@:])", r"\\\1", " ".join(text.split()))
+    return SIGN.sub(r"\\\g<0>", " ".join(text.split()))
 
 
 def page(
