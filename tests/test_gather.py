@@ -3,6 +3,8 @@
 import json
 import re
 
+import numpy as np
+import pyarrow as pa
 import pytest
 from pictures import table
 from PIL import Image
@@ -104,3 +106,17 @@ def test_shards_that_were_made_differently_are_not_mixed(tmp_path, capsys):
         assert gather.main(["--shards", *(str(tmp_path / one) for one in shards), "--output", str(output)]) == 1
         assert re.search(message, capsys.readouterr().err)
         assert not output.exists()
+
+
+def test_a_table_is_read_in_parts(tmp_path):
+    """Arrow left alone reads far ahead: memory would grow with the number of images."""
+    wide = np.random.default_rng(0).random(512, dtype=np.float32)
+    rows = ({"image_id": str(n), "width": 1, "height": 1, "regions": 1, "features": wide} for n in range(4000))
+    tables.write("features", rows, tmp_path / "f.parquet")  # 8 MB of values
+    before, most, count = pa.total_allocated_bytes(), 0, 0
+    for batch in tables.batches("features", tmp_path / "f.parquet", 16):
+        most, count = max(most, pa.total_allocated_bytes() - before), count + len(batch)
+    assert count == 4000 and most < 2**20
+    assert [row["image_id"] for row in tables.stream("features", tmp_path / "f.parquet", 5)] == list(
+        map(str, range(4000))
+    )
