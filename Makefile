@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 CORES ?= $(shell nproc 2>/dev/null || echo 2)
 DEMO := snakemake --cores $(CORES) --rerun-incomplete results/demo/table1.csv results/demo/curves.svg
 
-.PHONY: demo test lint setup minilm report
+.PHONY: demo paper test lint setup minilm report
 
 demo: setup ## run the whole chain on the demo and print its table
 	@# A run that was killed leaves a lock; it is stale when no other `make demo` runs.
@@ -14,6 +14,10 @@ demo: setup ## run the whole chain on the demo and print its table
 	echo "$(BIN)/$(DEMO)"; \
 	$(BIN)/$(DEMO) 9>&-
 	@echo; cat results/demo/table1.md
+
+paper: setup ## all tables and figures of the demo, in results/demo/paper
+	$(BIN)/snakemake --cores $(CORES) --rerun-incomplete results/demo/paper
+	@echo; cat results/demo/paper/index.md
 
 test: setup ## run the tests
 	$(BIN)/python -m pytest -n $(CORES) --dist loadfile
@@ -25,8 +29,8 @@ lint: setup ## formatters, linters, types
 	$(BIN)/mypy
 	$(BIN)/snakemake --lint
 
-report: setup ## the demo's HTML report
-	$(BIN)/snakemake --cores 1 --report results/demo/report.html results/demo/table1.csv results/demo/curves.svg
+report: paper ## the demo's HTML report
+	$(BIN)/snakemake --cores 1 --report results/demo/report.html results/demo/paper
 
 setup: $(VENV)/installed tesseract
 

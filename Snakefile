@@ -11,6 +11,7 @@ report: "workflow/report/workflow.rst"
 
 
 include: "rules/common.smk"
+include: "rules/results.smk"
 include: "rules/demo.smk"
 include: "rules/posts.smk"
 include: "rules/download.smk"
@@ -23,6 +24,8 @@ include: "rules/train.smk"
 include: "rules/evaluate.smk"
 include: "rules/table.smk"
 include: "rules/figure.smk"
+include: "rules/cases.smk"
+include: "rules/paper.smk"
 
 
 rule all:

@@ -13,7 +13,14 @@ from snakemake.utils import validate
 validate(config, schema="../workflow/schemas/config.schema.yaml", set_default=False)
 
 SOURCE = Path(workflow.basedir) / "src" / "ita"
-NAMED = {"detect": "detectors", "caption": "captioners", "ocr": "readers", "context": "contexts"}
+NAMED = {
+    "detect": "detectors",
+    "caption": "captioners",
+    "ocr": "readers",
+    "context": "contexts",
+    "table": "tables",
+    "figure": "figures",
+}
 REGION_CAPTIONERS = {"oscar", "updown"}
 BUILT_IN_KINDS = {"la", "ga", "oca"}
 
@@ -71,19 +78,6 @@ def train_settings(chosen, wildcards):
     return {"train": train, "encoder": encoder, "system": system, "loss": loss, "seed": int(wildcards.seed)}
 
 
-def display_names(chosen):
-    """Names of encoders and systems in tables, and their order, which sorted JSON would lose."""
-    table = chosen["table"]
-    order = {"encoders": table["encoders"], "systems": table["systems"]}
-    encoders = {name: entry(chosen, "encoders", name, "table.encoders") for name in table["encoders"]}
-    systems = {name: entry(chosen, "systems", name, "table.systems") for name in table["systems"]}
-    return {
-        "encoders": {name: value.get("name") or name for name, value in encoders.items()},
-        "systems": systems,
-        "order": order,
-    }
-
-
 def threads_of(stage):
     """CPU threads of a job, a setting of its stage."""
 
@@ -109,6 +103,8 @@ def settings(stage):
         chosen = config_of(dataset)
         if stage == "train":
             values = train_settings(chosen, wildcards)
+        elif stage in FORMS:
+            values = display_settings(chosen, stage, wildcards)
         else:
             values = {stage: stage_settings(chosen, stage, wildcards)}
         if stage in NAMED:
@@ -116,8 +112,10 @@ def settings(stage):
         if stage == "context":
             kinds = [kind for kind in values["context"]["kinds"] if kind not in BUILT_IN_KINDS]
             values["texts"] = {kind: entry(chosen, "texts", kind, "context.kinds") for kind in kinds}
-        if stage in ("table", "figure"):
-            values |= {"dataset": dataset, **display_names(chosen)}
+        if stage == "cases":
+            values |= {"dataset": dataset, "names": case_names(chosen)}
+        if stage == "paper":
+            values["dataset"] = dataset
         return json.dumps({"version": version(stage), **values}, sort_keys=True)
 
     return of
@@ -203,28 +201,28 @@ def context_of_system(wildcards):
     return f"results/{wildcards.dataset}/contexts/{system.get('context', 'none')}.parquet"
 
 
+def features_of_system(wildcards):
+    """Features of regions that a system reads beside the text: the shards of its detector."""
+    chosen = config_of(wildcards.dataset)
+    detector = entry(chosen, "systems", wildcards.system, "table.systems").get("regions")
+    if not detector:
+        return []
+    entry(chosen, "detectors", detector, f"systems.{wildcards.system}.regions")
+    count = chosen["gather"]["shards"]
+    folder = f"results/{wildcards.dataset}/features/{detector}"
+    return [f"{folder}/{number}-of-{count}.parquet" for number in range(1, count + 1)]
+
+
 def encoder_files(wildcards):
     """Files of an encoder that lies in a local folder."""
-    model = entry(config_of(wildcards.dataset), "encoders", wildcards.encoder, "table.encoders").get("model", "")
+    return files_of_encoder(wildcards.dataset, wildcards.encoder)
+
+
+@cache
+def files_of_encoder(dataset, encoder):
+    """Looked up once for all jobs."""
+    model = entry(config_of(dataset), "encoders", encoder, "table.encoders").get("model", "")
     return present([f"{model}/{name}" for name in ("config.json", "tokenizer.json")])
-
-
-def run_files(name):
-    """Input function: a file of every run of a dataset's table."""
-
-    def of(wildcards):
-        chosen = config_of(wildcards.dataset)
-        display_names(chosen)  # a name that does not exist is better told here than by a missing file
-        return expand(
-            "results/{dataset}/runs/{encoder}/{system}/seed{seed}/{name}",
-            dataset=wildcards.dataset,
-            encoder=chosen["table"]["encoders"],
-            system=chosen["table"]["systems"],
-            seed=chosen["seeds"],
-            name=name,
-        )
-
-    return of
 
 
 def names_of(section):
@@ -241,6 +239,8 @@ wildcard_constraints:
     context=names_of("contexts"),
     encoder=names_of("encoders"),
     system=names_of("systems"),
+    table=names_of("tables"),
+    figure=names_of("figures"),
     seed=r"\d+",
     shard=r"\d+-of-\d+",
     seen="objects|captions|ocr",

@@ -1,11 +1,11 @@
 rule demo:
-    """Make the demo's posts, pictures, tags, captions and encoder."""
+    """Make the demo's posts, pictures and models."""
     output:
         train="results/demo/source/train.txt",
         valid="results/demo/source/valid.txt",
         test="results/demo/source/test.txt",
-        tags="results/demo/source/tags.jsonl",
-        captions="results/demo/source/captions.jsonl",
+        detector="results/demo/source/detector/model.safetensors",
+        captioner="results/demo/source/captioner/model.safetensors",
         images=directory("results/demo/source/images"),
         encoder="results/demo/source/encoder/config.json",
         tokenizer="results/demo/source/encoder/tokenizer.json",

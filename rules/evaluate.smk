@@ -4,6 +4,7 @@ rule evaluate:
         model="results/{dataset}/runs/{encoder}/{system}/seed{seed}/model.safetensors",
         posts="results/{dataset}/posts.parquet",
         context=context_of_system,
+        features=features_of_system,
     output:
         metrics="results/{dataset}/runs/{encoder}/{system}/seed{seed}/metrics.json",
         predictions="results/{dataset}/runs/{encoder}/{system}/seed{seed}/predictions.parquet",
@@ -22,4 +23,4 @@ rule evaluate:
         settings=settings("evaluate"),
     shell:
         "python -m ita.evaluate --settings {params.settings:q} --model {input.model} --posts {input.posts}"
-        " --context {input.context} --output {output.metrics} --log {log}"
+        " --context {input.context} --features {input.features:q} --output {output.metrics} --log {log}"

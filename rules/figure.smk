@@ -1,21 +1,25 @@
 rule figure:
-    """Draw the learning curves of a dataset's runs."""
+    """Draw what the runs of a dataset did."""
     input:
-        histories=run_files("history.csv"),
+        unpack(read_by("figure")),
     output:
-        report(
-            "results/{dataset}/curves.svg",
-            caption="../workflow/report/curves.rst",
+        svg=report(
+            "results/{dataset}/{figure}.svg",
+            caption="../workflow/report/figure.rst",
             category="Figures",
-            labels={"dataset": "{dataset}", "figure": "Learning curves"},
+            labels={"dataset": "{dataset}", "figure": "{figure}"},
         ),
+        pdf="results/{dataset}/{figure}.pdf",
+        csv="results/{dataset}/{figure}.csv",
+        provenance="results/{dataset}/{figure}.json",
     log:
-        "results/logs/{dataset}/figure.log",
+        "results/logs/{dataset}/figure/{figure}.log",
     benchmark:
-        "results/benchmarks/{dataset}/figure.tsv"
+        "results/benchmarks/{dataset}/figure/{figure}.tsv"
     conda:
         "../envs/ita.yaml"
     params:
         settings=settings("figure"),
+        files=options_of("figure"),
     shell:
-        "python -m ita.figure --settings {params.settings:q} --histories {input.histories:q} --output {output} --log {log}"
+        "python -m ita.figure --settings {params.settings:q} {params.files} --output {output.svg} --log {log}"

@@ -1,24 +1,29 @@
 rule table:
-    """Gather the runs of a dataset into the paper's Table 1."""
+    """Set runs of a dataset beside the paper's values."""
     input:
-        metrics=run_files("metrics.json"),
+        unpack(read_by("table")),
     output:
-        csv="results/{dataset}/table1.csv",
-        markdown="results/{dataset}/table1.md",
-        provenance="results/{dataset}/table1.json",
+        csv="results/{dataset}/{table}.csv",
+        markdown="results/{dataset}/{table}.md",
+        latex="results/{dataset}/{table}.tex",
+        provenance="results/{dataset}/{table}.json",
         html=report(
-            "results/{dataset}/table1.html",
+            "results/{dataset}/{table}.html",
             caption="../workflow/report/table.rst",
             category="Tables",
-            labels={"dataset": "{dataset}", "table": "Table 1"},
+            labels={"dataset": "{dataset}", "table": "{table}"},
         ),
     log:
-        "results/logs/{dataset}/table.log",
+        "results/logs/{dataset}/table/{table}.log",
     benchmark:
-        "results/benchmarks/{dataset}/table.tsv"
+        "results/benchmarks/{dataset}/table/{table}.tsv"
     conda:
         "../envs/ita.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
     params:
         settings=settings("table"),
+        files=options_of("table"),
     shell:
-        "python -m ita.table --settings {params.settings:q} --metrics {input.metrics:q} --output {output.csv} --log {log}"
+        "python -m ita.table --settings {params.settings:q} {params.files} --output {output.csv} --log {log}"

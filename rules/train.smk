@@ -3,6 +3,7 @@ rule train:
     input:
         posts="results/{dataset}/posts.parquet",
         context=context_of_system,
+        features=features_of_system,
         encoder=encoder_files,
     output:
         model="results/{dataset}/runs/{encoder}/{system}/seed{seed}/model.safetensors",
@@ -23,4 +24,4 @@ rule train:
         settings=settings("train"),
     shell:
         "python -m ita.train --settings {params.settings:q} --posts {input.posts} --context {input.context}"
-        " --output {output.model} --log {log}"
+        " --features {input.features:q} --output {output.model} --log {log}"

@@ -13,6 +13,16 @@ from conftest import ROOT
 SMALL = {
     "demo": {"train": 24, "valid": 8, "test": 8, "hidden": 16, "layers": 1},
     "table": {"encoders": ["demo"], "systems": ["crf", "ita-all-cva"]},
+    "tables": {
+        "table2": {"encoders": ["demo"]},
+        "table4": {"encoders": ["demo"], "systems": ["ita-all-cva"], "reported": []},
+        "table5": {"encoders": ["demo"]},
+    },
+    "figures": {
+        "figure2": {"encoders": ["demo"], "systems": ["crf", "ita-all-cva"]},
+        "figure3": {"encoders": ["demo"], "systems": ["ita-all-cva"]},
+    },
+    "cases": {"encoder": "demo", "image_text": "ita-all-cva"},
     "seeds": [1],
 }
 """What makes the demo small; merged over its section."""

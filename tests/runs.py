@@ -11,7 +11,7 @@ LOSS = {"text": 1.0, "image_text": 1.0, "alignment": 1.0, "temperature": 1.0}
 CVA = {"context": "ga", "views": ["t", "it"], "alignment": "posterior"}
 
 
-def trained(corpus, output, encoder, system=None, expect=0, **overrides):
+def trained(corpus, output, encoder, system=None, expect=0, features=(), **overrides):
     settings = {
         "train": {**TRAIN, **overrides},
         "encoder": {"model": str(encoder)},
@@ -22,6 +22,7 @@ def trained(corpus, output, encoder, system=None, expect=0, **overrides):
     settings["train"].pop("seed", None)
     arguments = ["--settings", json.dumps(settings), "--output", str(output / "model.safetensors")]
     arguments += ["--posts", str(corpus / "posts.parquet"), "--context", str(corpus / "ga.parquet")]
+    arguments += ["--features", *map(str, features)]
     assert train.main(arguments) == expect
     return output
 
@@ -37,7 +38,7 @@ def history(folder):
         ]
 
 
-def evaluated(corpus, run):
+def evaluated(corpus, run, features=(), expect=0):
     arguments = [
         "--model",
         run / "model.safetensors",
@@ -46,5 +47,6 @@ def evaluated(corpus, run):
         "--context",
         corpus / "ga.parquet",
     ]
-    assert evaluate.main([*map(str, arguments), "--output", str(run / "metrics.json")]) == 0
-    return json.loads((run / "metrics.json").read_text())
+    arguments += ["--features", *features, "--output", run / "metrics.json"]
+    assert evaluate.main([*map(str, arguments)]) == expect
+    return json.loads((run / "metrics.json").read_text()) if not expect else None

@@ -125,8 +125,9 @@ def shots(*sizes):
 def test_objects_and_regions(tiny):
     detector = BottomUpDetector(Detect(model=str(tiny), score_threshold=0.0, **EXACT))
     pictures = shots((120, 80), (80, 120))
-    for picture, one, objects in zip(pictures, detector.regions(pictures), detector.detect(pictures), strict=True):
-        assert one.size == picture.image.size and one.objects == objects and 4 <= len(objects) <= 12
+    for picture, one in zip(pictures, detector.regions(pictures), strict=True):
+        objects = one.objects
+        assert one.size == picture.image.size and 4 <= len(objects) <= 12
         assert one.features.shape == (len(objects), 128) and one.features.dtype == torch.float32
         scores = [item.score for item in objects]
         assert scores == sorted(scores, reverse=True) and all(0 < score <= 1 for score in scores)
@@ -142,13 +143,12 @@ def test_bounds_of_the_settings_and_of_the_network(tiny):
     pictures = shots((120, 80))
 
     def count(**settings):
-        minimum = settings.pop("minimum", 10)
-        detector = BottomUpDetector(Detect(model=str(tiny), **EXACT, **settings), minimum=minimum)
-        return len(detector.detect(pictures)[0])
+        detector = BottomUpDetector(Detect(model=str(tiny), **EXACT, **settings))
+        return len(detector.regions(pictures)[0].objects)
 
     every = count(score_threshold=0.0)
-    assert count(score_threshold=1.0, minimum=0) == 0 and count(score_threshold=1.0, minimum=3) == 3
-    assert count(score_threshold=0.0, max_objects=2) == 2 and count(score_threshold=1.0, minimum=100) == every
+    assert count(score_threshold=1.0, min_objects=0) == 0 and count(score_threshold=1.0, min_objects=3) == 3
+    assert count(score_threshold=0.0, max_objects=2) == 2 and count(score_threshold=1.0, min_objects=100) == every
 
 
 def test_the_overlap_allowed_grows_until_enough_are_left(tiny):
@@ -157,7 +157,7 @@ def test_the_overlap_allowed_grows_until_enough_are_left(tiny):
 
     def count(**change):
         detector.network.shape = replace(plain, **change)
-        return len(detector.detect(shots((120, 80)))[0])
+        return len(detector.regions(shots((120, 80)))[0].objects)
 
     few, many = (count(nms=(nms,), min_detections=1, max_detections=99) for nms in (0.1, 0.9))
     assert few < many
@@ -204,12 +204,12 @@ def test_a_file_may_lack_what_follows_from_the_rest(tiny):
     from safetensors.torch import load_file
 
     pictures = shots((120, 80))
-    before = BottomUpDetector(Detect(model=str(tiny), **EXACT)).detect(pictures)
+    before = BottomUpDetector(Detect(model=str(tiny), **EXACT)).regions(pictures)[0].objects
     weights = load_file(tiny / "model.safetensors")
     some = {name: x for name, x in weights.items() if not name.endswith(("num_batches_tracked", "cell_anchors.0"))}
     assert len(some) < len(weights)
     save_file(some, tiny / "model.safetensors")
-    assert BottomUpDetector(Detect(model=str(tiny), **EXACT)).detect(pictures) == before
+    assert BottomUpDetector(Detect(model=str(tiny), **EXACT)).regions(pictures)[0].objects == before
 
 
 def test_files_that_do_not_fit_are_named(tiny):
@@ -235,7 +235,7 @@ def test_files_that_do_not_fit_are_named(tiny):
     elsewhere.mkdir()
     (elsewhere / OBJECTS).write_text("a\nb\nc\nd\n")
     (elsewhere / ATTRIBUTES).write_text("x\ny\nz\n")
-    BottomUpDetector(Detect(model=str(tiny), **EXACT), vocabulary=elsewhere)
+    BottomUpDetector(Detect(model=str(tiny), vocabulary=str(elsewhere), **EXACT))
     (tiny / "model.safetensors").write_bytes(b"<html>")
     with pytest.raises(UserError, match="model.safetensors: is not a checkpoint"):
-        BottomUpDetector(Detect(model=str(tiny), **EXACT), vocabulary=elsewhere)
+        BottomUpDetector(Detect(model=str(tiny), vocabulary=str(elsewhere), **EXACT))

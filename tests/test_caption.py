@@ -7,51 +7,7 @@ from ita import caption, stage, tables
 from ita.settings import Caption
 from ita.vision.captioners import TransformersCaptioner
 
-TINY = {"beams": 5, "captions": 5, "max_tokens": 6, "device": "cpu", "precision": "fp32"}
-WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[DEC]", "a", "photo", "of", *(f"word{i}" for i in range(40))]
-
-
-@pytest.fixture(scope="module")
-def blip(tmp_path_factory):
-    """Folder of a BLIP with a vocabulary of 49 words."""
-    import torch
-    from transformers import (
-        BertTokenizer,
-        BlipConfig,
-        BlipForConditionalGeneration,
-        BlipImageProcessorPil,
-        BlipProcessor,
-        BlipTextConfig,
-        BlipVisionConfig,
-    )
-
-    folder = tmp_path_factory.mktemp("blip")
-    vocabulary = folder / "words.txt"
-    vocabulary.write_text("\n".join(WORDS))
-    tokenizer = BertTokenizer(str(vocabulary))
-    tokenizer.add_special_tokens({"bos_token": "[DEC]"})
-    size = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
-    text = BlipTextConfig(
-        vocab_size=len(WORDS),
-        encoder_hidden_size=16,
-        projection_dim=8,
-        max_position_embeddings=32,
-        bos_token_id=5,
-        sep_token_id=3,
-        eos_token_id=3,
-        pad_token_id=0,
-        initializer_range=1.0,
-        **size,
-    )
-    vision = BlipVisionConfig(image_size=32, patch_size=8, initializer_range=0.5, **size)
-    torch.manual_seed(0)
-    config = BlipConfig(
-        text_config=text.to_dict(), vision_config=vision.to_dict(), projection_dim=8, image_text_hidden_size=8
-    )
-    BlipForConditionalGeneration(config).save_pretrained(folder)
-    processor = BlipImageProcessorPil(size={"height": 32, "width": 32})
-    BlipProcessor(image_processor=processor, tokenizer=tokenizer).save_pretrained(folder)
-    return str(folder)
+TINY = {"backend": "transformers", "beams": 5, "captions": 5, "max_tokens": 6, "device": "cpu", "precision": "fp32"}
 
 
 @pytest.fixture

@@ -3,26 +3,31 @@
 import json
 import re
 
+import numpy as np
+import pyarrow as pa
 import pytest
 from pictures import table
 from PIL import Image
 
 from ita import detect, gather, ocr, tables
 from ita.stage import UserError
-from ita.vision.shards import part
+from ita.vision import shards as sharding
+from ita.vision.shards import BLOCK, blocks, part
 
 NUMBERS = (1, 3, 7)
 
 
-@pytest.mark.parametrize("batch", [1, 4, 8])
+@pytest.mark.parametrize("batch", [1, 24, 64])
 @pytest.mark.parametrize("of", [1, 3, 7, 50])
-@pytest.mark.parametrize("count", [0, 1, 8, 23, 32])
-def test_shards_are_whole_batches_of_all_items_in_order(count, of, batch):
+@pytest.mark.parametrize("count", [0, 1, 64, 65, 500])
+def test_shards_are_whole_blocks_of_all_items_in_order(count, of, batch):
     items = list(range(count))
-    parts = [part(items, f"{number}-of-{of}", batch) for number in range(1, of + 1)]
-    assert [item for one in parts for item in one] == items
-    assert all(not one or one[0] % batch == 0 for one in parts)
-    sizes = [-(-len(one) // batch) for one in parts]
+    shards = [blocks(items, f"{number}-of-{of}", batch) for number in range(1, of + 1)]
+    batches = [one for shard in shards for one in shard]
+    assert [item for one in batches for item in one] == items
+    assert all(0 < len(one) <= batch for one in batches)
+    assert batches == blocks(items, None, batch), "batches are the same for any number of shards"
+    sizes = [-(-sum(map(len, shard)) // BLOCK) for shard in shards]
     assert max(sizes) - min(sizes) <= 1
 
 
@@ -34,8 +39,9 @@ def test_a_wrong_shard_is_refused(shard):
 
 
 @pytest.fixture
-def images(tmp_path):
-    """A table of 23 images, two of which cannot be read."""
+def images(tmp_path, monkeypatch):
+    """A table of 23 images, two of which cannot be read; blocks are small here."""
+    monkeypatch.setattr(sharding, "BLOCK", 4)
     for n in range(23):
         Image.new("RGB", (60 + n % 3, 40), (n * 9, 99, 50)).save(tmp_path / f"i{n:02}.png")
     for n in (5, 6):
@@ -58,7 +64,10 @@ def made(stage, settings, images, folder, of, **outputs):
 
 
 def test_any_number_of_shards_makes_the_same_table(images, tmp_path, detr):
-    settings = {"detect": {"model": detr, "score_threshold": 0.0, "batch_size": 3}, "name": "d"}
+    settings = {
+        "detect": {"backend": "transformers", "model": detr, "score_threshold": 0.0, "batch_size": 3},
+        "name": "d",
+    }
     tables_made = [made(detect, settings, images, tmp_path / f"d{of}", of) for of in NUMBERS]
     assert len({table.read_bytes() for table in tables_made}) == 1
     rows = tables.rows("objects", tables_made[0])
@@ -97,3 +106,17 @@ def test_shards_that_were_made_differently_are_not_mixed(tmp_path, capsys):
         assert gather.main(["--shards", *(str(tmp_path / one) for one in shards), "--output", str(output)]) == 1
         assert re.search(message, capsys.readouterr().err)
         assert not output.exists()
+
+
+def test_a_table_is_read_in_parts(tmp_path):
+    """Arrow left alone reads far ahead: memory would grow with the number of images."""
+    wide = np.random.default_rng(0).random(512, dtype=np.float32)
+    rows = ({"image_id": str(n), "width": 1, "height": 1, "regions": 1, "features": wide} for n in range(4000))
+    tables.write("features", rows, tmp_path / "f.parquet")  # 8 MB of values
+    before, most, count = pa.total_allocated_bytes(), 0, 0
+    for batch in tables.batches("features", tmp_path / "f.parquet", 16):
+        most, count = max(most, pa.total_allocated_bytes() - before), count + len(batch)
+    assert count == 4000 and most < 2**20
+    assert [row["image_id"] for row in tables.stream("features", tmp_path / "f.parquet", 5)] == list(
+        map(str, range(4000))
+    )

@@ -13,7 +13,8 @@ from ita import ocr, stage, tables
 from ita.settings import Ocr
 from ita.vision import readers
 from ita.vision.images import Source
-from ita.vision.readers import RapidReader, TesseractReader, mean_confidences
+from ita.vision.ppocr import RapidReader
+from ita.vision.readers import TesseractReader, mean_confidences
 
 WORDS = ["Hello World", "Open 24 hours", "STOP", "Kansas baseball", "Paris in May"]
 
@@ -41,7 +42,11 @@ def test_tesseract_reads_lettering(tesseract, drawn, tmp_path):
             assert row["confidence"] == pytest.approx(sum(words) / len(words) / 100, abs=0.01)
         else:
             assert row["confidence"] is None
-    assert tables.about(tables.read("ocr", tmp_path / "o.parquet"))["counts"] == {"images": 6, "with_text": 5}
+    assert tables.about(tables.read("ocr", tmp_path / "o.parquet"))["counts"] == {
+        "images": 6,
+        "with_text": 5,
+        "tokens": 11,
+    }
 
 
 @pytest.mark.parametrize(("size", "processes"), [(1, 1), (3, 2), (16, 0)])

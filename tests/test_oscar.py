@@ -13,11 +13,10 @@ from safetensors.torch import load_file, save_file
 from ita.model.bert import Shape
 from ita.settings import Caption
 from ita.stage import UserError
-from ita.vision.detectors import DetectedObject
+from ita.vision.detectors import DetectedObject, Regions
 from ita.vision.oscar.captioner import OscarCaptioner
 from ita.vision.oscar.network import BertForImageCaptioning, Context, Dense, Plain, Prefix, dense
 from ita.vision.oscar.search import Rules, search
-from ita.vision.regions import Regions, position_features
 
 TOLERANCE = 1e-5
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ".", ",", "do", "not", "##s", "a", "man", "dog", "##gy", "cat"]
@@ -297,7 +296,6 @@ def test_features_end_with_positions(saved):
     image = Regions([DetectedObject("man", 0.5, (10.0, 20.0, 60.0, 40.0))], torch.arange(4.0)[None], (100, 80))
     expected = [0, 1, 2, 3, 0.1, 0.25, 0.6, 0.5, 0.5, 0.25]
     assert loaded(saved).features(image)[0].tolist() == pytest.approx(expected)
-    assert position_features([], (3, 4)).shape == (0, 6)
 
 
 def test_text_of_pieces(saved):

@@ -10,7 +10,7 @@ from ita import tables
 from ita.stage import UserError
 from ita.vision.detectors import DetectedObject
 from ita.vision.entries import key
-from ita.vision.precomputed import matched, read_objects, read_texts
+from ita.vision.precomputed import given, matched, read_objects, read_texts
 
 
 @pytest.fixture
@@ -159,3 +159,34 @@ def test_published_captions_of_tweets(data):
     both = read_texts(sorted((data / "captions").glob("*_twitter2017.*")))
     assert both["16_05_01_367"][0] == "nolan k bushnell on twitter" and len(both["16_05_01_367"]) == 2
     assert len(read_texts([data / "coco83" / "captions.json"])["522418"]) == 5
+
+
+def test_objects_of_an_extractor_of_vinvls_features(tmp_path):
+    import numpy as np
+
+    arrays = {
+        "objects": np.array(["man", "traffic light"]),
+        "attr_obj": np.array(["smiling man", "traffic light"]),
+        "scores": np.array([0.5, 0.75], np.float32),
+        "attr_scores": np.array([[0.25], [0.125]], np.float32),
+        "bounding_boxes": np.array([[1, 2, 3, 4], [5, 6, 7, 8]], np.float32),
+    }
+    (tmp_path / "folder").mkdir()
+    np.savez(tmp_path / "folder" / "17.jpg.npz", **arrays)
+    found = read_objects(given([str(tmp_path / "folder")], "detect.files"))
+    light, man = found["17"]
+    assert (light.label, light.score, light.box, light.attributes) == ("traffic light", 0.75, (5, 6, 7, 8), ())
+    assert man.attributes == (("smiling", 0.25),)
+    for wrong in ({"objects": arrays["objects"]}, {**arrays, "objects": np.array([object()])}):
+        np.savez(tmp_path / "wrong.npz", **wrong)
+        with pytest.raises(UserError, match=r"wrong\.npz: expected arrays"):
+            read_objects([tmp_path / "wrong.npz"])
+
+
+def test_real_objects_of_vinvl(data):
+    folder = data / "vinvl6" / "features"
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is not there")
+    found = read_objects(given([str(folder)], "detect.files"))
+    assert len(found) == 6 and all(len(objects) >= 10 for objects in found.values())
+    assert found["111254"][0].label == "mouse" and found["111254"][0].attributes[0][0] == "black"

@@ -9,7 +9,8 @@ import yaml
 from conftest import ROOT
 
 from ita import schema
-from ita.settings import NAMED, STAGES, Detect, default_of, load
+from ita.settings import NAMED, STAGES, Detect
+from ita.settings.fields import default_of, load
 
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
 SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())

@@ -5,10 +5,12 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest import ROOT
+from safetensors.numpy import save_file
 
 from ita import stage, tables
 from ita.__main__ import COMMANDS
@@ -27,6 +29,13 @@ def test_atomic_leaves_all_or_nothing(tmp_path):
         part.write_text("new")
         assert target.read_text() == "old"
     assert target.read_text() == "new"
+
+
+def test_files_are_as_readable_as_any_other(tmp_path):
+    with stage.atomic(tmp_path / "model.safetensors") as part:
+        save_file({"a": np.zeros(2)}, part)
+    (tmp_path / "other").touch()
+    assert (tmp_path / "model.safetensors").stat().st_mode == (tmp_path / "other").stat().st_mode
 
 
 def test_leftovers_of_killed_processes_are_removed_but_not_of_living_ones(tmp_path):

@@ -11,8 +11,7 @@ from safetensors.torch import save_file
 
 from ita.settings import Caption
 from ita.stage import UserError
-from ita.vision.detectors import DetectedObject
-from ita.vision.regions import Regions
+from ita.vision.detectors import DetectedObject, Regions
 from ita.vision.updown.captioner import MODELS, UpDownCaptioner
 from ita.vision.updown.recurrent import Options
 from ita.vision.updown.search import Penalty, Rules, search

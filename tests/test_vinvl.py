@@ -214,8 +214,9 @@ def shots(*sizes):
 def test_objects_and_regions(tiny):
     detector = VinvlDetector(Detect(model=str(tiny), **EXACT))
     pictures = shots((120, 80), (80, 120))
-    for picture, one, objects in zip(pictures, detector.regions(pictures), detector.detect(pictures), strict=True):
-        assert one.size == picture.image.size and one.objects == objects and len(objects) >= 10
+    for picture, one in zip(pictures, detector.regions(pictures), strict=True):
+        objects = one.objects
+        assert one.size == picture.image.size and len(objects) >= 10
         assert one.features.shape == (len(objects), 128) and one.features.dtype == torch.float32
         scores = [item.score for item in objects]
         assert scores == sorted(scores, reverse=True) and all(0 < score <= 1 for score in scores)
@@ -226,25 +227,29 @@ def test_objects_and_regions(tiny):
             assert all(name in {"red", "big", "wet", "old"} and sure > 0.05 for name, sure in item.attributes)
             assert list(item.attributes) == sorted(item.attributes, key=lambda pair: -pair[1])
         assert any(item.attributes for item in objects)
-    assert detector.regions([]) == [] and detector.facts["filter"] == 1
+    assert detector.regions([]) == []
     assert set(detector.facts["weights"]) == {"model.safetensors", LABELS}
 
 
-def test_filter_0_gives_classes_one_after_another_and_detect_sorts_them(tiny):
-    detector = VinvlDetector(Detect(model=str(tiny), **EXACT), filter=0, regression=True)
+def test_filter_0_gives_classes_one_after_another_which_are_then_ranked(tiny):
+    detector = VinvlDetector(Detect(model=str(tiny), filter=0, regression=True, **EXACT))
     pictures = shots((120, 80))
     order = [NAMES["label_to_idx"].get(item.label, 1) for item in detector.regions(pictures)[0].objects]
     assert order == sorted(order)
-    scores = [item.score for item in detector.detect(pictures)[0]]
+    found = detector.regions(pictures)[0]
+    ranked = found.ranked()
+    scores = [item.score for item in ranked.objects]
     assert scores == sorted(scores, reverse=True)
+    for item, feature in zip(ranked.objects, ranked.features, strict=True):
+        assert torch.equal(found.features[found.objects.index(item)], feature)
 
 
 @pytest.mark.parametrize("regression", [False, True])
 @pytest.mark.parametrize("precision", ["fp32", "auto"])
 def test_a_result_does_not_depend_on_its_batch(tiny, regression, precision):
     pictures = shots((120, 80), (80, 120), (120, 80), (120, 80), (97, 97))
-    settings = Detect(model=str(tiny), device="cpu", precision=precision, batch_size=2)
-    detector = VinvlDetector(settings, regression=regression)
+    settings = {"device": "cpu", "precision": precision, "batch_size": 2, "regression": regression}
+    detector = VinvlDetector(Detect(model=str(tiny), **settings))
     for picture, one in zip(pictures, detector.regions(pictures), strict=True):
         (alone,) = detector.regions([picture])
         assert [item.label for item in one.objects] == [item.label for item in alone.objects]
@@ -271,7 +276,7 @@ def test_a_file_names_the_model_as_well_as_a_folder(tiny):
     (tiny / "other.safetensors").write_bytes(b"")
     with pytest.raises(UserError, match=r"several weights \(model.safetensors, other.safetensors\)"):
         VinvlDetector(Detect(model=str(tiny), **EXACT))
-    VinvlDetector(Detect(model=str(tiny / "model.safetensors"), **EXACT)).detect(pictures)
+    VinvlDetector(Detect(model=str(tiny / "model.safetensors"), **EXACT)).regions(pictures)
 
 
 def test_files_that_do_not_fit_are_named(tiny):
@@ -300,8 +305,3 @@ def test_files_that_do_not_fit_are_named(tiny):
     problem("model.safetensors: is not a checkpoint")
     (tiny / "model.safetensors").unlink()
     problem("holds no weights; expected vinvl_vg_x152c4.pth")
-
-
-def test_a_filter_that_does_not_exist(tiny):
-    with pytest.raises(UserError, match="filters 0, 1 and 2, not 3"):
-        VinvlDetector(Detect(model=str(tiny), **EXACT), filter=3)

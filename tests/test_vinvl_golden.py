@@ -44,21 +44,23 @@ class Reference:
         return folder
 
     def settings(self, case):
-        """Detect's settings of a case, and the other options of the detector."""
+        """Detect's settings of a case."""
         given = {name.split(".")[-1]: value for name, value in self.about["cases"][case]["overrides"].items()}
         own = self.config
         threshold = given.get("SCORE_THRESH", own["score_thresh"])
-        return {"score_threshold": threshold, "max_objects": own["detections_per_img"], **EXACT}, {
+        return {
+            "score_threshold": threshold,
+            "max_objects": own["detections_per_img"],
+            **EXACT,
             "filter": given["NMS_FILTER"],
             "regression": not given["IGNORE_BOX_REGRESSION"],
-            "minimum": given.get("MIN_DETECTIONS_PER_IMG", own["min_detections_per_img"]),
+            "min_objects": given.get("MIN_DETECTIONS_PER_IMG", own["min_detections_per_img"]),
         }
 
     def detector(self, folder, case, precision="fp32"):
         """The detector of a case."""
-        settings, options = self.settings(case)
-        settings["precision"] = precision
-        return VinvlDetector(Detect(model=str(folder), **settings), **options)
+        settings = {**self.settings(case), "precision": precision}
+        return VinvlDetector(Detect(model=str(folder), **settings))
 
     @property
     def cases(self):
@@ -181,7 +183,7 @@ def test_official_pictures(reference, weights, precision, tmp_path):
     known = json.loads((folder / "labelmap.json").read_text())
     for case in reference.cases:
         detector = reference.detector(folder, case, precision)
-        _, options = reference.settings(case)
+        options = reference.settings(case)
         found = detector.regions(reference.pictures)
         for i, one in enumerate(found):
             prefix = f"{case}/single{i}/0"
@@ -215,7 +217,7 @@ def test_official_batches(reference, official, precision):
     """Images padded into one batch: upstream's results change with the padding, and ours in the same way."""
     for case in reference.cases:
         detector = reference.detector(official, case, precision)
-        _, options = reference.settings(case)
+        options = reference.settings(case)
         for name, members in reference.about["batches"].items():
             images = [reference[f"pre/{i}"] for i in members]
             height, width = (max(image.shape[side] for image in images) for side in (1, 2))

@@ -12,6 +12,7 @@ from ita.settings import STAGES
 COMMANDS = {
     **{stage: (section.__doc__ or "").splitlines()[0].partition(": ")[2] for stage, section in STAGES.items()},
     "predict": "tag new posts with a trained model.",
+    "look": "say what detector, captioner and reader see in pictures.",
     "schema": "print the JSON Schema of config.yaml.",
 }
 

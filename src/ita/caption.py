@@ -15,10 +15,13 @@ from typing import Any
 
 from ita import stage, tables
 from ita.settings import Caption
-from ita.stage import log
+from ita.stage import UserError, log
+from ita.vision import features as kept
 from ita.vision import images as decoding
 from ita.vision import shards
-from ita.vision.captioners import Captioner, WrittenCaption, opened
+from ita.vision.captioners import Captioner, RegionCaptioner, WrittenCaption, opened
+from ita.vision.detectors import Regions
+from ita.vision.precomputed import given, matched, read_texts
 
 VERSION = 1
 INPUTS = {
@@ -45,17 +48,24 @@ def work(
         UserError: for wrong settings or files, or a model that can not be had.
     """
     caption = stage.section(settings, "caption", Caption)
-    files, about = {}, {"backend": caption.backend}
+    files: dict[str, Path] = {}
+    about: dict[str, Any] = {"backend": caption.backend}
     if caption.backend == "precomputed":
-        files = {name: Path(name) for name in caption.files}
+        files = {str(path): path for path in given(caption.files, "caption.files")}
         written = precomputed(caption, images, shard)
     else:
         captioner = opened(caption)
         about |= captioner.facts
-        sources = shards.part(decoding.sources(images), shard, caption.batch_size)
-        written = captioned(captioner, sources, caption.batch_size)
+        if isinstance(captioner, RegionCaptioner):
+            if not (objects and features):
+                raise UserError(f"captioner '{caption.backend}' describes regions: give --objects and --features")
+            about["detector"] = tables.about(objects).get("engine")
+            blocks = shards.blocks([source.image_id for source in decoding.sources(images)], shard)
+            written = described(captioner, kept.read(objects, features), blocks)
+        else:
+            written = captioned(captioner, shards.blocks(decoding.sources(images), shard, caption.batch_size))
     counts: Counter[str] = Counter(images=0, captions=0)
-    described = {**stage.provenance(settings, {"images": images, **files}), "engine": about}
+    origin = {**stage.provenance(settings, {"images": images, **files}), "engine": about}
     with tables.writing("captions", output) as out:
         for image_id, captions in written:
             counts.update(images=1, captions=len(captions))
@@ -63,24 +73,43 @@ def work(
                 {"image_id": image_id, "rank": rank, "caption": one.text, "logprob": one.logprob}
                 for rank, one in enumerate(captions)
             )
-        out.about = {**described, "counts": dict(counts)}
+        out.about = {**origin, "counts": dict(counts)}
     log.info("caption: %d captions of %d images", counts["captions"], counts["images"])
 
 
-def captioned(captioner: Captioner, sources: Sequence[decoding.Source], size: int) -> Iterator[Written]:
+def captioned(captioner: Captioner, batches: Sequence[Sequence[decoding.Source]]) -> Iterator[Written]:
     """Every image that can be read and its captions."""
-    batches = stage.progress(decoding.batches(sources, size), -(-len(sources) // size), "caption", "batch")
-    for pictures in batches:
+    for pictures in stage.progress(decoding.batches(batches), len(batches), "caption", "batch"):
         for picture, captions in zip(pictures, captioner.caption(pictures), strict=True):
             yield picture.image_id, captions
 
 
+def described(
+    captioner: RegionCaptioner, found: Iterator[tuple[str, Regions]], blocks: Sequence[Sequence[str]]
+) -> Iterator[Written]:
+    """Every image in which a detector looked for objects and its captions.
+
+    Args:
+        captioner: writes them.
+        found: name and regions of the images, in the order of the blocks; images may be missing.
+        blocks: names of the images that are described together.
+    """
+    ahead = next(found, None)
+    for block in stage.progress(blocks, len(blocks), "caption", "block"):
+        names, seen = set(block), []
+        while ahead is not None and ahead[0] in names:
+            seen.append(ahead)
+            ahead = next(found, None)
+        captions = captioner.caption_regions([regions for _, regions in seen]) if seen else []
+        yield from zip([name for name, _ in seen], captions, strict=True)
+    if ahead is not None:
+        raise UserError(f"'{ahead[0]}' is not among the images of this shard; detect must have had the same shard")
+
+
 def precomputed(caption: Caption, images: Path, shard: str | None = None) -> Iterator[Written]:
     """Every image that the files name and its captions."""
-    from ita.vision import precomputed as files
-
-    found = files.read_texts(files.given(caption.files, "caption.files"))
-    for image_id, texts in files.matched(found, shards.part(tables.rows("images", images), shard)):
+    found = read_texts(given(caption.files, "caption.files"))
+    for image_id, texts in matched(found, shards.part(tables.rows("images", images), shard)):
         yield image_id, [WrittenCaption(text) for text in texts[: caption.captions]]
 
 

@@ -4,8 +4,8 @@ Written into the folder of --output (the training posts):
 
 - train.txt, valid.txt, test.txt: posts in the layout of UMT;
 - images/ID.jpg: their pictures. Some are missing and one is broken, as on Twitter;
-- tags.jsonl, captions.jsonl: what a detector and a captioner would say of the pictures. They are written, with errors,
-  from the plan of each picture and stand in for such models until trained ones exist;
+- detector/, captioner/: VinVL's at small width, trained on pictures of this kind; they come with the package, and
+  ``python -m ita.demo train`` makes them anew;
 - encoder/: configuration and tokenizer of a small BERT without weights.
 
 The same settings write the same bytes.
@@ -13,7 +13,6 @@ The same settings write the same bytes.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import random
@@ -27,16 +26,23 @@ from typing import Any
 from ita import stage
 from ita.scenes import encoder, pictures, sight
 from ita.scenes import posts as writer
+from ita.scenes.eyes.training import SHIPPED
 from ita.scenes.posts import Post
 from ita.settings import Demo
 
-VERSION = 1
+VERSION = 2
+EYES = ("detector", "captioner")
 
 log = logging.getLogger(__name__)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line of the stage."""
+    """Command line of the stage; ``train`` as its first word is a program of its own."""
+    arguments = sys.argv[1:] if argv is None else argv
+    if arguments[:1] == ["train"]:
+        from ita.scenes.eyes import training
+
+        return training.main(arguments[1:])
     return stage.main("demo", VERSION, work, inputs={}, argv=argv)
 
 
@@ -70,20 +76,15 @@ def make(posts: Sequence[Post], settings: Demo, folder: Path) -> None:
     """Writes everything but the training posts into an empty folder."""
     images = folder / "images"
     images.mkdir()
-    tags, captions = [], []
     for post in stage.progress(posts, len(posts), "pictures", "picture"):
         if post.image == "missing":
             continue
         scene = scene_of(post, settings.seed)
         rng = random.Random(f"{settings.seed}/sight/{post.image_id}")
-        objects, sentences = sight.observe(rng, scene), sight.describe(rng, scene)
         data = pictures.encode(rng, pictures.paint(scene), broken=post.image == "broken")
         (images / f"{post.image_id}.jpg").write_bytes(data)
-        if post.image != "broken":
-            tags.append({"image_id": post.image_id, "objects": objects})
-            captions.append({"image_id": post.image_id, "captions": sentences})
-    (folder / "tags.jsonl").write_text(jsonl(tags), encoding="utf-8")
-    (folder / "captions.jsonl").write_text(jsonl(captions), encoding="utf-8")
+    for part in EYES:
+        shutil.copytree(SHIPPED / part, folder / part)
     for split in ("valid", "test"):
         (folder / f"{split}.txt").write_text(umt(posts, split), encoding="utf-8")
     words = writer.lexicon() | sight.lexicon() | pictures.lexicon()
@@ -95,11 +96,6 @@ def make(posts: Sequence[Post], settings: Demo, folder: Path) -> None:
 def umt(posts: Iterable[Post], split: str) -> str:
     """The posts of a split in the layout of UMT."""
     return writer.umt(post for post in posts if post.split == split)
-
-
-def jsonl(rows: Iterable[Mapping[str, Any]]) -> str:
-    """One JSON object per line."""
-    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
 @contextmanager

@@ -1,8 +1,8 @@
 """Objects in the images: images.parquet -> objects/{detector}/{shard}.parquet and features/{detector}/{shard}.parquet.
 
 A detector looks at every image that is there; ``precomputed`` takes objects that somebody else found, for every image
-that is named, downloaded or not. Features are what detectors of regions see of each object, for captioners that read
-regions; of other detectors there are none.
+that is named, downloaded or not. Features are what detectors of regions see of each object, for captioners and taggers
+that read regions; ``grid`` sees cells instead of objects, and of other detectors there are none.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ from typing import Any
 from ita import stage, tables
 from ita.settings import Detect
 from ita.stage import log
+from ita.vision import features as kept
 from ita.vision import images as decoding
 from ita.vision import shards
 from ita.vision.detectors import DetectedObject, Detector, Regions, opened
+from ita.vision.precomputed import given, matched, read_objects
 
 VERSION = 2
 INPUTS = {"images": "images.parquet", "features?": "file to write the regions' features to"}
@@ -43,12 +45,12 @@ def work(
     detect = stage.section(settings, "detect", Detect)
     files = {}
     if detect.backend == "precomputed":
-        files = {name: Path(name) for name in detect.files}
+        files = {str(path): path for path in given(detect.files, "detect.files")}
         found: Iterable[Found] = precomputed(detect, images, shard)
         about: dict[str, Any] = {"backend": detect.backend}
     else:
         detector = opened(detect)
-        found = detected(detector, shards.part(decoding.sources(images), shard, detect.batch_size), detect.batch_size)
+        found = detected(detector, shards.blocks(decoding.sources(images), shard, detect.batch_size))
         about = {"backend": detect.backend, **detector.facts}
     counts: Counter[str] = Counter(images=0, objects=0)
     described = {**stage.provenance(settings, {"images": images, **files}), "engine": about}
@@ -59,28 +61,25 @@ def work(
             counts.update(images=1, objects=len(one.objects))
             objects.add(row(image_id, rank, thing) for rank, thing in enumerate(one.objects))
             if vectors and one.features is not None:
-                vectors.add([features_row(image_id, one)])
+                vectors.add([kept.row(image_id, one)])
         objects.about = {**described, "counts": dict(counts)}
         if vectors:
             vectors.about = objects.about
     log.info("detect: %d objects in %d images", counts["objects"], counts["images"])
 
 
-def detected(detector: Detector, sources: Sequence[decoding.Source], size: int) -> Iterator[Found]:
+def detected(detector: Detector, batches: Sequence[Sequence[decoding.Source]]) -> Iterator[Found]:
     """Every image that can be read and what is in it."""
-    batches = stage.progress(decoding.batches(sources, size), -(-len(sources) // size), "detect", "batch")
-    for pictures in batches:
+    for pictures in stage.progress(decoding.batches(batches), len(batches), "detect", "batch"):
         for picture, regions in zip(pictures, detector.regions(pictures), strict=True):
-            yield picture.image_id, regions
+            yield picture.image_id, regions.ranked()
 
 
 def precomputed(detect: Detect, images: Path, shard: str | None = None) -> Iterator[Found]:
     """Every image that the files name and its objects; the same limits hold as for a detector."""
-    from ita.vision import precomputed as files
-
-    found = files.read_objects(files.given(detect.files, "detect.files"))
+    found = read_objects(given(detect.files, "detect.files"))
     rows = shards.part(tables.rows("images", images), shard)
-    for image_id, objects in files.matched(found, rows):
+    for image_id, objects in matched(found, rows):
         kept = [one for one in objects if one.score is None or one.score >= detect.score_threshold]
         yield image_id, Regions(kept[: detect.max_objects])
 
@@ -97,20 +96,6 @@ def row(image_id: str, rank: int, one: DetectedObject) -> dict[str, Any]:
         "score": one.score,
         **edges,
         "attributes": attributes,
-    }
-
-
-def features_row(image_id: str, regions: Regions) -> dict[str, Any]:
-    """A row of the table of features."""
-    width, height = regions.size or (None, None)
-    assert regions.features is not None
-    values = regions.features.flatten().numpy()
-    return {
-        "image_id": image_id,
-        "width": width,
-        "height": height,
-        "regions": len(regions.objects),
-        "features": values,
     }
 
 

@@ -1,6 +1,7 @@
 """evaluate: model -> metrics.json, predictions.parquet.
 
-Every model is evaluated on both views, whichever it was trained on.
+Every model is evaluated on both views, whichever it was trained on. ``representation_distance`` is how far the image
+moves what represents a word (the paper's Fig. 3), null where it has nothing to say.
 """
 
 from __future__ import annotations
@@ -8,21 +9,25 @@ from __future__ import annotations
 import csv
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ita import stage, tables
+from ita.corpus import features as seen
 from ita.corpus.scores import report
 from ita.settings import Evaluate
-from ita.train import contexts_of, peak_memory_mb
+from ita.stage import UserError
+from ita.train import contexts_of, images_of, peak_memory_mb
 
-VERSION = 1
+VERSION = 2
 PREDICTIONS = "predictions.parquet"
 
 
-def work(settings: dict[str, Any], output: Path, model: Path, posts: Path, context: Path) -> None:
+def work(
+    settings: dict[str, Any], output: Path, model: Path, posts: Path, context: Path, features: Sequence[Path] = ()
+) -> None:
     """Tags the evaluation splits in both views and scores them.
 
     Args:
@@ -31,9 +36,16 @@ def work(settings: dict[str, Any], output: Path, model: Path, posts: Path, conte
         model: model.safetensors of a run folder.
         posts: posts.parquet.
         context: the context table that the I+T view reads.
+        features: shards of the features of regions that it reads, for a model that was trained on such.
+
+    Raises:
+        UserError: when features and model do not fit together.
     """
+    import torch
+
     from ita import device
     from ita.corpus.views import VIEWS, encode_views
+    from ita.model.distance import Distance
     from ita.model.folder import load_model
     from ita.model.tagging import Tagged, tag
 
@@ -41,21 +53,31 @@ def work(settings: dict[str, Any], output: Path, model: Path, posts: Path, conte
     where = device.resolve(chosen.device)
     device.use_threads(chosen.threads)
     tagger, encoder, about = load_model(model.parent)
-    tagger.to(where)
-    dtype = device.arithmetic(where, chosen.precision, tagger.encoder.config.hidden_size)
     rows = tables.rows("posts", posts)
     contexts = contexts_of(rows, context)
+    regions = regions_for(about, features, images_of(rows, chosen.splits))
+    if regions:
+        tagger.look(torch.from_numpy(regions.vectors))
+    tagger.to(where)
+    dtype = device.arithmetic(where, chosen.precision, tagger.encoder.config.hidden_size)
     predictions: list[dict[str, Any]] = []
     scores: dict[str, dict[str, Any]] = {}
+    distances: dict[str, float | None] = {}
     for split in chosen.splits:
         of_split = [row for row in rows if row["split"] == split]
-        views = encode_views(encoder, of_split, contexts)
+        views = encode_views(encoder, of_split, contexts, regions)
+        # Without anything of the image the views are the same.
+        same = not any(
+            contexts[row["post_id"]]["tokens"] or len(one.regions)
+            for row, one in zip(of_split, views["it"], strict=True)
+        )
+        distance = Distance([len(row["tokens"]) for row in of_split])
+        witness = {"t": None if same else distance.keep, "it": distance.compare}
         gold = [row["tags"] for row in of_split]
         scores[split] = {}
         tagged: dict[str, list[Tagged]] = {}
         for view in VIEWS:
-            if view == "it" and not any(contexts[row["post_id"]]["tokens"] for row in of_split):
-                # Without any context the views are the same.
+            if view == "it" and same:
                 tagged[view], scores[split][view] = tagged["t"], scores[split]["t"]
             else:
                 started = time.monotonic()
@@ -68,6 +90,7 @@ def work(settings: dict[str, Any], output: Path, model: Path, posts: Path, conte
                     device=where,
                     dtype=dtype,
                     progress=partial(stage.progress, total=None, what=f"{split} {view}", unit="batch"),
+                    witness=witness[view],
                 )
                 seconds = time.monotonic() - started
                 scores[split][view] = {
@@ -91,7 +114,9 @@ def work(settings: dict[str, Any], output: Path, model: Path, posts: Path, conte
                 }
                 for row, one in zip(of_split, tagged[view], strict=True)
             ]
-    origin = stage.provenance(settings, {"model": model, "posts": posts, "context": context})
+        distances[split] = None if same else distance.mean()
+    inputs = {"model": model, "posts": posts, "context": context, **{file.name: file for file in features}}
+    origin = stage.provenance(settings, inputs)
     trained = about["settings"]
     facts = {
         "label_version": about["label_version"],
@@ -99,6 +124,7 @@ def work(settings: dict[str, Any], output: Path, model: Path, posts: Path, conte
         "system": trained["system"],
         "encoder": trained["encoder"]["model"],
         "scores": scores,
+        "representation_distance": distances,
         "training": training_facts(model.parent / "history.csv", about),
         "peak_memory_mb": peak_memory_mb(where.type),
         **origin,
@@ -106,6 +132,33 @@ def work(settings: dict[str, Any], output: Path, model: Path, posts: Path, conte
     versions = {"label_version": about["label_version"], "seed": about["seed"]}
     tables.write("predictions", predictions, output.parent / PREDICTIONS, {**origin, **versions})
     stage.write_json(output, facts)
+
+
+def regions_for(about: Mapping[str, Any], features: Sequence[Path], images: Collection[str]) -> seen.Features | None:
+    """The features of regions that a model reads, of some images; None for a model that reads none.
+
+    Args:
+        about: its settings.json.
+        features: shards.
+        images: names.
+
+    Raises:
+        UserError: when they are missing, superfluous or of another width than those it was trained on.
+    """
+    trained = about.get("regions")
+    if not trained:
+        if features:
+            raise UserError("--features are given, but the model was trained without regions: leave them out")
+        return None
+    if not features:
+        raise UserError(f"the model reads regions of the detector '{trained['detector']}': give its --features")
+    regions = seen.read(features, images)
+    if regions.width != trained["width"]:
+        raise UserError(
+            f"{features[0]}: regions of {regions.width} numbers, expected {trained['width']}; the model was trained on "
+            f"those of the detector '{trained['detector']}'"
+        )
+    return regions
 
 
 def training_facts(history: Path, about: dict[str, Any]) -> dict[str, Any]:
@@ -125,7 +178,12 @@ def training_facts(history: Path, about: dict[str, Any]) -> dict[str, Any]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line of the stage."""
-    inputs = {"model": "model.safetensors of a run", "posts": "posts.parquet", "context": "context table"}
+    inputs = {
+        "model": "model.safetensors of a run",
+        "posts": "posts.parquet",
+        "context": "context table",
+        "features[]": "shards of the features of image regions, for a model that reads such",
+    }
     return stage.main("evaluate", VERSION, work, inputs=inputs, argv=argv)
 
 

@@ -1,4 +1,7 @@
-"""figure: histories of all runs of a dataset -> curves.svg (dev F1 after each epoch, one thin line per seed)."""
+"""figure: runs of a dataset -> {figure}.svg, .pdf, .csv, .json.
+
+What a figure of each kind shows is told by its module in ``ita.drawing``.
+"""
 
 from __future__ import annotations
 
@@ -7,86 +10,54 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from ita import stage
 from ita.settings import Figure
-from ita.stage import UserError
 
-VERSION = 1
-COLUMNS = 4
-VIEWS = {"dev_f1_t": ("T", "#1f77b4"), "dev_f1_it": ("I+T", "#d95f02")}
+VERSION = 2
+INPUTS = {
+    "histories[]": "history.csv of every run (kind curves)",
+    "metrics[]": "metrics.json of every run (kinds captions and distance)",
+}
 
 
-def work(settings: dict[str, Any], output: Path, histories: Sequence[Path]) -> None:
-    """Draws one panel per encoder and system: thin lines are seeds, the thick one is their mean.
+def work(settings: dict[str, Any], output: Path, histories: Sequence[Path] = (), metrics: Sequence[Path] = ()) -> None:
+    """Draws the figure, and writes its numbers and what it was made from.
 
     Args:
-        settings: ``figure``, ``dataset``, the ``systems`` and ``encoders`` with their names, and their ``order``.
-        output: an SVG.
+        settings: ``figure``, ``name``, ``dataset``, ``systems``, ``encoders`` (names) and, for captions, how many of
+            them each system reads.
+        output: the SVG; .pdf, .csv (numbers) and .json (provenance) are written beside it.
         histories: history.csv of every run, in folders {encoder}/{system}/seed{seed}.
+        metrics: metrics.json of every run, in such folders.
 
     Raises:
-        UserError: when a history cannot be read.
+        UserError: when a run is missing or can not be read.
     """
-    import matplotlib
-
-    matplotlib.use("svg")
-    matplotlib.rcParams["svg.hashsalt"] = "ita"  # the same curves give the same file
-    import matplotlib.pyplot as plt
+    from ita.artefacts import statement
+    from ita.artefacts.runs import Runs
+    from ita.drawing import captions, curves, distance, plots
 
     chosen = stage.section(settings, "figure", Figure)
-    runs = read_histories(histories)
-    order = settings["order"]
-    panels = [(encoder, key) for encoder in order["encoders"] for key in order["systems"]]
-    columns = min(COLUMNS, len(panels))
-    lines = -(-len(panels) // columns)
-    figure, axes = plt.subplots(
-        lines, columns, figsize=(chosen.width, chosen.height * lines), sharex=True, sharey=True, squeeze=False
-    )
-    for axis, (encoder, key) in zip(axes.flat, panels, strict=False):
-        name = settings["encoders"][encoder]
-        axis.set_title(settings["systems"][key].get("name", key).format(encoder=name), fontsize=8)
-        mine = runs[(runs["encoder"] == encoder) & (runs["system"] == key)]
-        for column, (label, colour) in VIEWS.items():
-            if column not in mine or mine[column].isna().all():
-                continue
-            for _, seed in mine.groupby("seed"):
-                axis.plot(seed["epoch"], seed[column], color=colour, alpha=0.35, linewidth=0.7)
-            mean = mine.groupby("epoch")[column].mean()
-            axis.plot(mean.index, mean, color=colour, linewidth=1.6, label=label)
-        axis.legend(fontsize=7, loc="lower right", frameon=False)
-        axis.tick_params(labelsize=7)
-        axis.grid(alpha=0.3, linewidth=0.5)
-    for axis in axes.flat[len(panels) :]:
-        axis.set_visible(False)
-    figure.supxlabel("epoch", fontsize=8)
-    figure.supylabel("dev F1 (%)", fontsize=8)
-    figure.suptitle(f"{settings['dataset']}: learning curves", fontsize=9)
-    figure.tight_layout()
-    with stage.atomic(output) as part:
-        figure.savefig(part, format="svg", metadata={"Date": None})
-    plt.close(figure)
-
-
-def read_histories(paths: Sequence[Path]) -> pd.DataFrame:
-    """All histories in one frame, with encoder, system and seed of the run's folder."""
-    frames = []
-    for path in paths:
-        try:
-            frame = pd.read_csv(path)
-        except (OSError, ValueError) as error:
-            raise UserError(f"{path}: not a history.csv ({error})") from None
-        encoder, system, seed = path.parts[-4:-1]
-        frames.append(frame.assign(encoder=encoder, system=system, seed=seed))
-    if not frames:
-        raise UserError("no histories: expected --histories FILE...")
-    return pd.concat(frames, ignore_index=True)
+    if chosen.kind == "curves":
+        drawn = curves.draw(histories, settings, chosen)
+    else:
+        kinds = {"captions": captions.draw, "distance": distance.draw}
+        drawn = kinds[chosen.kind](Runs(metrics), settings, chosen)
+    stated = statement.facts(settings, "figure", drawn.about)
+    if chosen.kind == "curves":
+        stated["split"] = "dev"
+    notes = [*drawn.notes, *statement.sentences(stated)]
+    title = f"{statement.heading(stated['name'])}. {drawn.title}: {stated['dataset']}"
+    inputs = {"/".join(path.parts[-4:]): path for path in [*histories, *metrics]}
+    provenance = stage.provenance(settings, inputs)
+    stage.write_text(output.with_suffix(".csv"), drawn.numbers.to_csv(index=False, float_format="%.6g"))
+    stage.write_json(output.with_suffix(".json"), {"about": {"title": title, "notes": notes, **stated}, **provenance})
+    plots.save(drawn, output, title, notes)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line of the stage."""
-    return stage.main("figure", VERSION, work, inputs={"histories[]": "history.csv of every run"}, argv=argv)
+    return stage.main("figure", VERSION, work, inputs=INPUTS, argv=argv)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
 Reads one post a line, from a file or standard input: plain text, or a JSON object with ``text`` or ``tokens`` and
 optionally ``context``, the text of its image (a string, or a list of strings such as captions). Writes one JSON
 object a line: the tokens, the view that was read, and the entities with their probability (and character offsets for
-``text``). A line that cannot be read is answered with an ``error``; the others are tagged all the same.
+``text``). A line that cannot be read is answered with an ``error``; the others are tagged all the same. Regions of
+images cannot be given here: a model that reads such tags what is given without them, and a warning says so.
 """
 
 from __future__ import annotations
@@ -103,6 +104,13 @@ def run(model: Path, source: TextIO, target: TextIO, batch_size: int, device: st
     where = resolve(device)
     loaded = load_model(model)
     loaded[0].to(where)
+    if regions := loaded[2].get("regions"):
+        log.warning(
+            "predict: %s also reads regions of images (detector '%s'), which cannot be given here: posts are tagged "
+            "without them, in the view T unless they come with a context; 'ita evaluate --features' reads regions",
+            model,
+            regions["detector"],
+        )
     lines = (line.rstrip("\r\n") for line in source if line.strip())
     while chunk := list(islice(lines, CHUNK)):
         for answer in answers(chunk, loaded, batch_size, where):

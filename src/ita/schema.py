@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from ita.settings import NAMED, STAGES, default_of
+from ita.settings import NAMED, STAGES
+from ita.settings.fields import default_of
 
 TYPES: dict[str, dict[str, Any]] = {
     "bool": {"type": "boolean"},

@@ -30,9 +30,14 @@ import ita
 T = TypeVar("T")
 log = logging.getLogger("ita")
 
-PACKAGES = ("torch", "transformers", "numpy", "pyarrow", "pandas", "pillow", "pytesseract", "rapidocr", "aiohttp")
+PACKAGES = (
+    *("torch", "transformers", "numpy", "pyarrow", "pandas", "pillow", "aiohttp"),
+    *("pytesseract", "rapidocr", "onnxruntime", "paddleocr", "paddlepaddle"),
+)
 SHARD = {"shard": "which part of the images: 2-of-7 (default: all)"}
 PROGRESS_SECONDS = 30.0
+UMASK = os.umask(0)
+os.umask(UMASK)  # to be read, it must be set
 """Without a terminal, long work says where it is this often."""
 
 
@@ -115,7 +120,7 @@ def section(settings: Mapping[str, Any], name: str, cls: type[T]) -> T:
     Raises:
         UserError: naming the setting that is wrong.
     """
-    from ita.settings import load
+    from ita.settings.fields import load
 
     try:
         return load(cls, settings.get(name, {}))
@@ -172,6 +177,7 @@ def atomic(path: Path) -> Iterator[Path]:
         yield part
         with open(part, "rb+") as file:
             os.fsync(file.fileno())
+        part.chmod(0o666 & ~UMASK)  # some libraries write files that nobody else may read
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)

@@ -63,7 +63,11 @@ TABLES: dict[str, list[Column]] = {
         ("image_id", pa.string(), "name of the image"),
         ("width", pa.int32(), "pixels of the upright image"),
         ("height", pa.int32(), "pixels of the upright image"),
-        ("regions", pa.int32(), "objects of the image, in the order of the table of objects; count"),
+        (
+            "regions",
+            pa.int32(),
+            "objects of the image, in the order of the table of objects, or cells, row by row; count",
+        ),
         ("features", pa.list_(pa.float32()), "one vector per region, one after another"),
     ],
     "captions": [
@@ -75,7 +79,11 @@ TABLES: dict[str, list[Column]] = {
     "ocr": [
         ("image_id", pa.string(), "name of the image"),
         ("text", pa.string(), "characters, as the reader prints them"),
-        ("confidence", pa.float32(), "mean confidence of the words, 0 to 1; null if unknown"),
+        (
+            "confidence",
+            pa.float32(),
+            "mean over words (Tesseract) or pieces of lines (PP-OCR), 0 to 1; null if unknown",
+        ),
         ("reader", pa.string(), "engine"),
         ("version", pa.string(), "version of the engine"),
     ],
@@ -93,6 +101,21 @@ TABLES: dict[str, list[Column]] = {
         ("gold", STRINGS, "IOB2 tags given"),
         ("predicted", STRINGS, "IOB2 tags found"),
         ("spans", SPANS, "entities found; words start to end-1; posterior is the CRF's probability of the span"),
+    ],
+    "cases": [
+        ("kind", pa.string(), "helped or misled"),
+        ("post_id", pa.string(), "name of the post"),
+        ("image_id", pa.string(), "name of its image; null for a post without one"),
+        ("agreeing", pa.int32(), "seeds in which this is so; count"),
+        ("seeds", pa.int32(), "seeds looked at; count"),
+        ("shown_seed", pa.int32(), "the first seed in which this is so; the tags found are of it"),
+        ("tokens", STRINGS, "words of the post"),
+        ("gold", STRINGS, "IOB2 tags given"),
+        ("text_only", STRINGS, "tags found by the text-only system"),
+        ("image_text", STRINGS, "tags found by the system that reads image text"),
+        ("aligned", STRINGS, "tags found by the system with cross-view alignment"),
+        ("context", STRINGS, "words of the visual context"),
+        ("kinds", STRINGS, "alignment each word of the context came from"),
     ],
 }
 
@@ -177,21 +200,28 @@ def _check(name: str, path: Path, file: pq.ParquetFile) -> None:
         raise UserError(f"{path}: columns differ from the table '{name}' of this version; run its stage again")
 
 
-def read(name: str, path: Path) -> pa.Table:
-    """Reads a table and checks that it is the one expected.
+def read(name: str, path: Path, columns: list[str] | None = None) -> pa.Table:
+    """Reads a table, or some columns of it, and checks that it is the one expected.
 
     Raises:
         UserError: for a file that is missing, not Parquet, another table, or of another schema.
     """
     with _opened(name, path) as file:
-        return file.read()
+        return file.read(columns)
 
 
 def stream(name: str, path: Path, rows: int = 64) -> Iterator[dict[str, Any]]:
     """The rows of a table one after another, of which only some are in memory at a time. Raises as ``read`` does."""
+    for batch in batches(name, path, rows):
+        yield from batch.to_pylist()
+
+
+def batches(name: str, path: Path, rows: int, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """The same, some rows at a time, all columns or some, without making Python objects of them."""
     with _opened(name, path) as file:
-        for batch in file.iter_batches(rows):
-            yield from batch.to_pylist()
+        # Asked for all groups at once, Arrow reads far ahead: to the end of most files.
+        for group in range(file.num_row_groups):
+            yield from file.iter_batches(rows, row_groups=[group], columns=columns)
 
 
 def about(table: pa.Table | Path) -> dict[str, Any]:

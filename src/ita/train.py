@@ -1,4 +1,4 @@
-"""train: posts and context -> runs/{encoder}/{system}/seed{seed}/.
+"""train: posts, context and features of regions -> runs/{encoder}/{system}/seed{seed}/.
 
 The run folder is a model folder: model.safetensors, config.json, tokenizer files, settings.json, history.csv. A run
 that was killed goes on from its last finished epoch when the same command is given again.
@@ -13,13 +13,15 @@ import json
 import resource
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from ita import stage, tables
+from ita.corpus import features as seen
+from ita.corpus.features import Features
 from ita.corpus.tags import spans, tag_set, to_bioes
 from ita.settings import Encoder, Loss, System, Train
 from ita.stage import UserError, log
@@ -28,7 +30,7 @@ VERSION = 2
 SPLITS = ("train", "dev")
 
 
-def work(settings: dict[str, Any], output: Path, posts: Path, context: Path) -> None:
+def work(settings: dict[str, Any], output: Path, posts: Path, context: Path, features: Sequence[Path] = ()) -> None:
     """Trains one tagger with one seed.
 
     Args:
@@ -36,6 +38,7 @@ def work(settings: dict[str, Any], output: Path, posts: Path, context: Path) -> 
         output: model.safetensors of the run folder.
         posts: posts.parquet.
         context: a context table of the same posts.
+        features: shards of the features of their images' regions, for a system that reads such.
 
     Raises:
         UserError: for settings that do not fit together, or an encoder that cannot be had.
@@ -56,7 +59,7 @@ def work(settings: dict[str, Any], output: Path, posts: Path, context: Path) -> 
     system = stage.section(settings, "system", System)
     loss = stage.section(settings, "loss", Loss)
     seed = int(settings.get("seed", 0))
-    check(system)
+    check(system, features)
     where = device.resolve(chosen.device)
     threads = device.use_threads(chosen.threads)
     torch.manual_seed(seed)
@@ -64,11 +67,15 @@ def work(settings: dict[str, Any], output: Path, posts: Path, context: Path) -> 
     table = tables.read("posts", posts)
     rows = table.to_pylist()
     contexts = contexts_of(rows, context)
+    regions = seen.read(features, images_of(rows, SPLITS)) if system.regions else None
     model, tokenizer = folder.load_encoder(encoder, padded=chosen.padding == "all")
     views = ViewEncoder(tokenizer, folder.longest_input(model.config, tokenizer, chosen.max_length))
     names = tag_set(span.type for row in rows for span in spans(row["tags"]))
-    tagger = Tagger(model, names, chosen.word_dropout, chosen.constrained, chosen.padding)
-    train, dev = (examples([row for row in rows if row["split"] == split], contexts, names, views) for split in SPLITS)
+    width = regions.width if regions else 0
+    tagger = Tagger(model, names, chosen.word_dropout, chosen.constrained, chosen.padding, width)
+    train, dev = (
+        examples([row for row in rows if row["split"] == split], contexts, names, views, regions) for split in SPLITS
+    )
     cut = {split: sum(post.cut for post in some.views["it"]) for split, some in zip(SPLITS, (train, dev), strict=True)}
     pruned = None
     # With weight decay the rows of pieces that never occur would shrink all the same.
@@ -80,11 +87,13 @@ def work(settings: dict[str, Any], output: Path, posts: Path, context: Path) -> 
         )
     if chosen.compile:
         tagger.compile_encoder()
+    if regions:
+        tagger.look(torch.from_numpy(regions.vectors))
     tagger.to(where)
     dtype = device.arithmetic(where, chosen.precision, model.config.hidden_size)
 
     about = {
-        **stage.provenance(settings, {"posts": posts, "context": context}),
+        **stage.provenance(settings, {"posts": posts, "context": context, **{file.name: file for file in features}}),
         "label_version": tables.about(table).get("label_version"),
         "tags": names,
         "max_length": views.max_length,
@@ -94,6 +103,16 @@ def work(settings: dict[str, Any], output: Path, posts: Path, context: Path) -> 
         "threads": threads,
         "words_cut": cut,
     }
+    if regions:
+        about["regions"] = {
+            "detector": system.regions,
+            "engine": tables.about(features[0]).get("engine"),
+            "width": regions.width,
+            "posts": {
+                split: sum(len(post.regions) > 0 for post in some.views["it"])
+                for split, some in zip(SPLITS, (train, dev), strict=True)
+            },
+        }
     if cut["train"]:
         log.warning("train: %d context words did not fit into %d pieces and were cut", cut["train"], views.max_length)
     stamp = hashlib.sha256(json.dumps([settings, about["inputs"], names], sort_keys=True).encode()).hexdigest()
@@ -111,10 +130,21 @@ def work(settings: dict[str, Any], output: Path, posts: Path, context: Path) -> 
     log.info("best epoch %d, dev F1 %.2f", result.best_epoch, result.best_score)
 
 
-def check(system: System) -> None:
-    """Raises UserError for views and alignment that do not fit together."""
+def check(system: System, features: Sequence[Path]) -> None:
+    """Raises UserError for views, alignment and regions that do not fit together."""
     if system.alignment != "none" and system.views != ["t", "it"]:
         raise UserError(f"cross-view alignment needs both views: set views to [t, it], found {system.views}")
+    if system.regions and "it" not in system.views:
+        raise UserError(f"regions are read in the view it: add it to the system's views, found {system.views}")
+    if system.regions and not features:
+        raise UserError(f"the system reads regions of the detector '{system.regions}': give its --features")
+    if features and not system.regions:
+        raise UserError("--features are given, but the system reads no regions: set its setting regions, or leave them")
+
+
+def images_of(rows: Sequence[Mapping[str, Any]], splits: Collection[str]) -> set[str]:
+    """Names of the images of some splits."""
+    return {row["image_id"] for row in rows if row["split"] in splits and row["image_id"]}
 
 
 def contexts_of(rows: Sequence[Mapping[str, Any]], context: Path) -> dict[str, dict[str, Any]]:
@@ -130,14 +160,20 @@ def contexts_of(rows: Sequence[Mapping[str, Any]], context: Path) -> dict[str, d
     return contexts
 
 
-def examples(rows: Sequence[Mapping[str, Any]], contexts: Mapping[str, Any], names: Sequence[str], views: Any) -> Any:
+def examples(
+    rows: Sequence[Mapping[str, Any]],
+    contexts: Mapping[str, Any],
+    names: Sequence[str],
+    views: Any,
+    regions: Features | None = None,
+) -> Any:
     """Posts of one split as the training loop reads them."""
     from ita.corpus.views import encode_views
     from ita.model.steps import Examples
 
     index = {name: number for number, name in enumerate(names)}
     tags = [[index[tag] for tag in to_bioes(row["tags"])] for row in rows]
-    return Examples(encode_views(views, rows, contexts), tags, [row["tags"] for row in rows])
+    return Examples(encode_views(views, rows, contexts, regions), tags, [row["tags"] for row in rows])
 
 
 def history_csv(history: Sequence[Mapping[str, float]]) -> str:
@@ -160,7 +196,11 @@ def peak_memory_mb(device: str) -> float:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line of the stage."""
-    inputs = {"posts": "posts.parquet", "context": "context table"}
+    inputs = {
+        "posts": "posts.parquet",
+        "context": "context table",
+        "features[]": "shards of the features of image regions, for a system that reads such",
+    }
     return stage.main("train", VERSION, work, inputs=inputs, argv=argv)
 
 

@@ -1,7 +1,8 @@
-"""Batches of encoded posts: packed pieces, the places of words among them, length buckets.
+"""Batches of encoded posts: packed inputs, the places of words among them, length buckets.
 
-A batch holds its word pieces one row after another, without padding. What has to be padded (attention where the device
-has no variable-length kernel, encoders that take only padded input) is told by groups of rows of similar length.
+A batch holds its inputs (word pieces, and regions where there are any) one row after another, without padding. What has
+to be padded (attention where the device has no variable-length kernel, encoders that take only padded input) is told by
+groups of rows of similar length.
 """
 
 from __future__ import annotations
@@ -43,9 +44,9 @@ class Group:
     """Consecutive rows of similar length."""
 
     pieces: Padding
-    """Their word pieces."""
+    """Their inputs."""
     read: Padding
-    """Those of the pieces that represent words."""
+    """Those of the inputs that represent words."""
 
 
 @dataclass(frozen=True)
@@ -59,13 +60,25 @@ class Bounds:
 
 
 @dataclass(frozen=True)
+class Visual:
+    """The regions among the N inputs of a batch, V in all."""
+
+    rows: Tensor
+    """(V,) row of each in the table of features."""
+    order: Tensor
+    """(N,) what each input is: the number of a word piece, or behind those the number of a region."""
+
+
+@dataclass(frozen=True)
 class Batch:
-    """B posts, each in one view, as N word pieces in R rows; M of the pieces represent words."""
+    """B posts, each in one view, as N inputs in R rows; M of them are the pieces that represent words."""
 
     ids: Tensor
-    """(N,) word pieces."""
+    """(N - V,) word pieces."""
+    visual: Visual | None
+    """The other V inputs; None where all are word pieces."""
     positions: Tensor
-    """(N,) place of each piece in its row, from 0."""
+    """(N,) place of each input in its row, from 0."""
     read: Tensor
     """(M,) first pieces of words, in their order among the N."""
     first: Tensor
@@ -73,15 +86,15 @@ class Batch:
     lengths: Tensor
     """(B,) words."""
     piece_bounds: Bounds
-    """Rows among the N pieces."""
+    """Rows among the N inputs."""
     read_bounds: Bounds
-    """Rows among the M pieces."""
+    """Rows among the M that are read."""
     groups: tuple[Group, ...]
 
     @property
     def pieces(self) -> int:
         """N."""
-        return len(self.ids)
+        return len(self.positions)
 
 
 def on_device(held: Any, device: torch.device) -> Any:
@@ -107,7 +120,7 @@ def collate(views: Sequence[Sequence[Encoded]]) -> Batch:
     rows = np.array([length for post in posts for length in post.rows])
     starts = _offsets(rows)[:-1]
     ids = np.concatenate([post.ids for post in posts])
-    positions = np.arange(len(ids)) - np.repeat(starts, rows)
+    positions = np.arange(rows.sum()) - np.repeat(starts, rows)
     lengths = np.array([len(post.first) for post in posts])
     shifts = _offsets([post.length for post in posts])[:-1]
     inside = np.arange(lengths.max()) < lengths[:, None]
@@ -118,13 +131,14 @@ def collate(views: Sequence[Sequence[Encoded]]) -> Batch:
     # Windows of a long post are not read in the order of its words.
     read = np.unique(place[place >= 0])
     first = np.where(place < 0, -1, np.searchsorted(read, place))
-    read_rows = np.diff(np.searchsorted(read, [*starts, len(ids)]))
+    read_rows = np.diff(np.searchsorted(read, [*starts, len(positions)]))
     ends = np.cumsum([sum(len(post.rows) for post in view) for view in views])[:-1]
     groups = [
         Group(_padding(a), _padding(b)) for a, b in zip(np.split(rows, ends), np.split(read_rows, ends), strict=True)
     ]
     return Batch(
         torch.from_numpy(ids),
+        _visual(posts),
         torch.from_numpy(positions),
         torch.from_numpy(read),
         torch.from_numpy(first),
@@ -133,6 +147,16 @@ def collate(views: Sequence[Sequence[Encoded]]) -> Batch:
         Bounds(torch.from_numpy(_offsets(read_rows)), int(read_rows.max())),
         tuple(groups),
     )
+
+
+def _visual(posts: Sequence[Encoded]) -> Visual | None:
+    seen = np.concatenate([post.regions for post in posts])
+    if not len(seen):
+        return None
+    sizes = np.array([(len(post.ids), len(post.regions)) for post in posts])
+    region = np.repeat(np.tile([False, True], len(posts)), sizes.flatten())
+    order = np.argsort(np.argsort(region, kind="stable"), kind="stable")
+    return Visual(torch.from_numpy(seen), torch.from_numpy(order))
 
 
 def _offsets(lengths: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:

@@ -1,9 +1,10 @@
-"""The two views of a post as word pieces: T (text) and I+T (text, separator, visual context).
+"""The two views of a post as word pieces: T (text) and I+T (text, separator, visual context, regions of the image).
 
 Input of T: <cls> post <sep>. Input of I+T: <cls> post <sep> context <sep>, where every separator of the context is
-<sep> too: the encoder's eos piece, else its sep piece (official code: flair/embeddings.py:3139-3165). What does not
-fit is cut from the end of the context, never from the post. A post that is too long by itself loses its context and
-is read in overlapping windows; each word is represented where it has most context on both sides.
+<sep> too: the encoder's eos piece, else its sep piece (official code: flair/embeddings.py:3139-3165); behind it stand
+regions of the image where a system reads such. What does not fit is cut from the end of the context, then from that of
+the regions, never from the post. A post that is too long by itself loses both and is read in overlapping windows; each
+word is represented where it has most context on both sides.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ita.corpus.features import NONE, Features
 from ita.corpus.linearise import SEP
 from ita.corpus.pieces import Tokenizer
 
@@ -21,21 +23,23 @@ VIEWS = ("t", "it")
 
 
 class Encoded(NamedTuple):
-    """One view of one post, P word pieces in all."""
+    """One view of one post, P inputs in all: word pieces, and V regions behind those of a single row."""
 
     ids: NDArray[np.int32]
-    """(P,) word pieces of its rows, one row after another."""
+    """(P - V,) word pieces of its rows, one row after another."""
     rows: tuple[int, ...]
-    """Pieces of each encoder input: one, or several windows of a very long post."""
+    """Inputs of each row: one row, or several windows of a very long post."""
     first: NDArray[np.int32]
     """(W,) index of each word's first piece among the P; -1 for a word without pieces."""
     cut: int
     """Context words left out for lack of room."""
+    regions: NDArray[np.int32] = NONE
+    """(V,) rows of the table of features."""
 
     @property
     def length(self) -> int:
         """P."""
-        return len(self.ids)
+        return len(self.ids) + len(self.regions)
 
 
 class ViewEncoder:
@@ -43,7 +47,7 @@ class ViewEncoder:
 
     Args:
         tokenizer: of the encoder.
-        max_length: longest input in pieces, specials included.
+        max_length: longest row in pieces, specials and regions included.
     """
 
     def __init__(self, tokenizer: Tokenizer, max_length: int) -> None:
@@ -59,21 +63,28 @@ class ViewEncoder:
             self._pieces.update(zip(new, self.tokenizer.pieces(new), strict=True))
 
     def encode(
-        self, posts: Sequence[Sequence[str]], contexts: Sequence[tuple[Sequence[str], Sequence[str]]] | None = None
+        self,
+        posts: Sequence[Sequence[str]],
+        contexts: Sequence[tuple[Sequence[str], Sequence[str]]] | None = None,
+        regions: Sequence[NDArray[np.int32]] | None = None,
     ) -> list[Encoded]:
         """One view of some posts.
 
         Args:
             posts: words of each post.
             contexts: (words, kinds) of each post's context for the I+T view; None for the T view.
+            regions: rows of the table of features of each post's image, for the I+T view.
         """
         self.learn(word for post in posts for word in post)
         if contexts is None:
-            return [self._view(post, [], []) for post in posts]
+            return [self._view(post, [], [], NONE) for post in posts]
         self.learn(word for words, kinds in contexts for word, kind in zip(words, kinds, strict=True) if kind != SEP)
-        return [self._view(post, words, kinds) for post, (words, kinds) in zip(posts, contexts, strict=True)]
+        seen = regions if regions is not None else [NONE] * len(posts)
+        return [self._view(post, *context, own) for post, context, own in zip(posts, contexts, seen, strict=True)]
 
-    def _view(self, post: Sequence[str], words: Sequence[str], kinds: Sequence[str]) -> Encoded:
+    def _view(
+        self, post: Sequence[str], words: Sequence[str], kinds: Sequence[str], regions: NDArray[np.int32]
+    ) -> Encoded:
         pieces = [self._pieces[word] for word in post]
         if sum(map(len, pieces)) + 2 > self.max_length:
             return self._windows(pieces, sum(kind != SEP for kind in kinds))
@@ -83,11 +94,13 @@ class ViewEncoder:
             first.append(len(row) if ids else -1)
             row += ids
         row.append(self.sep)
+        regions = regions[: self.max_length - len(row)]
         cut = 0
         if words:
-            context, cut = self._context(words, kinds, self.max_length - len(row) - 1)
+            context, cut = self._context(words, kinds, self.max_length - len(regions) - len(row) - 1)
             row += [*context, self.sep] if context else []
-        return Encoded(np.array(row, np.int32), (len(row),), np.array(first, np.int32), cut)
+        rows = (len(row) + len(regions),)
+        return Encoded(np.array(row, np.int32), rows, np.array(first, np.int32), cut, regions)
 
     def _context(self, words: Sequence[str], kinds: Sequence[str], room: int) -> tuple[list[int], int]:
         """Pieces of the words that fit, whole words only, and the number of words that do not."""
@@ -117,7 +130,10 @@ class ViewEncoder:
 
 
 def encode_views(
-    encoder: ViewEncoder, posts: Sequence[Mapping[str, Any]], contexts: Mapping[str, Mapping[str, Any]]
+    encoder: ViewEncoder,
+    posts: Sequence[Mapping[str, Any]],
+    contexts: Mapping[str, Mapping[str, Any]],
+    features: Features | None = None,
 ) -> dict[str, list[Encoded]]:
     """Both views of some posts.
 
@@ -125,10 +141,12 @@ def encode_views(
         encoder: the view encoder.
         posts: rows of posts.parquet.
         contexts: rows of a context table by post_id.
+        features: of the regions of their images, for systems that read such.
 
     Returns:
         'T' and 'I+T' under the keys of VIEWS.
     """
     tokens = [post["tokens"] for post in posts]
     pairs = [(contexts[post["post_id"]]["tokens"], contexts[post["post_id"]]["kinds"]) for post in posts]
-    return {"t": encoder.encode(tokens), "it": encoder.encode(tokens, pairs)}
+    regions = [features.of(post["image_id"]) for post in posts] if features else None
+    return {"t": encoder.encode(tokens), "it": encoder.encode(tokens, pairs, regions)}

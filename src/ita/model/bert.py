@@ -1,7 +1,7 @@
 """BERT (Devlin et al. 2019) and its family on packed pieces.
 
-Every linear layer, activation and normalisation sees the N pieces of a batch one after another, and only attention
-sees rows: nothing is computed for padding. Nor is anything in the last layer for pieces that represent no word: of
+Every linear layer, activation and normalisation sees the N inputs of a batch one after another, and only attention
+sees rows: nothing is computed for padding. Nor is anything in the last layer for inputs that represent no word: of
 those only keys and values are needed there. Weights go by the names that transformers gives them.
 """
 
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ita.corpus.batches import Batch
+from ita.corpus.batches import Batch, Visual
 from ita.model.attention import Attend, Grouped, Jagged
 from ita.model.dropout import dropout
 
@@ -91,16 +91,17 @@ class Bert(nn.Module):
             if isinstance(module, nn.Linear | nn.LayerNorm):
                 nn.init.zeros_(module.bias)
 
-    def forward(self, batch: Batch, jagged: bool = False) -> Tensor:
+    def forward(self, batch: Batch, jagged: bool = False, regions: Tensor | None = None) -> Tensor:
         """Last-layer vectors (M, H) of the pieces that represent words.
 
         Args:
-            batch: N pieces in R rows, M of them read.
+            batch: N inputs in R rows, M of them read.
             jagged: attention over rows of any length by PyTorch's variable-length kernel; else queries, keys and values
                 are padded, each group of rows to its own longest.
+            regions: (V, H) what stands for the batch's regions in place of word embeddings.
         """
         attend = (Jagged if jagged else Grouped)(batch, self.config.num_attention_heads)
-        x = self.embeddings(batch)
+        x = self.embeddings(batch, regions)
         layers = list(self.encoder.layer)  # type: ignore[arg-type]
         for layer in layers[:-1]:
             x = layer(x, x, attend)
@@ -122,10 +123,21 @@ class Embeddings(nn.Module):
         self.offset = offset
         self.rate = shape.hidden_dropout_prob
 
-    def forward(self, batch: Batch) -> Tensor:
-        """(N, H)."""
-        x = self.word_embeddings(batch.ids) + self.position_embeddings(batch.positions + self.offset)
-        return dropout(self.LayerNorm(x + self.token_type_embeddings.weight[0]), self.rate, self.training)
+    def forward(self, batch: Batch, regions: Tensor | None = None) -> Tensor:
+        """(N, H); regions (V, H) are of the second token type where there is one."""
+        x = self.word_embeddings(batch.ids)
+        types = self.token_type_embeddings.weight[0]
+        if batch.visual is not None and regions is not None:
+            x = torch.cat([x, regions.to(x)])[batch.visual.order]
+            if self.token_type_embeddings.num_embeddings > 1:
+                types = self.token_type_embeddings(region_types(batch.visual, batch.ids))
+        x = x + self.position_embeddings(batch.positions + self.offset)
+        return dropout(self.LayerNorm(x + types), self.rate, self.training)
+
+
+def region_types(visual: Visual, ids: Tensor) -> Tensor:
+    """(N,) token types: 0 for the word pieces ``ids``, 1 for regions."""
+    return (visual.order >= ids.shape[0]).long()
 
 
 def table(rows: int, shape: Shape, padding: int | None) -> nn.Embedding:

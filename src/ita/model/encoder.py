@@ -8,27 +8,37 @@ import torch
 from torch import Tensor
 
 from ita.corpus.batches import Batch
-from ita.model.bert import Bert, position_offset
+from ita.model.bert import Bert, position_offset, region_types
 
 
-def word_vectors(encoder: Any, batch: Batch, padding: str) -> Tensor:
+def word_vectors(encoder: Any, batch: Batch, padding: str, regions: Tensor | None = None) -> Tensor:
     """Last-layer vectors (M, H) of the pieces that represent words.
 
     Args:
         encoder: a packed :class:`Bert`, or a transformers model that returns ``last_hidden_state``, whose own forward
             pass is run once for each group of rows.
-        batch: N pieces in R rows, M of them read.
+        batch: N inputs in R rows, M of them read.
         padding: what is padded for a ``Bert``: ``none`` or ``attention``.
+        regions: (V, H) what stands for the batch's regions in place of word embeddings.
     """
     if isinstance(encoder, Bert):
-        return encoder(batch, jagged=padding == "none")
+        return encoder(batch, jagged=padding == "none", regions=regions)
     offset = position_offset(encoder.config)
+    given = {"input_ids": batch.ids}
+    if batch.visual is not None and regions is not None:
+        words = encoder.get_input_embeddings()(batch.ids)
+        given = {"inputs_embeds": torch.cat([words, regions.to(words)])[batch.visual.order]}
+        if (getattr(encoder.config, "type_vocab_size", 0) or 0) > 1:
+            given["token_type_ids"] = region_types(batch.visual, batch.ids)
     vectors = []
-    sizes = [len(group.pieces.slots) for group in batch.groups]
-    for group, ids, positions in zip(batch.groups, batch.ids.split(sizes), batch.positions.split(sizes), strict=True):
+    start = 0
+    for group in batch.groups:
+        part = slice(start, start := start + len(group.pieces.slots))
         index, inside = group.pieces.index, group.pieces.inside
+        inputs = {name: values[part][index] for name, values in given.items()}
         # Said only where the encoder would derive them from the number of the padding piece.
-        places = {"position_ids": torch.where(inside, positions[index] + offset, offset - 1)} if offset else {}
-        hidden = encoder(input_ids=ids[index], attention_mask=inside.long(), **places).last_hidden_state
+        if offset:
+            inputs["position_ids"] = torch.where(inside, batch.positions[part][index] + offset, offset - 1)
+        hidden = encoder(**inputs, attention_mask=inside.long()).last_hidden_state
         vectors.append(hidden.flatten(0, 1)[group.pieces.slots])
     return torch.cat(vectors)[batch.read]

@@ -164,7 +164,8 @@ def load_model(folder: Path) -> tuple[Tagger, ViewEncoder, dict[str, Any]]:
         chosen = Encoder(model=str(folder.resolve()), pretrained=False)
         # The folder's weights are the whole tagger's, so they are not loaded here.
         model, tokenizer = load_encoder(chosen, padded=trained.get("padding") == "all", hollow=True)
-        tagger = Tagger(model, about["tags"], 0.0, trained.get("constrained", False))
+        width = (about.get("regions") or {}).get("width", 0)
+        tagger = Tagger(model, about["tags"], 0.0, trained.get("constrained", False), regions=width)
         tagger.load_state_dict(load_file(folder / WEIGHTS), assign=True)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise UserError(f"{folder}: not a model folder written by 'ita train' ({error})") from None

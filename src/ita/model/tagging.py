@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
 from ita.corpus.batches import collate, in_order, on_device
 from ita.corpus.tags import Span, from_bioes, spans
@@ -37,6 +38,7 @@ def tag(
     dtype: torch.dtype = torch.float32,
     posteriors: bool = True,
     progress: Callable[[Iterable[list[int]]], Iterable[list[int]]] = iter,
+    witness: Callable[[Sequence[int], Tensor], None] | None = None,
 ) -> list[Tagged]:
     """Tags one view of some posts.
 
@@ -50,6 +52,7 @@ def tag(
         dtype: arithmetic of the encoder.
         posteriors: compute span posteriors; without, they are NaN.
         progress: wraps the batches.
+        witness: is told of each batch which posts it holds, and what represents their words (B, W, H).
 
     Returns:
         One result per post, in order.
@@ -60,7 +63,10 @@ def tag(
     for indices in progress(in_order([post.length for post in posts], batch_size, max_pieces)):
         batch = on_device(collate([[posts[index] for index in indices]]), device)
         with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
-            emissions = tagger.emissions(batch)
+            vectors = tagger.words(batch)
+            emissions = tagger.scores(vectors)
+        if witness:
+            witness(indices, vectors)
         read.append((indices, emissions, batch.lengths, tagger.crf.viterbi(emissions, batch.lengths)))
     tagger.train(was_training)
     results: dict[int, Tagged] = {}

@@ -75,8 +75,10 @@ def fit(tagger: Tagger, train: Examples, dev: Examples, plan: Plan, resume: Path
 
 
 def optimizer_of(tagger: Tagger, train: Train) -> AdamW:
-    """AdamW with one rate for encoder and linear layer and another for the CRF."""
+    """AdamW with one rate for encoder and linear layers and another for the CRF."""
     rest = [*tagger.encoder.parameters(), *tagger.linear.parameters()]
+    if tagger.projection is not None:
+        rest += tagger.projection.parameters()
     groups = [(rest, train.learning_rate), ([*tagger.crf.parameters()], train.crf_learning_rate)]
     return AdamW(groups, train.epsilon, train.weight_decay, train.clip)
 

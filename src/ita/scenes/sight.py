@@ -1,37 +1,40 @@
-"""What a detector and a captioner say of a scene, errors included.
-
-Both are written from the plan of the picture, not from its pixels: they stand in for models until trained ones exist.
-"""
+"""What there is to be seen in a scene: the truth that the demo's detector and captioner learn and are judged by."""
 
 from __future__ import annotations
 
 import random
-from typing import Any
+from typing import NamedTuple
 
-from ita.scenes.pictures import DISTRACTORS, SUBJECTS, Scene, Thing
+from ita.scenes.pictures import DISTRACTORS, SUBJECTS, Scene
 from ita.scenes.posts import NEUTRAL, plain
-from ita.scenes.shapes import COLOURS
+from ita.scenes.shapes import COLOURS, SHAPES
 
-WRONG = 0.03
-"""Share of pictures whose main thing is taken for another, by the detector and, independently, by the captioner."""
-OVERLOOKED = 0.02
-"""Share of pictures whose main thing is not detected at all."""
-DROPPED = 0.15
-"""Share of other things that are not detected."""
-CONFUSED = 0.08
-"""Share of other things that are taken for another."""
-STRAYING = 0.04
-"""Chance of a caption to be about something else, times its rank."""
-CAPTIONS = 5
+LABELS = (*SHAPES,)
+"""Classes of things."""
 
-QUALITIES: dict[str, tuple[str, ...]] = {
-    "PER": ("smiling", "young", "standing", "happy"),
-    "LOC": ("tall", "old", "distant", "large"),
-    "ORG": ("running", "striped", "standing", "young"),
-    "MISC": ("new", "shiny", "small", "modern"),
-    NEUTRAL: ("small", "cute", "furry", "sitting"),
+LOOKS = {
+    "man": "standing",
+    "woman": "smiling",
+    "girl": "young",
+    "player": "striped",
+    "ball": "round",
+    "house": "old",
+    "tower": "tall",
+    "mountain": "distant",
+    "car": "shiny",
+    "phone": "modern",
+    "box": "new",
+    "dog": "furry",
+    "cat": "cute",
+    "bird": "flying",
+    "tree": "leafy",
+    "flower": "fresh",
+    "balloon": "floating",
+    "bench": "wooden",
 }
-"""What a detector adds to a colour, by kind of picture."""
+"""What things of a class look like, besides their colour."""
+
+ATTRIBUTES = (*COLOURS, *sorted(set(LOOKS.values())))
 
 PHRASES: dict[str, tuple[str, ...]] = {
     "PER": (
@@ -75,68 +78,49 @@ PHRASES: dict[str, tuple[str, ...]] = {
         "a {label} on a quiet day",
     ),
 }
-"""What a captioner says, by kind of picture."""
+"""What can be said of a picture, by its kind."""
 
 PLACES = {"grass": "in a park", "sand": "on a beach", "street": "on a street", "snow": "in the snow"}
 
 
-def observe(rng: random.Random, scene: Scene) -> list[dict[str, Any]]:
-    """What a detector finds: label, score, attributes with scores, box in pixels; best first."""
-    fate = rng.random()
-    mistaken = rng.choice(SUBJECTS[another(rng, scene.kind)])
-    found = []
-    for thing in scene.things:
-        if thing.subject:
-            # One error for all of a team, or it would hardly ever matter.
-            label = "" if fate < OVERLOOKED else mistaken if fate < OVERLOOKED + WRONG else thing.label
-        else:
-            label = thing.label if rng.random() >= CONFUSED else rng.choice(DISTRACTORS)
-            label = label if rng.random() >= DROPPED else ""
-        if label:
-            score = rng.uniform(0.72, 0.98) if thing.subject else rng.uniform(0.25, 0.9)
-            box = [round(value, 1) for value in thing.box]
-            seen = attributes(rng, scene.kind, thing)
-            found.append({"label": label, "score": round(score, 3), "attributes": seen, "box": box})
-    return sorted(found, key=lambda item: -item["score"])
+class Seen(NamedTuple):
+    """A thing as a detector should find it."""
+
+    label: str
+    box: tuple[float, float, float, float]
+    """Pixels of the picture."""
+    attributes: tuple[str, ...]
 
 
-def attributes(rng: random.Random, kind: str, thing: Thing) -> list[dict[str, Any]]:
-    """A colour, up to two qualities, and a wrong colour of less than 0.1."""
-    qualities = QUALITIES[kind if thing.subject else NEUTRAL]
-    scores = {thing.colour: rng.uniform(0.4, 0.95)}
-    scores |= {word: rng.uniform(0.06, 0.6) for word in rng.sample(qualities, rng.randint(0, 2))}
-    scores.setdefault(rng.choice(list(COLOURS)), rng.uniform(0.01, 0.09))
-    ranked = sorted(scores.items(), key=lambda item: -item[1])
-    return [{"label": label, "score": round(score, 3)} for label, score in ranked]
+def things(scene: Scene) -> list[Seen]:
+    """Everything in a scene, in the order of painting."""
+    return [Seen(thing.label, thing.box, (thing.colour, LOOKS[thing.label])) for thing in scene.things]
 
 
-def describe(rng: random.Random, scene: Scene) -> list[str]:
-    """Five captions, the best first; the lower ones stray more often."""
+def descriptions(scene: Scene) -> list[list[str]]:
+    """All true captions of a scene: for each phrase, one for each thing that it may name beside the main one."""
     subject = next(thing for thing in scene.things if thing.subject)
-    mistaken = another(rng, scene.kind) if rng.random() < WRONG else ""
-    others = [f"a {thing.label}" for thing in scene.things if not thing.subject] or ["a cloud"]
-    phrases = {kind: iter(rng.sample(texts, CAPTIONS)) for kind, texts in PHRASES.items()}
-    captions = []
-    for rank in range(CAPTIONS):
-        kind = mistaken or scene.kind
-        if rng.random() < STRAYING * rank:
-            kind = another(rng, scene.kind)
-        label = subject.label if kind == scene.kind else rng.choice(SUBJECTS[kind])
-        words = {"label": label, "colour": subject.colour, "other": rng.choice(others), "place": PLACES[scene.ground]}
-        captions.append(next(phrases[kind]).format_map(words).replace("a orange", "an orange"))
-    return captions
+    words = {"label": subject.label, "colour": subject.colour, "place": PLACES[scene.ground]}
+    return [
+        sorted(
+            {phrase.format_map({**words, "other": other}).replace("a orange", "an orange") for other in beside(scene)}
+        )
+        for phrase in PHRASES[scene.kind]
+    ]
 
 
-def another(rng: random.Random, kind: str) -> str:
-    """A kind of picture other than this."""
-    return rng.choice([other for other in SUBJECTS if other != kind])
+def beside(scene: Scene) -> list[str]:
+    """What is there besides the main thing."""
+    return [f"a {thing.label}" for thing in scene.things if not thing.subject] or ["a cloud"]
+
+
+def describe(rng: random.Random, scene: Scene) -> str:
+    """One of the true captions, each phrase as likely as any other."""
+    return rng.choice(rng.choice(descriptions(scene)))
 
 
 def lexicon() -> set[str]:
     """Every word of tags and captions, in lower case."""
-    things = {label for labels in SUBJECTS.values() for label in labels} | {*DISTRACTORS, "ball", "cloud"}
+    named = {label for labels in SUBJECTS.values() for label in labels} | {*DISTRACTORS, "ball", "cloud"}
     phrases = [text for texts in PHRASES.values() for text in texts]
-    qualities = [word for words in QUALITIES.values() for word in words]
-    return plain(
-        (*things, *(f"{label}s" for label in SUBJECTS["ORG"]), *COLOURS, *phrases, *qualities, *PLACES.values())
-    )
+    return plain((*named, *(f"{label}s" for label in SUBJECTS["ORG"]), *ATTRIBUTES, *phrases, *PLACES.values(), "an"))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from ita import hub
 from ita.device import arithmetic, resolve
 from ita.settings import Caption
 from ita.stage import UserError
+from ita.vision.detectors import Regions
 from ita.vision.images import Picture
 
 SETTING = "caption.model"
@@ -35,12 +36,31 @@ class Captioner(Protocol):
         ...
 
 
-def opened(settings: Caption) -> Captioner:
+@runtime_checkable
+class RegionCaptioner(Protocol):
+    """Writes captions of what a detector found."""
+
+    facts: dict[str, Any]
+
+    def caption_regions(self, regions: Sequence[Regions]) -> list[list[WrittenCaption]]:
+        """Captions of each image, best first."""
+        ...
+
+
+def opened(settings: Caption) -> Captioner | RegionCaptioner:
     """The captioner of the back end.
 
     Raises:
         UserError: when its model can not be had.
     """
+    if settings.backend == "oscar":
+        from ita.vision.oscar.captioner import OscarCaptioner
+
+        return OscarCaptioner(settings)
+    if settings.backend == "updown":
+        from ita.vision.updown.captioner import UpDownCaptioner
+
+        return UpDownCaptioner(settings)
     return TransformersCaptioner(settings)
 
 

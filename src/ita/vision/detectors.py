@@ -37,11 +37,20 @@ class Regions:
     """What a detector found in one image."""
 
     objects: list[DetectedObject]
-    """By falling confidence."""
+    """Boxes in pixels of the upright image."""
     features: Tensor | None = None
-    """(n, F) float32 on the CPU, a row per object; None of detectors that keep none."""
+    """(n, F) float32 on the CPU, a row per object, or per cell where there are no objects; None of detectors that keep
+    none."""
     size: tuple[int, int] | None = None
     """Width and height of the upright image in pixels."""
+
+    def ranked(self) -> Regions:
+        """The same by falling confidence, which VinVL's filter 0 does not give."""
+        order = sorted(range(len(self.objects)), key=lambda index: -(self.objects[index].score or 0))
+        if order == list(range(len(order))):
+            return self
+        features = None if self.features is None else self.features[order]
+        return Regions([self.objects[index] for index in order], features, self.size)
 
 
 class Detector(Protocol):
@@ -61,6 +70,18 @@ def opened(settings: Detect) -> Detector:
     Raises:
         UserError: when its model can not be had.
     """
+    if settings.backend == "vinvl":
+        from ita.vision.vinvl.detector import VinvlDetector
+
+        return VinvlDetector(settings)
+    if settings.backend == "bottomup":
+        from ita.vision.bottomup.detector import BottomUpDetector
+
+        return BottomUpDetector(settings)
+    if settings.backend == "grid":
+        from ita.vision.grid import GridDetector
+
+        return GridDetector(settings)
     return TransformersDetector(settings)
 
 

@@ -1,10 +1,11 @@
-"""Files keyed by image: TXT, JSON, JSONL, CSV and Parquet, read into entries that know where they stand."""
+"""Files keyed by image: TXT, JSON, JSONL, CSV, Parquet and NPZ, read into entries that know where they stand."""
 
 from __future__ import annotations
 
 import csv
 import json
 import re
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,7 +30,14 @@ class Entry(NamedTuple):
 
 def entries(file: Path) -> Iterator[Entry]:
     """All entries of a file, whatever its format."""
-    formats = {".txt": lines, ".json": json_map, ".jsonl": json_lines, ".csv": csv_rows, ".parquet": parquet_rows}
+    formats = {
+        ".txt": lines,
+        ".json": json_map,
+        ".jsonl": json_lines,
+        ".csv": csv_rows,
+        ".parquet": parquet_rows,
+        ".npz": detections,
+    }
     reader = formats.get(file.suffix.lower())
     if reader is None:
         raise UserError(f"{file}: format '{file.suffix}' is not known; expected one of {', '.join(formats)}")
@@ -105,6 +113,29 @@ def parquet_rows(file: Path) -> Iterator[Entry]:
         raise UserError(f"{file}: not a Parquet file: {error}") from None
     for number, row in enumerate(rows, 1):
         yield named({name: cell for name, cell in row.items() if cell is not None}, f"{file}: row {number}")
+
+
+def detections(file: Path) -> Iterator[Entry]:
+    """The objects of the image that an .npz file is named after, as extractors of VinVL's features write them."""
+    import numpy as np
+
+    needed = ("objects", "scores", "bounding_boxes", "attr_obj", "attr_scores")
+    try:
+        with np.load(file, allow_pickle=False) as content:
+            labels, scores, boxes, phrases, sure = (content[name].tolist() for name in needed)
+    except (KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{file}: expected arrays {', '.join(needed)} without pickled objects: {reason}") from None
+    objects = [
+        {
+            "label": label,
+            "score": score,
+            "box": box,
+            "attributes": [{"label": phrase.removesuffix(label).strip(), "score": best[0]}] if phrase != label else [],
+        }
+        for label, score, box, phrase, best in zip(labels, scores, boxes, phrases, sure, strict=True)
+    ]
+    yield Entry(str(file), key(file.stem), {"objects": objects})
 
 
 def named(value: Any, where: str) -> Entry:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -61,7 +61,7 @@ def sources(table: Path) -> list[Source]:
     """
     root = table.parent.resolve()
     found = []
-    for row in tables.rows("images", table):
+    for row in tables.stream("images", table, 1024):
         if row["status"] != "ok" or not row["path"]:
             continue
         path = (root / row["path"]).resolve()
@@ -119,11 +119,8 @@ def check(path: Path) -> bool:
         raise Unreadable(f"{type(error).__name__}: {error}") from error
 
 
-def batches(found: Sequence[Source], size: int) -> Iterator[list[Picture]]:
-    """Decodes images ahead of their use, ``size`` at a time; broken ones are left out with a warning.
-
-    Batches follow the order given; a batch holds fewer than ``size`` pictures where some are broken, never none.
-    """
+def batches(found: Sequence[Sequence[Source]]) -> Iterator[list[Picture]]:
+    """Decodes batches of images ahead of their use; broken images are left out with a warning, and empty batches."""
 
     def open_one(source: Source) -> Picture | None:
         try:
@@ -134,9 +131,9 @@ def batches(found: Sequence[Source], size: int) -> Iterator[list[Picture]]:
 
     with ThreadPoolExecutor(DECODERS) as pool:
         # One batch is decoded while the one before it is in the model: memory stays at two batches.
-        ahead = [pool.submit(open_one, source) for source in found[:size]]
-        for start in range(0, len(found), size):
-            ready, ahead = ahead, [pool.submit(open_one, source) for source in found[start + size : start + 2 * size]]
+        ahead: list[Future[Picture | None]] = []
+        for batch in [*found, []]:
+            ready, ahead = ahead, [pool.submit(open_one, source) for source in batch]
             pictures = [picture for future in ready if (picture := future.result()) is not None]
             if pictures:
                 yield pictures

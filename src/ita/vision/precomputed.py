@@ -1,4 +1,4 @@
-"""Captions, texts and objects that somebody else computed, from TXT, JSON, JSONL, CSV or Parquet files.
+"""Captions, texts and objects that somebody else computed, from TXT, JSON, JSONL, CSV, Parquet or NPZ files.
 
 The format is told by the file name; images are named by id, with or without an extension.
 
@@ -10,6 +10,7 @@ The format is told by the file name; images are named by id, with or without an 
            ``tags``: ``["red car", ...]``, or a single object's keys
 .csv       header, then a row per caption or object: ``image_id`` and ``caption``, or ``label``, ``score``, ``x1`` ...
 .parquet   the same columns; this project's own tables ``captions``, ``objects`` and ``ocr`` fit
+.npz       objects of the one image that the file is named after, as extractors of VinVL's features write them
 =========  =====================================================================================================
 """
 
@@ -74,14 +75,15 @@ def read_objects(files: Sequence[Path]) -> dict[str, list[DetectedObject]]:
 
 
 def given(names: Sequence[str], setting: str) -> list[Path]:
-    """The files that a setting names.
+    """The files that a setting names; a folder stands for the files in it.
 
     Raises:
         UserError: when there are none.
     """
     if not names:
         raise UserError(f"setting {setting}: backend precomputed needs at least one file")
-    return [Path(name) for name in names]
+    paths = [Path(name) for name in names]
+    return [file for path in paths for file in (sorted(path.iterdir()) if path.is_dir() else [path])]
 
 
 def matched(found: Mapping[str, list[T]], rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, list[T]]]:

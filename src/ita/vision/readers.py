@@ -1,4 +1,4 @@
-"""Readers: images -> the characters in them.
+"""Readers: images -> the characters in them. Those of PP-OCR are in ``ppocr``.
 
 Tesseract spends most of its time on starting: it is given lists of images, and one process per core. The text of an
 image is the one that ``pytesseract.image_to_string(path)`` gives.
@@ -30,7 +30,7 @@ class Reading:
     image_id: str
     text: str = ""
     confidence: float | None = None
-    """Mean confidence of the words, 0 to 1; None without words."""
+    """Mean confidence, 0 to 1: of Tesseract's words, or of the pieces of lines that PP-OCR reads; None without text."""
 
 
 class Reader(Protocol):
@@ -38,6 +38,8 @@ class Reader(Protocol):
 
     name: str
     version: str
+    facts: dict[str, Any]
+    """What else identifies it, for the output's metadata."""
 
     def read(self, sources: Sequence[Source]) -> Iterator[Reading]:
         """One reading per image, in the order given; an image that cannot be read has no text."""
@@ -79,6 +81,7 @@ class TesseractReader:
         import pytesseract
 
         self.settings = settings
+        self.facts: dict[str, Any] = {}
         self.config = f"--psm {settings.page_segmentation} -c tessedit_create_txt=1 -c tessedit_create_tsv=1"
         try:
             self.version = str(pytesseract.get_tesseract_version()).strip()
@@ -197,49 +200,3 @@ def mean_confidences(tsv: str) -> dict[int, float]:
         if len(cells) == 12 and cells[0] == "5" and cells[11].strip():
             words.setdefault(int(cells[1]), []).append(float(cells[10]) / 100)
     return {page: sum(found) / len(found) for page, found in words.items()}
-
-
-class RapidReader:
-    """PP-OCR through RapidOCR; its models come inside the package. The setting ``language`` does not apply."""
-
-    name = "rapidocr"
-
-    def __init__(self, settings: Ocr) -> None:
-        """Loads the models.
-
-        Raises:
-            UserError: when the package is not installed.
-        """
-        from importlib.metadata import version
-
-        try:
-            import rapidocr
-
-            self.version = version("rapidocr")
-        except ImportError as error:
-            raise UserError(
-                f"rapidocr is not installed ({error}): pip install -c constraints.txt -e '.[rapidocr]'"
-            ) from None
-        self.engine: Any = rapidocr.RapidOCR(
-            params={
-                "Global.log_level": "critical",
-                "EngineConfig.onnxruntime.intra_op_num_threads": settings.processes or cores(),
-            }
-        )
-
-    def read(self, sources: Sequence[Source]) -> Iterator[Reading]:
-        """One reading per image, in the order given: lines from top to bottom, pieces of a line from left to right."""
-        import numpy as np
-
-        for source in sources:
-            try:
-                pixels = np.asarray(decode(source.path))[:, :, ::-1]  # the engine wants BGR
-            except Unreadable as error:
-                log.warning("%s: no text, the image cannot be read (%s)", source.image_id, error)
-                yield Reading(source.image_id)
-                continue
-            found = self.engine(np.ascontiguousarray(pixels))
-            if found.txts:
-                yield Reading(source.image_id, "\n".join(found.txts), sum(found.scores) / len(found.scores))
-            else:
-                yield Reading(source.image_id)

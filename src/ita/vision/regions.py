@@ -1,11 +1,10 @@
-"""Regions of an image, and what detectors of regions have in common around their networks."""
+"""What detectors of regions have in common around their networks, and where regions are."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,23 +14,11 @@ from torch import Tensor
 from ita import hub
 from ita.settings import Detect
 from ita.stage import UserError, sha256
-from ita.vision.detectors import SETTING, DetectedObject
+from ita.vision.detectors import SETTING
 from ita.vision.images import DECODERS
 
 T = TypeVar("T")
 WEIGHTS = (".safetensors", ".pth", ".bin", ".pt")
-
-
-@dataclass(frozen=True)
-class Regions:
-    """What a detector found in one image, by falling confidence (VinVL's filter 0: by class)."""
-
-    objects: list[DetectedObject]
-    """Boxes in pixels of the upright image."""
-    features: Tensor | None
-    """(n, F) float32 on the CPU, a row per object; 2048 wide in the published models."""
-    size: tuple[int, int]
-    """Width and height of the image in pixels."""
 
 
 def position_features(boxes: Tensor, size: tuple[int, int]) -> Tensor:

@@ -19,9 +19,8 @@ from ita.settings import Detect
 from ita.stage import UserError
 from ita.vision import checkpoints, regions
 from ita.vision.bottomup.network import DEPTHS, BottomUp, Detections, Shape, cell_anchors
-from ita.vision.detectors import DetectedObject
+from ita.vision.detectors import DetectedObject, Regions
 from ita.vision.images import Picture
-from ita.vision.regions import Regions
 
 WEIGHTS = "pytorch_model.bin"
 CONFIGS = ("config.json", "config.yaml")
@@ -61,25 +60,23 @@ ENTRIES = {
 class BottomUpDetector:
     """The detector before VinVL's: 1600 classes, 400 attributes of which each object gets one, 2048 features."""
 
-    def __init__(self, settings: Detect, *, minimum: int = 10, vocabulary: str | Path | None = None) -> None:
+    def __init__(self, settings: Detect) -> None:
         """Loads the model.
 
         Args:
             settings: ``model`` is a hub id (unc-nlp/frcnn-vg-finetuned), or a local folder or file. How many objects
                 the network gives is in its configuration (36); those below ``score_threshold`` are then left out.
-            minimum: objects that are kept even below the threshold.
-            vocabulary: folder with objects_vocab.txt and attributes_vocab.txt; else they are beside the weights.
 
         Raises:
             UserError: when a file is missing, broken or does not fit the others.
         """
         self.settings = settings
-        self.minimum = minimum
+        self.minimum = settings.min_objects
         self.device = resolve(settings.device)
         self.dtype = arithmetic(self.device, settings.precision, 0)
         weights = regions.locate(settings, WEIGHTS, [*CONFIGS, OBJECTS, ATTRIBUTES])
         self.shape = shape(weights.parent)
-        folder = Path(vocabulary).expanduser() if vocabulary else weights.parent
+        folder = Path(settings.vocabulary).expanduser() if settings.vocabulary else weights.parent
         self.classes = names(folder / OBJECTS, self.shape.num_classes)
         self.attributes = names(folder / ATTRIBUTES, self.shape.num_attributes)
         self.network = load(self.shape, weights).to(self.device).eval()
@@ -88,14 +85,9 @@ class BottomUpDetector:
             self.network.prepare(self.dtype)
         self.facts = {
             **regions.facts(settings, self.network, [weights, folder / OBJECTS, folder / ATTRIBUTES]),
-            "minimum": minimum,
             "device": str(self.device),
             "precision": str(self.dtype),
         }
-
-    def detect(self, pictures: Sequence[Picture]) -> list[list[DetectedObject]]:
-        """Objects of each picture, by falling confidence."""
-        return [one.objects for one in self.regions(pictures)]
 
     @torch.inference_mode()
     def regions(self, pictures: Sequence[Picture]) -> list[Regions]:

@@ -22,9 +22,10 @@ from ita.settings import Caption
 from ita.stage import UserError, sha256
 from ita.vision import checkpoints
 from ita.vision.captioners import SETTING, WrittenCaption
+from ita.vision.detectors import Regions
 from ita.vision.oscar.network import BertForImageCaptioning, Context, Prefix
 from ita.vision.oscar.search import Rules, search
-from ita.vision.regions import Regions, position_features
+from ita.vision.regions import position_features
 
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 FILES = (*WEIGHTS, "config.json", "vocab.txt")
@@ -128,12 +129,12 @@ class OscarCaptioner:
         if not image.objects:
             return torch.zeros(0, wanted)
         boxes = [found.box for found in image.objects if found.box is not None]
-        if image.features is None or len(boxes) < len(image.objects):
+        if image.features is None or image.size is None or len(boxes) < len(image.objects):
             raise UserError(
                 f"setting {SETTING}: '{self.settings.model}' reads features and boxes of regions, and the objects have "
                 "none; take them from a detector that writes both (VinVL's)"
             )
-        features = torch.cat([image.features.float().cpu(), position_features(boxes, image.size)], dim=1)
+        features = torch.cat([image.features.float().cpu(), position_features(torch.tensor(boxes), image.size)], dim=1)
         if features.shape[1] != wanted:
             raise UserError(
                 f"setting {SETTING}: '{self.settings.model}' reads features of width {wanted - POSITION}, and those of "

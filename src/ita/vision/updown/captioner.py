@@ -20,8 +20,8 @@ from ita.settings import Caption
 from ita.stage import UserError, sha256
 from ita.vision import checkpoints
 from ita.vision.captioners import SETTING, WrittenCaption
+from ita.vision.detectors import Regions
 from ita.vision.oscar.captioner import enough_beams, present
-from ita.vision.regions import Regions
 from ita.vision.updown.recurrent import Options, Recurrent
 from ita.vision.updown.search import Penalty, Rules, search
 from ita.vision.updown.transformer import Transformer

@@ -16,9 +16,8 @@ from ita.device import arithmetic, resolve
 from ita.settings import Detect
 from ita.stage import UserError
 from ita.vision import checkpoints, regions
-from ita.vision.detectors import DetectedObject
+from ita.vision.detectors import DetectedObject, Regions
 from ita.vision.images import Picture
-from ita.vision.regions import Regions
 from ita.vision.vinvl.filters import Rules
 from ita.vision.vinvl.network import AttrRCNN, Detections, Shape
 
@@ -33,22 +32,20 @@ class VinvlDetector:
     By default it does what the command in VinVL's README does: filter 1, boxes are the proposals, at least 10 objects.
     """
 
-    def __init__(self, settings: Detect, *, filter: int = 1, regression: bool = False, minimum: int = 10) -> None:
+    def __init__(self, settings: Detect) -> None:
         """Loads the model.
 
         Args:
-            settings: ``model`` is a hub id (michelecafagna26/vinvl_vg_x152c4), or a local folder or file.
-            filter: 0, 1 or 2, see ``ita.vision.vinvl.filters``.
-            regression: move each box for its class.
-            minimum: objects that are kept even below the threshold.
+            settings: ``model`` is a hub id (michelecafagna26/vinvl_vg_x152c4), or a local folder or file; of filters
+                see ``ita.vision.vinvl.filters``.
 
         Raises:
             UserError: when a file is missing, broken or does not fit the others.
         """
-        if filter not in (0, 1, 2):
-            raise UserError(f"VinVL has filters 0, 1 and 2, not {filter}")
         self.settings = settings
-        self.rules = Rules(filter, regression, settings.score_threshold, minimum, settings.max_objects)
+        self.rules = Rules(
+            settings.filter, settings.regression, settings.score_threshold, settings.min_objects, settings.max_objects
+        )
         self.device = resolve(settings.device)
         self.dtype = arithmetic(self.device, settings.precision, 0)
         weights = regions.locate(settings, WEIGHTS, [LABELS, CONFIG])
@@ -62,16 +59,9 @@ class VinvlDetector:
             self.network.prepare(self.dtype)
         self.facts = {
             **regions.facts(settings, self.network, [weights, labels]),
-            "filter": filter,
-            "regression": regression,
-            "minimum": minimum,
             "device": str(self.device),
             "precision": str(self.dtype),
         }
-
-    def detect(self, pictures: Sequence[Picture]) -> list[list[DetectedObject]]:
-        """Objects of each picture, by falling confidence."""
-        return [sorted(one.objects, key=lambda item: -(item.score or 0)) for one in self.regions(pictures)]
 
     @torch.inference_mode()
     def regions(self, pictures: Sequence[Picture]) -> list[Regions]:

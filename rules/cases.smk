@@ -1,0 +1,27 @@
+rule cases:
+    """Find posts where image text helped, and where it misled."""
+    input:
+        predictions=case_runs,
+        posts="results/{dataset}/posts.parquet",
+        images="results/{dataset}/images.parquet",
+        context=case_context,
+    output:
+        cases="results/{dataset}/cases.parquet",
+        markdown="results/{dataset}/cases.md",
+        html=report(
+            "results/{dataset}/cases.html",
+            caption="../workflow/report/cases.rst",
+            category="Cases",
+            labels={"dataset": "{dataset}", "cases": "Image text helped, misled"},
+        ),
+    log:
+        "results/logs/{dataset}/cases.log",
+    benchmark:
+        "results/benchmarks/{dataset}/cases.tsv"
+    conda:
+        "../envs/ita.yaml"
+    params:
+        settings=settings("cases"),
+    shell:
+        "python -m ita.cases --settings {params.settings:q} --predictions {input.predictions:q} --posts {input.posts}"
+        " --images {input.images} --context {input.context} --output {output.cases} --log {log}"

@@ -1,0 +1,26 @@
+rule paper:
+    """Put all tables and figures of a dataset into one folder, with a page that lists them and what the stages cost."""
+    input:
+        files=paper_files,
+    output:
+        report(
+            directory("results/{dataset}/paper"),
+            patterns=["{page,cost}.html"],
+            caption="../workflow/report/cost.rst",
+            category="Cost",
+            labels={"dataset": "{dataset}", "table": "Cost of each stage"},
+        ),
+    log:
+        "results/logs/{dataset}/paper.log",
+    benchmark:
+        "results/benchmarks/{dataset}/paper.tsv"
+    conda:
+        "../envs/ita.yaml"
+    params:
+        settings=settings("paper"),
+        # Not inputs: benchmark files are no outputs that Snakemake would make again, and a job that ran before they
+        # were kept has none. All jobs are done when this one starts; what they left is read, what is missing is not.
+        benchmarks="results/benchmarks/{dataset}",
+    shell:
+        "python -m ita.paper --settings {params.settings:q} --files {input.files} --benchmarks {params.benchmarks}"
+        " --output {output} --log {log}"

@@ -1,1 +1,0 @@
-"""Values that the paper reports, as data."""

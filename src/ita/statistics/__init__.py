@@ -1,0 +1,1 @@
+"""What a difference between two systems is worth: counts per post, resampling, tests over seeds, power, calibration."""
