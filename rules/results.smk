@@ -21,13 +21,18 @@ def rows_of(chosen, stage, name):
         values = {**values, **{key: values[key] or chosen["table"][key] for key in ("systems", "encoders")}}
     if values["kind"] == "characters":
         return {key: values[key] for key in ("kind", "readers", "digits")}, []
-    controls = controls_of(chosen, values) if values["kind"] == "scores" else {}
+    controls, alike = controls_of(chosen, values) if values["kind"] == "scores" else ({}, [])
     baseline = [values["baseline"]] if values["kind"] in ("scores", "types") and values["baseline"] else []
-    return {**values, "controls": controls}, list(dict.fromkeys([*values["systems"], *baseline, *controls.values()]))
+    return {**values, "controls": controls, "alike": alike}, list(
+        dict.fromkeys([*values["systems"], *baseline, *controls.values()])
+    )
 
 
 def controls_of(chosen, values):
-    """Row -> the system that differs from it only in reading the contexts of other posts."""
+    """Controls of the rows, and the rows that differ from theirs only in reading their own context.
+
+    Where a row has such a control, it is also set beside the other rows with contexts; otherwise none is trained.
+    """
 
     def kind_of(name):
         system = entry(chosen, "systems", name, "table.systems")
@@ -35,20 +40,24 @@ def controls_of(chosen, values):
         loss = (sorted(system.get("views", ["t"])), system.get("alignment", "none"), system.get("regions"))
         return {**context, "shuffle_seed": None}, loss, context["shuffle_seed"] is None
 
-    found = {}
-    for name in values["random"]:
-        context, loss, _ = kind_of(name)
-        found |= {row: name for row in values["systems"] if kind_of(row) == (context, loss, True)}
-    return found
+    alike, others = {}, []
+    for row in values["systems"]:
+        context, loss, own = kind_of(row)
+        mine = [name for name in values["random"] if kind_of(name) == (context, loss, False)]
+        if own and mine:
+            alike[row] = mine[-1]
+        elif own and context["kinds"]:
+            others.append(row)
+    first = next(iter(alike.values()), None)
+    return {**alike, **({row: first for row in others} if first else {})}, list(alike)
 
 
 def display_settings(chosen, stage, wildcards):
     """Settings of a table or figure: its own, names of systems and encoders, and what it says about its rows."""
     values, systems = rows_of(chosen, stage, getattr(wildcards, stage))
-    controls = values.pop("controls", {})
+    more = {name: values.pop(name, empty) for name, empty in (("controls", {}), ("alike", []))}
     entries = {name: entry(chosen, "systems", name, f"{stage}.systems") for name in systems}
     encoders = {name: entry(chosen, "encoders", name, f"{stage}.encoders") for name in values.get("encoders", [])}
-    more = {"controls": controls}
     if values["kind"] == "captions":
         more = {"captions": {name: captions_of(chosen, system) for name, system in entries.items()}}
     return {

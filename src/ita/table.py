@@ -36,7 +36,8 @@ def work(
     """Writes the table in all its forms, and what it was made from.
 
     Args:
-        settings: ``table``, ``name``, ``dataset``, ``systems``, ``encoders`` (names) and ``controls``.
+        settings: ``table``, ``name``, ``dataset``, ``systems``, ``encoders`` (names), ``controls`` (row: system
+            that reads the image text of other posts) and ``alike`` (rows that differ from theirs in nothing else).
         output: the CSV; .md, .tex, .html and .json (provenance) are written beside it.
         metrics: metrics.json of every run, in folders {encoder}/{system}/seed{seed}.
         predictions: predictions.parquet of those runs, which lie beside.

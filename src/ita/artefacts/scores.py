@@ -24,7 +24,8 @@ NOTES = (
     "CSV has exact p of this test, of the paired t-test over seeds, and of paired bootstrap and approximate "
     "randomisation over posts.",
 )
-CONTROL = "vs random: I+T minus that of the same system with the image text of other posts ({controls})."
+CONTROL = "vs random: I+T minus that of {control}, which reads the image text of other posts{alike}."
+ALIKE = " and otherwise is {rows}"
 
 
 COLUMNS = (
@@ -84,9 +85,10 @@ def build(runs: Runs, settings: Mapping[str, Any], chosen: Table) -> Made:
     paper = " diff: ours minus the paper's." if any(numbers[f"{view}_paper"].notna().any() for view in VIEWS) else ""
     words = {"paper": paper, "level": chosen.level, "baseline": baseline, "comparisons": tests}
     notes = [note.format(**words) for note in (NOTES if tests else NOTES[:1])]
-    if controls:
-        pairs = [f"{name_for(systems[b], b, names)} for {name_for(systems[a], a, names)}" for a, b in controls.items()]
-        notes.append(CONTROL.format(controls=", ".join(pairs)))
+    for control in dict.fromkeys(controls.values()):
+        same = [name_for(systems[row], row, names) for row in settings["alike"] if controls[row] == control]
+        alike = ALIKE.format(rows=" or ".join(same)) if same else ""
+        notes.append(CONTROL.format(control=name_for(systems[control], control, names), alike=alike))
     notes += power_line(numbers, comparisons.errors)
     return Made(TITLE, numbers, readable(numbers, chosen.digits), notes, runs.about(), names=3)
 

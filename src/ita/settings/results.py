@@ -25,7 +25,7 @@ class Table:
     baseline: str | None = setting("crf", "System that rows are compared with; its runs are read, a row or not.")
     random: list[str] = setting(
         ["ita-random"],
-        "Systems with contexts of other posts; one is the control of each row that is like it in all but that.",
+        "Systems with contexts of other posts. Where one is like a row in all but that, it is the control of the rows.",
         uniqueItems=True,
     )
     reported: list[str] = setting([], "Further rows with the paper's values only, by their names in ita.reported.")

@@ -42,7 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     files = sorted(options.output.glob("*/model.safetensors"))
     size = sum(file.stat().st_size for file in files)
     settings = {name: value for name, value in vars(options).items() if name != "output"}
-    record = {**stage.provenance(settings), "seconds": round(time.monotonic() - started), "scores": scores}
+    times = {"seconds": round(time.monotonic() - started), "cpu_seconds": round(time.process_time())}
+    record = {**stage.provenance(settings), **times, "scores": scores}
     weights = {str(file.relative_to(options.output)): stage.sha256(file) for file in files}
     stage.write_json(options.output / "record.json", {**record, "bytes": size, "weights": weights})
     log.info("demo train: %s", scores)
