@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ita.statistics.counts import counts
-from ita.statistics.slices import counts_by_surface, has_image, has_kind, has_ocr, seen_surfaces
+from ita.statistics.slices import counts_by_surface, has_image, has_ocr, seen_surfaces
 
 TAG = st.sampled_from(["O", "B-PER", "I-PER", "B-LOC", "I-LOC"])
 WORD = st.sampled_from(["a", "b", "A"])
@@ -45,7 +45,4 @@ def test_posts_by_their_images():
     ocr = [{"image_id": "one", "text": " \n"}, {"image_id": "four", "text": "SALE"}, {"image_id": "two", "text": None}]
     assert has_image(ids, images).tolist() == [True, False, False, False, True]
     assert has_ocr(ids, ocr).tolist() == [False, False, False, False, True]
-    contexts = [{"post_id": "p1", "kinds": ["ga", "sep", "oca"]}, {"post_id": "p2", "kinds": ["ga"]}]
-    assert has_kind(["p1", "p2", "p3"], contexts).tolist() == [True, False, False]
-    assert has_kind(["p1", "p2"], contexts, "ga").tolist() == [True, True]
     assert has_image([], []).dtype == bool

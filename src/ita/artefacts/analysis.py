@@ -115,8 +115,7 @@ def parts(run: Run, split: str, view: str, known: Posts) -> dict[str, Any]:
         ) from None
     pairs = scoring.pairs(tagged.gold, tagged.predicted)
     whole = scoring.tally(pairs)
-    bounded = scoring.tally(({span[:2] for span in want}, {span[:2] for span in have}) for want, have in pairs)
-    right, right_bounds = (float(tally[:, scoring.RIGHT].sum()) for tally in (whole, bounded))
+    bounded = scoring.span_only(pairs)
     pictures = [known.images[post] for post in tagged.posts]
     masks = {"image": known.has_image(pictures)}
     if known.has_ocr:
@@ -131,7 +130,7 @@ def parts(run: Run, split: str, view: str, known: Posts) -> dict[str, Any]:
         "f1": scoring.f1(whole),
         "strict": run.scores(split, view, "strict")["f1"],
         "span_only": scoring.f1(bounded),
-        "typing": 100.0 * right / right_bounds if right_bounds else None,
+        "typing": scoring.typing_accuracy(whole, bounded),
         "ece": calibration(tagged, [want for want, _ in pairs]),
         "entities": entities,
     }

@@ -37,18 +37,20 @@ def counts(gold: Tags, predicted: Tags, types: str | Iterable[str] | None = None
     return tally(of_types(pairs(gold, predicted, strict), kinds))
 
 
-def span_only(gold: Tags, predicted: Tags, strict: bool = False) -> IntArray:
-    """The same counts of (start, end) matches, whatever the types. Arguments and errors as for ``counts``."""
-    return tally(
-        [({span[:2] for span in want}, {span[:2] for span in have}) for want, have in pairs(gold, predicted, strict)]
-    )
+def span_only(found: Iterable[tuple[set[Span], set[Span]]]) -> IntArray:
+    """(P, 3) counts of (start, end) matches, whatever the types, of what ``pairs`` reads."""
+    return tally(({span[:2] for span in want}, {span[:2] for span in have}) for want, have in found)
 
 
-def typing_accuracy(gold: Tags, predicted: Tags, strict: bool = False) -> float:
-    """Share in percent of the predicted spans with right boundaries whose type is right too; 0 where there are none."""
-    bounded = span_only(gold, predicted, strict)[:, RIGHT].sum()
-    typed = counts(gold, predicted, strict=strict)[:, RIGHT].sum()
-    return 100.0 * float(typed) / float(bounded) if bounded else 0.0
+def typing_accuracy(typed: IntArray, bounded: IntArray) -> float | None:
+    """Share in percent of the predicted spans with right boundaries whose type is right too; None without such spans.
+
+    Args:
+        typed: (P, 3) counts of spans with their types.
+        bounded: ``span_only`` of the same spans.
+    """
+    right = int(bounded[:, RIGHT].sum())
+    return 100.0 * int(typed[:, RIGHT].sum()) / right if right else None
 
 
 def precision(counts: NDArray[Any]) -> Any:

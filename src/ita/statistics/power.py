@@ -6,9 +6,6 @@ from functools import lru_cache
 
 import numpy as np
 
-from ita.statistics.counts import IntArray
-from ita.statistics.resampling import paired_bootstrap
-
 
 def detectable_over_seeds(std: float, n: int, alpha: float = 0.05, power: float = 0.8) -> float | None:
     """Smallest true difference of two means that a two-sided t-test over seeds shows with probability ``power``.
@@ -61,32 +58,19 @@ def _standardised(n: int, alpha: float, power: float) -> float:
     return float(brentq(missing, 0.0, bound, xtol=1e-9))
 
 
-def detectable_on_test(
-    a: IntArray | float,
-    b: IntArray | None = None,
-    alpha: float = 0.05,
-    power: float = 0.8,
-    samples: int = 10_000,
-    seed: int = 0,
-) -> float:
+def detectable_on_test(error: float, alpha: float = 0.05, power: float = 0.8) -> float:
     """Smallest true paired difference in F1 that this test set shows with probability ``power``.
 
-    (z[1 - alpha/2] + z[power]) x the standard error of the difference of two systems as alike as these are.
+    (z[1 - alpha/2] + z[power]) x the standard error of the difference of two systems as alike as those it is of.
 
     Args:
-        a: that standard error in points (``Comparison.error``); or counts of a system, (S, P, 3) or (P, 3).
-        b: counts of the other system, whose paired bootstrap then gives the standard error (of the mean over seeds).
+        error: that standard error, in points (``Comparison.error``).
         alpha: level of the two-sided test.
         power: probability of finding the difference.
-        samples: of the bootstrap.
-        seed: of the bootstrap.
 
     Raises:
-        ValueError: for a negative standard error, unless 0 < alpha < power < 1, or from the bootstrap.
+        ValueError: for a negative standard error, or unless 0 < alpha < power < 1.
     """
-    if b is not None:
-        a = paired_bootstrap(a, b, samples, seed).error  # type: ignore[arg-type]
-    error = float(a)
     _check(error, alpha, power)
     from scipy.stats import norm
 

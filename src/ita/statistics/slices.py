@@ -83,16 +83,5 @@ def has_ocr(image_ids: Sequence[str | None], ocr: Iterable[Mapping[str, Any]]) -
     return _among(image_ids, {row["image_id"] for row in ocr if (row["text"] or "").strip()})
 
 
-def has_kind(post_ids: Sequence[str], contexts: Iterable[Mapping[str, Any]], kind: str = "oca") -> Mask:
-    """Posts whose context has words of a kind, by default text of the image: a mask (P,).
-
-    Args:
-        post_ids: names of P posts.
-        contexts: rows of contexts/{context}.parquet. A shuffled context holds another post's image text.
-        kind: la, ga, oca or a named text.
-    """
-    return _among(post_ids, {row["post_id"] for row in contexts if kind in row["kinds"]})
-
-
 def _among(names: Sequence[str | None], members: set[str]) -> Mask:
     return np.array([name in members for name in names], dtype=bool)

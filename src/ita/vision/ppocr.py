@@ -7,6 +7,7 @@ RapidOCR's models come inside its package. PaddleOCR's are fetched from its hubs
 from __future__ import annotations
 
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -40,16 +41,16 @@ class Spotted(NamedTuple):
     """The recogniser's confidence, 0 to 1."""
 
 
-class SpottingReader:
+class SpottingReader(ABC):
     """A reader of pieces; what differs between engines is ``spot``."""
 
     name: str
     version: str
     facts: dict[str, Any]
 
+    @abstractmethod
     def spot(self, pixels: np.ndarray) -> list[Spotted]:
         """The pieces of an image, in any order; pixels are (height, width, BGR) bytes."""
-        raise NotImplementedError
 
     def read(self, sources: Sequence[Source]) -> Iterator[Reading]:
         """One reading per image, in the order given; the lines of a text are those of the image."""
