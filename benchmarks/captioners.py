@@ -24,10 +24,10 @@ import torch
 from tabulate import tabulate
 from torch import nn
 
-from ita.device import arithmetic
-from ita.model.bert import Shape
-from ita.vision.oscar.network import BertForImageCaptioning, Context, Plain, Prefix
-from ita.vision.oscar.search import Captions, Rules, search
+from ita.model.bert import EncoderConfig
+from ita.model.device import arithmetic
+from ita.vision.captioners.oscar.network import BertForImageCaptioning, Context, Plain, Prefix
+from ita.vision.captioners.oscar.search import BeamConfig, Captions, search
 
 SIZES = {
     "tiny": {"hidden_size": 64, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 256},
@@ -43,7 +43,7 @@ def network(options: argparse.Namespace, device: torch.device) -> BertForImageCa
     """Random weights as BERT's are before training, but for a [SEP] that never wins."""
     torch.manual_seed(0)
     file = {"img_feature_dim": FEATURES, "vocab_size": 30522}
-    model = BertForImageCaptioning(Shape.of({**SIZES[options.size], **file}))
+    model = BertForImageCaptioning(EncoderConfig.of({**SIZES[options.size], **file}))
     for module in model.modules():
         if isinstance(module, nn.Linear | nn.Embedding):
             nn.init.normal_(module.weight, std=0.02)
@@ -65,7 +65,7 @@ def contexts(options: argparse.Namespace, device: torch.device) -> list[Context]
 
 
 def sides(
-    model: BertForImageCaptioning, rules: Rules, device: torch.device
+    model: BertForImageCaptioning, rules: BeamConfig, device: torch.device
 ) -> dict[str, Callable[[Context], Captions]]:
     """Both ways to caption a batch."""
 
@@ -84,7 +84,7 @@ def measure(options: argparse.Namespace) -> None:
     device = torch.device(options.device)
     model = network(options, device)
     batches = contexts(options, device)
-    rules = Rules(options.beams, options.beams, LONGEST, CLS, SEP, PAD)
+    rules = BeamConfig(options.beams, options.beams, LONGEST, CLS, SEP, PAD)
     ways = sides(model, rules, device)
     seconds: dict[str, list[float]] = {side: [] for side in SIDES}
     found: dict[str, list[Captions]] = {}

@@ -32,20 +32,20 @@ from tabulate import tabulate
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from ita.settings import Detect
+from ita.config import Detect
 from ita.vision import boxes
-from ita.vision.bottomup import detector as bottomup
-from ita.vision.bottomup.network import BottomUp
-from ita.vision.images import Picture
-from ita.vision.vinvl import detector as vinvl
-from ita.vision.vinvl import filters
-from ita.vision.vinvl.network import AttrRCNN
+from ita.vision.detectors.bottomup import detector as bottomup
+from ita.vision.detectors.bottomup.network import BottomUp
+from ita.vision.detectors.vinvl import detector as vinvl
+from ita.vision.detectors.vinvl import postprocessing
+from ita.vision.detectors.vinvl.network import AttrRCNN
+from ita.vision.types import DecodedImage
 
 SPREAD = 4.0
 """Standard deviation of class logits: then about a third of the regions have a class above 0.2."""
 
 
-def pictures(count: int, size: int) -> list[Picture]:
+def pictures(count: int, size: int) -> list[DecodedImage]:
     """Blurred noise, half upright and half across, a quarter larger than what the network reads."""
     chance = numpy.random.default_rng(0)
     found = []
@@ -53,7 +53,7 @@ def pictures(count: int, size: int) -> list[Picture]:
         short, long = size * 5 // 4, size * 5 // 3
         shape = (short, long) if number % 2 else (long, short)
         small = Image.fromarray(chance.integers(0, 256, (12, 12, 3), dtype=numpy.uint8))
-        found.append(Picture(str(number), small.resize(shape, Image.Resampling.BICUBIC)))
+        found.append(DecodedImage(str(number), small.resize(shape, Image.Resampling.BICUBIC)))
     return found
 
 
@@ -79,7 +79,7 @@ def draw(network: nn.Module, score: Callable[[], tuple[nn.Linear, Tensor]]) -> N
     layer.bias.copy_(-(features @ layer.weight.T).mean(0))
 
 
-def vinvl_folder(folder: Path, options: argparse.Namespace, picture: Picture) -> Path:
+def vinvl_folder(folder: Path, options: argparse.Namespace, picture: DecodedImage) -> Path:
     """A VinVL model of random weights."""
     width = options.width
     shape = replace(
@@ -108,7 +108,7 @@ def vinvl_folder(folder: Path, options: argparse.Namespace, picture: Picture) ->
     return save(network, folder)
 
 
-def bottomup_folder(folder: Path, options: argparse.Namespace, picture: Picture) -> Path:
+def bottomup_folder(folder: Path, options: argparse.Namespace, picture: DecodedImage) -> Path:
     """A bottom-up attention model of random weights."""
     width, size = options.width, options.size
     config = {
@@ -141,7 +141,7 @@ def save(network: nn.Module, folder: Path) -> Path:
 
 
 @torch.inference_mode()
-def plain_vinvl(detector: vinvl.VinvlDetector, picture: Picture) -> list[int]:
+def plain_vinvl(detector: vinvl.VinvlDetector, picture: DecodedImage) -> list[int]:
     """One picture through VinVL the straightforward way; its classes."""
     network, rules = detector.network, detector.rules
     image = detector.normalised(vinvl.resized(picture, detector.shape)[None])
@@ -151,17 +151,17 @@ def plain_vinvl(detector: vinvl.VinvlDetector, picture: Picture) -> list[int]:
     scores = logits.softmax(1)
     left = torch.zeros_like(scores)
     for label in range(1, scores.shape[1]):
-        kept = boxes.nms(proposals, scores[:, label], filters.CLASS_NMS)
+        kept = boxes.nms(proposals, scores[:, label], postprocessing.CLASS_NMS)
         left[kept, label] = 1
     best, labels = (scores * left).max(1)
-    rows = filters.ranked(best, best > 0, rules)
+    rows = postprocessing.ranked(best, best > 0, rules)
     again = network.attribute.feature_extractor(c4[0], proposals[rows])
-    filters.best_attributes(network.attribute.predictor(again, labels[rows]), detector.shape)
+    postprocessing.best_attributes(network.attribute.predictor(again, labels[rows]), detector.shape)
     features[rows].cpu()
     return labels[rows].tolist()
 
 
-def plain_bottomup(detector: bottomup.BottomUpDetector, picture: Picture) -> list[int]:
+def plain_bottomup(detector: bottomup.BottomUpDetector, picture: DecodedImage) -> list[int]:
     """One picture through bottom-up attention; its classes."""
     return [int(item.label) for item in detector.regions([picture])[0].objects]
 

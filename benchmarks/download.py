@@ -57,12 +57,13 @@ def serve(width: int, height: int, delay: float) -> None:
 
 def stage(base: str, count: int, folder: Path, connections: int) -> None:
     """The download stage over the first ``count`` images."""
-    from ita import download, tables
+    from ita.io import parquet
+    from ita.stages import download
 
     options = {"url": base + "/{image_id}", "allow_networks": ["127.0.0.1"]}
     options |= {"connections": connections, "per_host": connections}
     download.work({"download": options}, folder / "images.parquet", folder / "posts.parquet")
-    statuses = tables.read("images", folder / "images.parquet")["status"].to_pylist()
+    statuses = parquet.read("images", folder / "images.parquet")["status"].to_pylist()
     if statuses != ["ok"] * count:
         raise SystemExit(f"only {statuses.count('ok')} of {count} images arrived")
 
@@ -80,12 +81,12 @@ def loop(base: str, count: int, folder: Path, decode: bool) -> None:
 
 def measured(way: str, base: str, count: int, connections: int) -> dict[str, float]:
     """Runs one way in a process of its own: seconds of its work, of CPU with start-up, and peak memory."""
-    from ita import tables  # not above: the loop goes without
+    from ita.io import parquet  # not above: the loop goes without
 
     with tempfile.TemporaryDirectory() as folder:
         post = {"split": "train", "tokens": ["a"], "tags": ["O"], "repaired": 0}
         posts = ({"post_id": str(n), "image_id": str(n), **post} for n in range(count))
-        tables.write("posts", posts, Path(folder) / "posts.parquet")
+        parquet.write("posts", posts, Path(folder) / "posts.parquet")
         command = [sys.executable, HERE, "--run", way, base, str(count), folder, str(connections)]
         said = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout
         return dict(zip(("seconds", "cpu_seconds", "peak_mb"), map(float, said.split()), strict=True))

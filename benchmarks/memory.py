@@ -24,9 +24,9 @@ from typing import Any, NamedTuple
 
 from tabulate import tabulate
 
-from ita import tables
-from ita.scenes import pictures
-from ita.scenes.eyes.training import SHIPPED
+from ita.demo import pictures
+from ita.demo.training.program import SHIPPED
+from ita.io import parquet
 
 STAGES = ("detect", "caption", "ocr")
 
@@ -57,7 +57,7 @@ def listed(folder: Path, names: list[str], count: int) -> Path:
     """Writes a table of so many images, which are the files in turn."""
     file = folder / f"images-{count}.parquet"
     rows = ({"image_id": f"{number:07}", "status": "ok", "path": names[number % len(names)]} for number in range(count))
-    tables.write("images", rows, file)
+    parquet.write("images", rows, file)
     return file
 
 
@@ -90,7 +90,7 @@ def measure(stage: str, images: Path, count: int, options: argparse.Namespace) -
     if process_code := os.waitstatus_to_exitcode(status):
         raise SystemExit(f"{stage} of {count} images ended with code {process_code}")
     kilobytes = usage.ru_maxrss / (1024 if sys.platform == "darwin" else 1)
-    return Run(count, kilobytes / 1024, seconds, sum(1 for _ in tables.stream(stage_table(stage), output)))
+    return Run(count, kilobytes / 1024, seconds, sum(1 for _ in parquet.stream(stage_table(stage), output)))
 
 
 def stage_table(stage: str) -> str:

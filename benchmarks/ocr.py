@@ -15,9 +15,10 @@ from pathlib import Path
 import pytesseract
 from PIL import Image, ImageDraw, ImageFont
 
-from ita.settings import Ocr
-from ita.vision.images import EXTENSIONS, Source
-from ita.vision.readers import TesseractReader, cores
+from ita.config import Ocr
+from ita.vision.images import EXTENSIONS
+from ita.vision.ocr.tesseract import TesseractEngine, cores
+from ita.vision.types import ImageFile
 
 WORDS = [
     "open",
@@ -52,11 +53,11 @@ def draw(folder: Path, count: int) -> None:
 
 def measure(files: list[Path], settings: Ocr) -> dict[str, float | int]:
     """Reads all files in both ways, ours first and last, and takes our mean: a warm disk favours nobody."""
-    sources = [Source(file.name, file) for file in files]
+    sources = [ImageFile(file.name, file) for file in files]
 
     def ours() -> tuple[list[str], float]:
         begin = time.perf_counter()
-        texts = [reading.text for reading in TesseractReader(settings).read(sources)]
+        texts = [reading.text for reading in TesseractEngine(settings).read(sources)]
         return texts, time.perf_counter() - begin
 
     texts, before = ours()

@@ -14,9 +14,9 @@ import time
 import numpy as np
 from tabulate import tabulate
 
-from ita.statistics.counts import IntArray
-from ita.statistics.counts import f1 as counted_f1
-from ita.statistics.resampling import Resamples
+from ita.significance.counts import IntArray
+from ita.significance.counts import f1 as counted_f1
+from ita.significance.resampling import Resamples
 
 POSTS = 3257
 """Of Twitter-15's test split."""

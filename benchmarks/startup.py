@@ -26,18 +26,21 @@ SYSTEMS: dict[str, dict[str, Any]] = {
     "IT": {"views": ["it"]},
     "CVA": {"views": ["t", "it"], "alignment": "posterior"},
 }
-MODULES = {"train": ["ita.model.folder", "ita.model.training"], "evaluate": ["ita.model.folder", "ita.model.tagging"]}
+MODULES = {
+    "train": ["ita.model.checkpoint", "ita.model.trainer"],
+    "evaluate": ["ita.model.checkpoint", "ita.model.inference"],
+}
 MARKS = {
     "train": [
-        ("ita.train", "contexts_of", "posts and contexts read"),
-        ("ita.model.folder", "load_encoder", "encoder and tokenizer loaded"),
-        ("ita.train", "examples", "tokenised"),
+        ("ita.stages.train", "contexts_of", "posts and contexts read"),
+        ("ita.model.checkpoint", "load_encoder", "encoder and tokenizer loaded"),
+        ("ita.stages.train", "examples", "tokenised"),
     ],
     "evaluate": [
-        ("ita.model.folder", "load_model", "model and tokenizer loaded"),
-        ("ita.evaluate", "contexts_of", "posts and contexts read"),
-        ("ita.corpus.views", "encode_views", "tokenised"),
-        ("ita.model.tagging", "tag", "tagged"),
+        ("ita.model.checkpoint", "load_model", "model and tokenizer loaded"),
+        ("ita.stages.evaluate", "contexts_of", "posts and contexts read"),
+        ("ita.model.inputs", "encode_views", "tokenised"),
+        ("ita.model.inference", "tag", "tagged"),
     ],
 }
 """Stage -> (module, function, what is done when it returns)."""
@@ -99,11 +102,11 @@ def timeline(stage: str, arguments: list[str], repeats: int) -> dict[str, float]
 
 def few(posts: Path, target: Path) -> None:
     """Writes a table of a few posts, so that a run folder for the evaluation is made in seconds."""
-    from ita import tables  # not above: it would count as the start of Python
+    from ita.io import parquet  # not above: it would count as the start of Python
 
-    table = tables.rows("posts", posts)
+    table = parquet.rows("posts", posts)
     kept = [row for row in table if row["split"] == "train"][:64] + [row for row in table if row["split"] == "dev"][:8]
-    tables.write("posts", kept, target, {"label_version": "benchmark"})
+    parquet.write("posts", kept, target, {"label_version": "benchmark"})
 
 
 def settings_of(stage: str, encoder: str, system: str, device: str) -> str:
@@ -132,7 +135,7 @@ def main() -> None:
         show("train", timeline("train", [*train, "--posts", str(chosen.posts)], chosen.repeats))
         few(chosen.posts, folder / "few.parquet")
         subprocess.run(
-            [sys.executable, "-m", "ita.train", *train, "--posts", str(folder / "few.parquet")],
+            [sys.executable, "-m", "ita.stages.train", *train, "--posts", str(folder / "few.parquet")],
             check=True,
             capture_output=True,
         )

@@ -101,23 +101,23 @@ def job(options: argparse.Namespace, side: str) -> Job:
     import torch
     from transformers import AutoConfig, AutoModel, AutoTokenizer
 
-    from ita import tables
-    from ita.corpus.tags import spans, tag_set
-    from ita.model.bert import Bert, Shape
-    from ita.model.folder import load_encoder, located
-    from ita.settings import Encoder
+    from ita.config import Encoder
+    from ita.data.tags import spans, tag_set
+    from ita.io import parquet
+    from ita.model.bert import Bert, EncoderConfig
+    from ita.model.checkpoint import load_encoder, located
 
     torch.manual_seed(0)
     if options.posts:
-        rows = [row for row in tables.rows("posts", options.posts) if row["split"] == "train"]
-        contexts = {row["post_id"]: row for row in tables.rows("contexts", options.context)}
+        rows = [row for row in parquet.rows("posts", options.posts) if row["split"] == "train"]
+        contexts = {row["post_id"]: row for row in parquet.rows("contexts", options.context)}
     else:
         rows, contexts = synthetic(options.synthetic)
     if options.random_encoder:
         kind, sizes = RANDOM[options.random_encoder]
         config = AutoConfig.for_model(kind, **sizes)
         if side == "ours":
-            encoder = Bert(Shape.of(config.to_dict()))
+            encoder = Bert(EncoderConfig.of(config.to_dict()))
             encoder.draw()
         else:
             encoder = AutoModel.from_config(config)
@@ -135,15 +135,15 @@ def ours(given: Job, options: argparse.Namespace) -> Callable[[Sequence[int]], N
     """Our engine: a function that trains one epoch on some of the posts. All uses of its API are here."""
     from dataclasses import replace
 
-    from ita import device
-    from ita.corpus.pieces import AutoTokenizer
-    from ita.corpus.views import ViewEncoder
-    from ita.model.steps import Plan, updates_per_epoch
+    from ita.config import Loss, System, Train
+    from ita.model import device
+    from ita.model.inputs import ViewEncoder
+    from ita.model.schedule import TrainingConfig, updates_per_epoch
     from ita.model.tagger import Tagger
-    from ita.model.training import optimizer_of, run_epoch
-    from ita.model.vocabulary import prune
-    from ita.settings import Loss, System, Train
-    from ita.train import examples
+    from ita.model.tokenizer import AutoTokenizer
+    from ita.model.trainer import optimizer_of, run_epoch
+    from ita.model.vocabulary import trim_vocabulary
+    from ita.stages.train import examples
 
     views = {"T": ["t"], "IT": ["it"], "CVA": ["t", "it"]}[options.system]
     train = Train(
@@ -158,10 +158,10 @@ def ours(given: Job, options: argparse.Namespace) -> Callable[[Sequence[int]], N
     where = device.resolve(train.device)
     dtype = device.arithmetic(where, train.precision, given.encoder.config.hidden_size)
     loss = Loss(text=1.0, image_text=0.5, alignment=0.5, temperature=2.0)
-    plan = Plan(train, system, loss, 0, given.names, where, dtype)
+    plan = TrainingConfig(train, system, loss, 0, given.names, where, dtype)
     data = examples(given.rows, given.contexts, given.names, ViewEncoder(AutoTokenizer(given.tokenizer), 512))
     tagger = Tagger(given.encoder, given.names, train.word_dropout, train.constrained, train.padding)
-    pruned = prune(given.encoder, [post for posts in data.views.values() for post in posts], "encoder.")
+    pruned = trim_vocabulary(given.encoder, [post for posts in data.views.values() for post in posts], "encoder.")
     data = replace(data, views={view: pruned.renumber(posts) for view, posts in data.views.items()})
     if train.compile:
         tagger.compile_encoder()
@@ -236,9 +236,9 @@ def worker(side: str, options: argparse.Namespace) -> None:
         return
     given = job(options, side)
     config = given.encoder.config
-    from ita import device
-    from ita.corpus.pieces import AutoTokenizer
-    from ita.corpus.views import ViewEncoder, encode_views
+    from ita.model import device
+    from ita.model.inputs import ViewEncoder, encode_views
+    from ita.model.tokenizer import AutoTokenizer
 
     views = encode_views(ViewEncoder(AutoTokenizer(given.tokenizer), 512), given.rows, given.contexts)
     lengths = {view: [post.length for post in posts] for view, posts in views.items()}

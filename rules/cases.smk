@@ -23,5 +23,5 @@ rule cases:
     params:
         settings=settings("cases"),
     shell:
-        "python -m ita.cases --settings {params.settings:q} --predictions {input.predictions:q} --posts {input.posts}"
+        "python -m ita cases --settings {params.settings:q} --predictions {input.predictions:q} --posts {input.posts}"
         " --images {input.images} --context {input.context} --output {output.cases} --log {log}"

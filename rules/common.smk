@@ -92,7 +92,7 @@ def threads_of(stage):
 @cache
 def version(stage):
     """VERSION of a stage's module, read as text: a change of method reruns the stage, a comment does not."""
-    return int(re.search(r"^VERSION = (\d+)$", (SOURCE / f"{stage}.py").read_text(), re.MULTILINE)[1])
+    return int(re.search(r"^VERSION = (\d+)$", (SOURCE / "stages" / f"{stage}.py").read_text(), re.MULTILINE)[1])
 
 
 def settings(stage):

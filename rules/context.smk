@@ -19,5 +19,5 @@ rule context:
         settings=settings("context"),
         tables=context_options,
     shell:
-        "python -m ita.context --settings {params.settings:q} --posts {input.posts} {params.tables}"
+        "python -m ita context --settings {params.settings:q} --posts {input.posts} {params.tables}"
         " --texts {input.texts:q} --output {output} --log {log}"

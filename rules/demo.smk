@@ -18,4 +18,4 @@ rule demo:
     params:
         settings=settings("demo"),
     shell:
-        "python -m ita.demo --settings {params.settings:q} --output {output.train} --log {log}"
+        "python -m ita demo --settings {params.settings:q} --output {output.train} --log {log}"

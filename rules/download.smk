@@ -17,4 +17,4 @@ rule download:
     params:
         settings=settings("download"),
     shell:
-        "python -m ita.download --settings {params.settings:q} --posts {input.posts} --output {output} --log {log}"
+        "python -m ita download --settings {params.settings:q} --posts {input.posts} --output {output} --log {log}"

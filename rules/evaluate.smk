@@ -22,5 +22,5 @@ rule evaluate:
     params:
         settings=settings("evaluate"),
     shell:
-        "python -m ita.evaluate --settings {params.settings:q} --model {input.model} --posts {input.posts}"
+        "python -m ita evaluate --settings {params.settings:q} --model {input.model} --posts {input.posts}"
         " --context {input.context} --features {input.features:q} --output {output.metrics} --log {log}"

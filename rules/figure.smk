@@ -22,4 +22,4 @@ rule figure:
         settings=settings("figure"),
         files=options_of("figure"),
     shell:
-        "python -m ita.figure --settings {params.settings:q} {params.files} --output {output.svg} --log {log}"
+        "python -m ita figure --settings {params.settings:q} {params.files} --output {output.svg} --log {log}"

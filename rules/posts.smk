@@ -16,4 +16,4 @@ rule posts:
     params:
         settings=settings("posts"),
     shell:
-        "python -m ita.posts --settings {params.settings:q} --output {output} --log {log}"
+        "python -m ita posts --settings {params.settings:q} --output {output} --log {log}"

@@ -26,4 +26,4 @@ rule table:
         settings=settings("table"),
         files=options_of("table"),
     shell:
-        "python -m ita.table --settings {params.settings:q} {params.files} --output {output.csv} --log {log}"
+        "python -m ita table --settings {params.settings:q} {params.files} --output {output.csv} --log {log}"

@@ -23,5 +23,5 @@ rule train:
     params:
         settings=settings("train"),
     shell:
-        "python -m ita.train --settings {params.settings:q} --posts {input.posts} --context {input.context}"
+        "python -m ita train --settings {params.settings:q} --posts {input.posts} --context {input.context}"
         " --features {input.features:q} --output {output.model} --log {log}"

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.paths import ROOT
+
 # One worker per core runs the tests; more threads than that only wait for each other. Read when torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-
-ROOT = Path(__file__).resolve().parent.parent
 
 
 def _folder(variable, default):
@@ -52,7 +52,7 @@ def tiny_encoder(tmp_path_factory):
 @pytest.fixture(scope="session")
 def corpus(tmp_path_factory):
     """Posts in which 'x...' words are entities whose type only the context tells."""
-    from ita import tables
+    from ita.io import parquet
 
     folder = tmp_path_factory.mktemp("corpus")
     draw = random.Random(0)
@@ -68,8 +68,8 @@ def corpus(tmp_path_factory):
             posts.append({"post_id": name, "split": split, "tokens": words, "tags": tags, "repaired": 0})
             said = [] if n % 5 == 4 else ["man"] if kind == "PER" else ["house", "tree"]
             contexts.append({"post_id": name, "tokens": said, "kinds": ["ga"] * len(said), "cut": 0})
-    tables.write("posts", posts, folder / "posts.parquet", {"label_version": "made up"})
-    tables.write("contexts", contexts, folder / "ga.parquet")
+    parquet.write("posts", posts, folder / "posts.parquet", {"label_version": "made up"})
+    parquet.write("contexts", contexts, folder / "ga.parquet")
     return folder
 
 

@@ -7,14 +7,16 @@ import os
 import sys
 from collections.abc import Sequence
 
-from ita.settings import STAGES
+from ita.config import STAGES
 
 COMMANDS = {
     **{stage: (section.__doc__ or "").splitlines()[0].partition(": ")[2] for stage, section in STAGES.items()},
     "predict": "tag new posts with a trained model.",
-    "look": "say what detector, captioner and reader see in pictures.",
+    "inspect": "say what detector, captioner and reader see in pictures.",
     "schema": "print the JSON Schema of config.yaml.",
 }
+
+MODULES = {"predict": "ita.commands.predict", "inspect": "ita.commands.inspect", "schema": "ita.config.schema"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -44,7 +46,8 @@ def run(argv: Sequence[str] | None) -> int:
     if arguments[0] not in COMMANDS:
         print(f"ita: unknown command {arguments[0]!r}; expected one of {', '.join(COMMANDS)}", file=sys.stderr)
         return 2
-    return int(importlib.import_module(f"ita.{arguments[0]}").main(arguments[1:]))
+    module = MODULES.get(arguments[0], f"ita.stages.{arguments[0]}")
+    return int(importlib.import_module(module).main(arguments[1:]))
 
 
 if __name__ == "__main__":

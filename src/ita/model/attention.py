@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ita.corpus.batches import Batch, Padding
+from ita.model.batching import Batch, Padding
 from ita.model.dropout import keep
 
 

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ita.corpus.batches import Batch, Visual
 from ita.model.attention import Attend, Grouped, Jagged
+from ita.model.batching import Batch, RegionInputs
 from ita.model.dropout import dropout
 
 FAMILY = {"bert", "roberta", "xlm-roberta", "camembert"}
@@ -31,7 +31,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 @dataclass(frozen=True)
-class Shape:
+class EncoderConfig:
     """What config.json says of a model; defaults are BERT's."""
 
     model_type: str = "bert"
@@ -52,7 +52,7 @@ class Shape:
     """The whole of config.json."""
 
     @classmethod
-    def of(cls, file: Mapping[str, Any]) -> Shape:
+    def of(cls, file: Mapping[str, Any]) -> EncoderConfig:
         """The shape in a config.json."""
         known = {name: file[name] for name in cls.__dataclass_fields__ if file.get(name) is not None and name != "file"}
         return cls(**known, file=file)
@@ -72,7 +72,7 @@ def packable(config: Mapping[str, Any]) -> bool:
 class Bert(nn.Module):
     """The encoder; parameters as ``Shape`` says, values to be loaded or drawn."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: EncoderConfig) -> None:
         super().__init__()
         self.config = shape
         self.embeddings = Embeddings(shape)
@@ -112,7 +112,7 @@ class Bert(nn.Module):
 class Embeddings(nn.Module):
     """Word, position and token type."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: EncoderConfig) -> None:
         super().__init__()
         # Families that count positions from behind the padding index never learn at that index.
         offset = position_offset(shape)
@@ -135,12 +135,12 @@ class Embeddings(nn.Module):
         return dropout(self.LayerNorm(x + types), self.rate, self.training)
 
 
-def region_types(visual: Visual, ids: Tensor) -> Tensor:
+def region_types(visual: RegionInputs, ids: Tensor) -> Tensor:
     """(N,) token types: 0 for the word pieces ``ids``, 1 for regions."""
     return (visual.order >= ids.shape[0]).long()
 
 
-def table(rows: int, shape: Shape, padding: int | None) -> nn.Embedding:
+def table(rows: int, shape: EncoderConfig, padding: int | None) -> nn.Embedding:
     """An embedding table without values: on the meta device, drawing some would import torch's compiler."""
     return nn.Embedding.from_pretrained(torch.empty(rows, shape.hidden_size), freeze=False, padding_idx=padding)
 
@@ -148,7 +148,7 @@ def table(rows: int, shape: Shape, padding: int | None) -> nn.Embedding:
 class Layer(nn.Module):
     """Attention and feed-forward."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: EncoderConfig) -> None:
         super().__init__()
         self.attention = Attention(shape)
         self.intermediate = nn.Module()
@@ -165,7 +165,7 @@ class Layer(nn.Module):
 class Attention(nn.Module):
     """Multi-head attention of rows."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: EncoderConfig) -> None:
         super().__init__()
         self.self = nn.Module()
         for name in ("query", "key", "value"):
@@ -183,7 +183,7 @@ class Attention(nn.Module):
 class Output(nn.Module):
     """Linear layer, dropout, residual sum, normalisation."""
 
-    def __init__(self, inner: int, shape: Shape) -> None:
+    def __init__(self, inner: int, shape: EncoderConfig) -> None:
         super().__init__()
         self.dense = nn.Linear(inner, shape.hidden_size)
         self.LayerNorm = nn.LayerNorm(shape.hidden_size, eps=shape.layer_norm_eps)

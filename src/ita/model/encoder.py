@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ita.corpus.batches import Batch
+from ita.model.batching import Batch
 from ita.model.bert import Bert, position_offset, region_types
 
 

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ita.corpus.batches import Batch
-from ita.model.crf import CRF, legal_bioes
+from ita.model.batching import Batch
+from ita.model.crf import CRF
+from ita.model.crf.constraints import bioes_constraints
 from ita.model.encoder import word_vectors
 
 
@@ -46,7 +47,7 @@ class Tagger(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.linear = nn.Linear(encoder.config.hidden_size, len(tags))
-        self.crf = CRF(len(tags), legal_bioes(tags) if constrained else None)
+        self.crf = CRF(len(tags), bioes_constraints(tags) if constrained else None)
         self.word_dropout = word_dropout
         self.padding = padding
         self.read = word_vectors

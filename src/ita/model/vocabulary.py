@@ -14,11 +14,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ita.corpus.views import Encoded
 from ita.model.bert import Bert
+from ita.model.inputs import EncodedView
 
 
-class Pruned(NamedTuple):
+class TrimmedVocabulary(NamedTuple):
     """What was taken out of an encoder of V pieces, U of them used."""
 
     used: NDArray[np.int64]
@@ -28,7 +28,7 @@ class Pruned(NamedTuple):
     key: str
     """Name of the table among the encoder's weights."""
 
-    def renumber(self, posts: Sequence[Encoded]) -> list[Encoded]:
+    def renumber(self, posts: Sequence[EncodedView]) -> list[EncodedView]:
         """Posts with the encoder's new piece numbers; their pieces must all be among the used ones."""
         return [post._replace(ids=np.searchsorted(self.used, post.ids).astype(np.int32)) for post in posts]
 
@@ -39,7 +39,7 @@ class Pruned(NamedTuple):
         return {**state, self.key: table}
 
 
-def prune(encoder: Bert, posts: Iterable[Encoded], prefix: str) -> Pruned:
+def trim_vocabulary(encoder: Bert, posts: Iterable[EncodedView], prefix: str) -> TrimmedVocabulary:
     """Leaves an encoder only the embeddings of the pieces in some posts, and of padding.
 
     Args:
@@ -54,4 +54,4 @@ def prune(encoder: Bert, posts: Iterable[Encoded], prefix: str) -> Pruned:
     with torch.no_grad():
         kept.weight.copy_(whole.weight[torch.from_numpy(used)])
     encoder.embeddings.word_embeddings = kept
-    return Pruned(used, whole.weight.detach(), f"{prefix}embeddings.word_embeddings.weight")
+    return TrimmedVocabulary(used, whole.weight.detach(), f"{prefix}embeddings.word_embeddings.weight")

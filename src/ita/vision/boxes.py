@@ -18,7 +18,7 @@ LARGEST = math.log(1000 / 16)
 """Largest logarithm of the growth of a side."""
 
 
-def overlap(one: Tensor, other: Tensor) -> Tensor:
+def iou(one: Tensor, other: Tensor) -> Tensor:
     """Intersection over union (..., n, m) of boxes (..., n, 4) and (..., m, 4), without an edge."""
     one, other = one.unsqueeze(-2), other.unsqueeze(-3)
     corner = torch.minimum(one[..., 2:], other[..., 2:]) - torch.maximum(one[..., :2], other[..., :2])
@@ -71,7 +71,7 @@ def nms(
     groups = groups[order] if groups is not None else None
 
     def removes(one: Tensor, other: Tensor) -> Tensor:
-        close = overlap(boxes[one], boxes[other]) > threshold
+        close = iou(boxes[one], boxes[other]) > threshold
         return close if groups is None else close & (groups[one, None] == groups[other])
 
     stay: list[Tensor] = []
@@ -84,7 +84,7 @@ def nms(
     return order[torch.cat(stay)[:most]] if stay else order
 
 
-def decode(deltas: Tensor, boxes: Tensor, weights: Sequence[float], edge: int) -> Tensor:
+def decode_deltas(deltas: Tensor, boxes: Tensor, weights: Sequence[float], edge: int) -> Tensor:
     """Boxes moved and scaled as a network predicts (Girshick et al. 2014, appendix C).
 
     Args:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ita import tables
-from ita.vision.verify import EXTENSIONS as FORMATS
-from ita.vision.verify import ORIENTATION
+from ita.download.verify import EXTENSIONS as FORMATS
+from ita.download.verify import ORIENTATION
+from ita.io import parquet
+from ita.vision.types import DecodedImage, ImageFile
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -34,23 +34,7 @@ class Unreadable(Exception):
     """An image that cannot be decoded; the message says why."""
 
 
-@dataclass(frozen=True)
-class Source:
-    """An image file: the name of the image and where its bytes are."""
-
-    image_id: str
-    path: Path
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A decoded image: RGB, upright."""
-
-    image_id: str
-    image: Image
-
-
-def sources(table: Path) -> list[Source]:
+def sources(table: Path) -> list[ImageFile]:
     """The images that a table says are there, in its order.
 
     Args:
@@ -61,12 +45,12 @@ def sources(table: Path) -> list[Source]:
     """
     root = table.parent.resolve()
     found = []
-    for row in tables.stream("images", table, 1024):
+    for row in parquet.stream("images", table, 1024):
         if row["status"] != "ok" or not row["path"]:
             continue
         path = (root / row["path"]).resolve()
         if path.is_relative_to(root):
-            found.append(Source(row["image_id"], path))
+            found.append(ImageFile(row["image_id"], path))
         else:
             log.warning("%s: skipped, its path %s leads out of %s", row["image_id"], row["path"], table.parent)
     return found
@@ -119,19 +103,19 @@ def check(path: Path) -> bool:
         raise Unreadable(f"{type(error).__name__}: {error}") from error
 
 
-def batches(found: Sequence[Sequence[Source]]) -> Iterator[list[Picture]]:
+def batches(found: Sequence[Sequence[ImageFile]]) -> Iterator[list[DecodedImage]]:
     """Decodes batches of images ahead of their use; broken images are left out with a warning, and empty batches."""
 
-    def open_one(source: Source) -> Picture | None:
+    def open_one(source: ImageFile) -> DecodedImage | None:
         try:
-            return Picture(source.image_id, decode(source.path))
+            return DecodedImage(source.image_id, decode(source.path))
         except Unreadable as error:
             log.warning("%s: skipped, the image cannot be read (%s)", source.image_id, error)
             return None
 
     with ThreadPoolExecutor(DECODERS) as pool:
         # One batch is decoded while the one before it is in the model: memory stays at two batches.
-        ahead: list[Future[Picture | None]] = []
+        ahead: list[Future[DecodedImage | None]] = []
         for batch in [*found, []]:
             ready, ahead = ahead, [pool.submit(open_one, source) for source in batch]
             pictures = [picture for future in ready if (picture := future.result()) is not None]

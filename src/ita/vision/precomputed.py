@@ -22,9 +22,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ita.stage import UserError
-from ita.vision.detectors import DetectedObject
-from ita.vision.entries import TEXTS, entries, key, wrong
+from ita.data.entries import TEXTS, entries, key, wrong
+from ita.errors import UserError
+from ita.vision.types import DetectedObject
 
 T = TypeVar("T")
 log = logging.getLogger("ita")

@@ -1,0 +1,1 @@
+"""Commands of a person that are no stages."""

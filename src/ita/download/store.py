@@ -1,0 +1,155 @@
+"""What the download stage keeps on disk: files named by their content, and a journal of finished images."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+from ita.config import Download
+from ita.download.verify import EXTENSIONS, BadImage, verify
+from ita.errors import UserError
+from ita.io import parquet
+from ita.io.files import atomic
+
+Row = dict[str, Any]
+COLUMNS = [column for column, _, _ in parquet.SCHEMAS["images"]]
+
+
+def new_row(image_id: str, url: str | None = None, **values: Any) -> Row:
+    """A row of images.parquet, null but for the values given."""
+    return {**dict.fromkeys(COLUMNS), "image_id": image_id, "url": url, "attempts": 0, **values}
+
+
+def now() -> str:
+    """UTC time to the second, ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def clean(text: str) -> str:
+    """One line of at most 300 characters that can be written anywhere; the text may come from strangers."""
+    return " ".join(text.encode(errors="replace").decode().split())[:300]
+
+
+class Store:
+    """Verifies bytes and stores them; its methods are called from several threads.
+
+    Args:
+        root: folder of images.parquet.
+        options: limits on bytes and pixels.
+    """
+
+    def __init__(self, root: Path, options: Download) -> None:
+        self.root = root
+        self.options = options
+        self.locks = [threading.Lock() for _ in range(256)]
+
+    def keep(self, data: bytes) -> Row:
+        """The columns that say what the bytes are; they are stored if they are an image.
+
+        Raises:
+            UserError: when the disk refuses the file.
+        """
+        if len(data) > self.options.max_bytes:
+            return {"status": "refused", "error": f"too-large: more than {self.options.max_bytes} bytes"}
+        try:
+            facts = verify(data, self.options.max_pixels)
+        except BadImage as bad:
+            return {"status": "refused", "error": clean(f"{bad.kind}: {bad}")}
+        digest = hashlib.sha256(data).hexdigest()
+        path = place(digest, facts.format)
+        try:
+            with self.locks[int(digest[:2], 16)]:  # two ids may bring the same bytes at the same time
+                self.write(self.root / path, data)
+        except OSError as error:
+            raise UserError(f"{self.root / path}: the image cannot be stored: {error}") from None
+        return {"status": "ok", "error": None, "sha256": digest, "path": path, "bytes": len(data), **facts._asdict()}
+
+    @staticmethod
+    def write(path: Path, data: bytes) -> None:
+        """Writes a file unless it is there."""
+        if not (path.is_file() and path.stat().st_size == len(data)):
+            with atomic(path) as part:
+                part.write_bytes(data)
+
+    def has(self, row: Row) -> bool:
+        """Whether the file of an earlier run is there and within the limits of this one."""
+        try:
+            size = (self.root / place(row["sha256"], row["format"])).stat().st_size
+            pixels = row["width"] * row["height"]
+        except (OSError, TypeError, KeyError, ValueError):
+            return False
+        return size == row["bytes"] <= self.options.max_bytes and pixels <= self.options.max_pixels
+
+
+def place(digest: str, name: str) -> str:
+    """File of an image, relative to images.parquet; made from its content alone, never from its id."""
+    return f"images/{digest[:2]}/{digest}.{EXTENSIONS[name]}"
+
+
+class Journal:
+    """Finished images, one JSON line each; only ever appended to, so that a killed run loses nothing.
+
+    Lines that cannot be read, such as the last one of a killed run, are passed over.
+
+    Args:
+        path: file; made if need be.
+        options: the limits that refusals depend on are written down with each line.
+    """
+
+    def __init__(self, path: Path, options: Download) -> None:
+        self.path = path
+        self.limits = [options.max_bytes, options.max_pixels, options.allow_networks, options.honour_robots]
+        self.entries: dict[str, Row] = {}
+
+    def __enter__(self) -> Self:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.file = open(self.path, "a+b")
+        except OSError as error:
+            raise UserError(f"{self.path}: cannot be written: {error}") from None
+        self.file.seek(0)
+        torn = False
+        for line in self.file:
+            torn = not line.endswith(b"\n")
+            if (entry := parsed(line)) is not None:
+                self.entries[entry["image_id"]] = entry
+        if torn:
+            self.file.write(b"\n")  # what comes next must not be glued to it
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.file.close()
+
+    def last(self, image_id: str) -> Row | None:
+        """The row that an earlier run wrote."""
+        entry = self.entries.get(image_id)
+        return None if entry is None else {column: entry[column] for column in COLUMNS}
+
+    def same_limits(self, image_id: str) -> bool:
+        """Whether that row was made under the limits of this run."""
+        return self.entries[image_id].get("limits") == self.limits
+
+    def add(self, row: Row, source: str | None) -> None:
+        """Appends a row with the place it came from; what an earlier run wrote of that image is forgotten."""
+        entry = {**row, "source": source, "limits": self.limits}
+        if self.entries.pop(row["image_id"], None) == entry:
+            return
+        try:
+            self.file.write(json.dumps(entry).encode() + b"\n")
+            self.file.flush()
+        except OSError as error:
+            raise UserError(f"{self.path}: cannot be written: {error}") from None
+
+
+def parsed(line: bytes) -> Row | None:
+    """A line of the journal, None if it is not one."""
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return None
+    whole = isinstance(entry, dict) and entry.keys() >= set(COLUMNS) and isinstance(entry["image_id"], str)
+    return entry if whole else None

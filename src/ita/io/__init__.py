@@ -1,0 +1,1 @@
+"""Files: Parquet tables, features of regions, atomic writing, hashes, provenance."""

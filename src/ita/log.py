@@ -1,0 +1,49 @@
+"""The one logger, its handlers, and progress of long work."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
+log = logging.getLogger("ita")
+
+PROGRESS_SECONDS = 30.0
+"""Without a terminal, long work says where it is this often."""
+
+
+def configure_log(path: Path | None) -> None:
+    """Logs to a file, and warnings and errors to standard error too; without a file everything to standard error."""
+    console = logging.StreamHandler()
+    console.setFormatter(logging.Formatter("%(message)s"))
+    handlers: list[logging.Handler] = [console]
+    if path:
+        console.setLevel(logging.WARNING)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = logging.FileHandler(path, mode="w", encoding="utf-8")
+        file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        handlers.append(file)
+    logging.basicConfig(level=logging.INFO, handlers=handlers, force=True)
+    logging.captureWarnings(True)
+    for noisy in ("httpx", "httpcore", "urllib3", "huggingface_hub", "matplotlib", "fontTools", "py.warnings", "PIL"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
+
+
+def progress(items: Iterable[T], total: int | None, what: str, unit: str = "it") -> Iterator[T]:
+    """Passes items on, showing a bar on a terminal and a line in the log every half minute elsewhere."""
+    from tqdm import tqdm
+
+    start = last = time.monotonic()
+    count = 0
+    for item in tqdm(items, total=total, desc=what, unit=unit, leave=False, disable=not sys.stderr.isatty()):
+        yield item
+        count += 1
+        now = time.monotonic()
+        if now - last > PROGRESS_SECONDS:
+            last = now
+            log.info("%s: %d of %s, %.1f %s/s", what, count, total or "?", count / (now - start), unit)
+    log.info("%s: %d %s in %.1f s", what, count, unit, time.monotonic() - start)

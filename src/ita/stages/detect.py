@@ -1,0 +1,110 @@
+"""Objects in the images: images.parquet -> objects/{detector}/{shard}.parquet and features/{detector}/{shard}.parquet.
+
+A detector looks at every image that is there; ``precomputed`` takes objects that somebody else found, for every image
+that is named, downloaded or not. Features are what detectors of regions see of each object, for captioners and taggers
+that read regions; ``grid`` sees cells instead of objects, and of other detectors there are none.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from ita.cli import SHARD, read_section, run_stage
+from ita.config import Detect
+from ita.io import parquet
+from ita.io.provenance import provenance_of
+from ita.log import log, progress
+from ita.vision import images as decoding
+from ita.vision import region_tables, sharding
+from ita.vision.detectors import build_detector
+from ita.vision.precomputed import given, matched, read_objects
+from ita.vision.types import DetectedObject, Detector, ImageFile, Regions
+
+VERSION = 2
+INPUTS = {"images": "images.parquet", "features?": "file to write the regions' features to"}
+
+Found = tuple[str, Regions]
+"""Name of an image, what was found in it."""
+
+
+def work(
+    settings: dict[str, Any],
+    images: Path,
+    output: Path,
+    features: Path | None = None,
+    shard: str | None = None,
+) -> None:
+    """Writes the objects of a shard's images, and their features.
+
+    Raises:
+        UserError: for wrong settings or files, or a model that can not be had.
+    """
+    detect = read_section(settings, "detect", Detect)
+    files = {}
+    if detect.backend == "precomputed":
+        files = {str(path): path for path in given(detect.files, "detect.files")}
+        found: Iterable[Found] = precomputed(detect, images, shard)
+        about: dict[str, Any] = {"backend": detect.backend}
+    else:
+        detector = build_detector(detect)
+        found = detected(detector, sharding.blocks(decoding.sources(images), shard, detect.batch_size))
+        about = {"backend": detect.backend, **detector.facts}
+    counts: Counter[str] = Counter(images=0, objects=0)
+    described = {**provenance_of(settings, {"images": images, **files}), "engine": about}
+    with ExitStack() as stack:
+        objects = stack.enter_context(parquet.create("objects", output))
+        vectors = stack.enter_context(parquet.create("features", features)) if features else None
+        for image_id, one in found:
+            counts.update(images=1, objects=len(one.objects))
+            objects.add(row(image_id, rank, thing) for rank, thing in enumerate(one.objects))
+            if vectors and one.features is not None:
+                vectors.add([region_tables.row(image_id, one)])
+        objects.about = {**described, "counts": dict(counts)}
+        if vectors:
+            vectors.about = objects.about
+    log.info("detect: %d objects in %d images", counts["objects"], counts["images"])
+
+
+def detected(detector: Detector, batches: Sequence[Sequence[ImageFile]]) -> Iterator[Found]:
+    """Every image that can be read and what is in it."""
+    for pictures in progress(decoding.batches(batches), len(batches), "detect", "batch"):
+        for picture, regions in zip(pictures, detector.regions(pictures), strict=True):
+            yield picture.image_id, regions.ranked()
+
+
+def precomputed(detect: Detect, images: Path, shard: str | None = None) -> Iterator[Found]:
+    """Every image that the files name and its objects; the same limits hold as for a detector."""
+    found = read_objects(given(detect.files, "detect.files"))
+    rows = sharding.part(parquet.rows("images", images), shard)
+    for image_id, objects in matched(found, rows):
+        kept = [one for one in objects if one.score is None or one.score >= detect.score_threshold]
+        yield image_id, Regions(kept[: detect.max_objects])
+
+
+def row(image_id: str, rank: int, one: DetectedObject) -> dict[str, Any]:
+    """A row of the table."""
+    x1, y1, x2, y2 = one.box or (None, None, None, None)
+    attributes = [{"label": label, "score": score} for label, score in one.attributes]
+    edges = {"x1": x1, "y1": y1, "x2": x2, "y2": y2}
+    return {
+        "image_id": image_id,
+        "rank": rank,
+        "label": one.label,
+        "score": one.score,
+        **edges,
+        "attributes": attributes,
+    }
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the stage."""
+    return run_stage("detect", VERSION, work, inputs=INPUTS, argv=argv, options=SHARD)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

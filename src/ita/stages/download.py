@@ -1,0 +1,183 @@
+"""Images of the posts -> images.parquet and content-addressed files beside it.
+
+Every image gets a row that says what became of it: an image that is missing, broken or refused is normal data and stops
+nothing. Finished images are kept in a journal, so that a stopped run goes on where it was. With ``--retry-failed``,
+images that were missing or refused are asked for again too, as with the setting of that name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from ita.cli import read_section, run_stage
+from ita.config import Download
+from ita.download.address_guard import FetchError
+from ita.download.crawler import DownloadTarget, download_all
+from ita.download.local import ImageEntry, archive, folder, lookup
+from ita.download.store import Journal, Row, Store, clean, new_row, now
+from ita.download.verify import strict
+from ita.errors import UserError
+from ita.io import parquet
+from ita.io.provenance import provenance_of
+from ita.log import log, progress
+
+VERSION = 2
+RETRY = "--retry-failed"
+STATUSES = ("ok", "missing", "failed", "refused")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the stage; see ``stage.main``."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    retry = RETRY in arguments
+
+    def run(settings: dict[str, Any], output: Path, posts: Path) -> None:
+        if retry:
+            settings["download"] = {**settings.get("download", {}), "retry_failed": True}
+        work(settings, output, posts)
+
+    rest = [argument for argument in arguments if argument != RETRY]
+    return run_stage("download", VERSION, run, inputs={"posts": "posts.parquet"}, argv=rest)
+
+
+def work(settings: dict[str, Any], output: Path, posts: Path) -> None:
+    """Writes images.parquet: one row per image of the posts, in the order of their first posts.
+
+    Raises:
+        UserError: for a source that cannot be used, or when no server can be reached at all.
+    """
+    options = read_section(settings, "download", Download)
+    images = images_of(parquet.rows("posts", posts), options)
+    strict(options.max_pixels)
+    if options.source == "none":
+        rows = [
+            new_row(image.image_id, status="missing", error="no-source: download.source is 'none'") for image in images
+        ]
+    else:
+        store = Store(output.parent, options)
+        get = from_urls if options.source == "urls" else from_files
+        with Journal(output.parent / "images" / "journal.jsonl", options) as journal:
+            rows = get(images, options, store, journal)
+    counts = Counter(row["status"] for row in rows)
+    about = provenance_of(settings, {"posts": posts})
+    parquet.write("images", rows, output, {**about, "counts": {status: counts[status] for status in STATUSES}})
+    summarise(rows)
+
+
+def images_of(posts: Iterable[Mapping[str, Any]], options: Download) -> list[DownloadTarget]:
+    """Distinct images of the posts with the first URL that the data names, or else that of the template.
+
+    Raises:
+        UserError: for a template without a place for the image id.
+    """
+    named: dict[str, str | None] = {}
+    for post in posts:
+        if (image_id := post["image_id"]) is not None:
+            named[image_id] = named.get(image_id) or post["image_url"]
+    if options.source != "urls":
+        return [DownloadTarget(image_id, None) for image_id in named]
+    template = options.url or ""
+    if template and "{image_id}" not in template:
+        raise UserError(f"download.url must contain {{image_id}}, got '{template}'")
+    return [
+        DownloadTarget(i, url or template.replace("{image_id}", quote(i, safe="")) or None) for i, url in named.items()
+    ]
+
+
+def summarise(rows: list[Row]) -> None:
+    """Logs what became of the images."""
+    statuses = Counter(row["status"] for row in rows)
+    log.info("download: %s", ", ".join(f"{statuses[status]} {status}" for status in STATUSES))
+    errors = Counter(str(row["error"]).partition(":")[0] for row in rows if row["status"] != "ok")
+    for error, count in errors.most_common():
+        log.info("download: %d x %s", count, error)
+    if 2 * statuses["ok"] < len(rows) and errors.keys() != {"no-source"}:
+        most = ", ".join(f"{count} x {error}" for error, count in errors.most_common(3))
+        log.warning("download: %d of %d images are not there (%s)", len(rows) - statuses["ok"], len(rows), most)
+
+
+def from_files(images: list[DownloadTarget], options: Download, store: Store, journal: Journal) -> list[Row]:
+    """Rows of images read from a folder or an archive. Raises UserError when that cannot be read at all."""
+    name = options.folder if options.source == "folder" else options.archive
+    if not name:
+        raise UserError(f"download.source is '{options.source}', so download.{options.source} must name it")
+    rows: dict[str, Row] = {}
+    with (folder if options.source == "folder" else archive)(Path(name)) as entries:
+        index = lookup(entries)
+        found = [(image, index.get(image.image_id)) for image in images]
+        found.sort(key=lambda pair: pair[1].order if pair[1] else -1)  # a compressed tar is read from front to back
+        for image, entry in progress(found, len(found), "download", "image"):
+            row = from_file(image, entry, options, store)
+            before = journal.last(image.image_id)
+            if before is not None and {**before, "fetched_at": None} == {**row, "fetched_at": None}:
+                row = before  # nothing new: the table stays the same to the byte
+            journal.add(row, entry.key if entry else None)
+            rows[image.image_id] = row
+    return [rows[image.image_id] for image in images]
+
+
+def from_file(image: DownloadTarget, entry: ImageEntry | None, options: Download, store: Store) -> Row:
+    """The row of one image of a folder or an archive."""
+    row = new_row(image.image_id, fetched_at=now())
+    if entry is None:
+        return {**row, "status": "missing", "error": f"not-found: no file of that name in the {options.source}"}
+    try:
+        return {**row, **store.keep(entry.read(options.max_bytes + 1))}
+    except UserError:
+        raise
+    except FetchError as failure:
+        return {**row, "status": failure.status, "error": clean(str(failure))}
+    except Exception as error:  # archives of strangers break in many ways
+        status = "failed" if isinstance(error, OSError) else "refused"
+        return {**row, "status": status, "error": clean(f"unreadable: {entry.key}: {error}")}
+
+
+def from_urls(images: list[DownloadTarget], options: Download, store: Store, journal: Journal) -> list[Row]:
+    """Rows of images asked from servers; outcomes of earlier runs that still stand are not asked for again.
+
+    Raises:
+        UserError: when no server can be reached at all.
+    """
+    rows: dict[str, Row] = {}
+    left: list[DownloadTarget] = []
+    retried: set[str] = set()
+    for image in images:
+        before = journal.last(image.image_id)
+        if before is None or image.url is None or before["url"] != image.url:
+            left.append(image)
+        elif stands(before, options, store, journal):
+            rows[image.image_id] = before
+        else:
+            left.append(image)
+            retried.add(image.image_id)
+    log.info("download: %d images, %d known from earlier runs", len(images), len(rows))
+    bar = progress(range(len(left)), len(left), "download", "image")
+
+    def record(row: Row) -> None:
+        rows[row["image_id"]] = row
+        if row["url"] is not None:
+            journal.add(row, row["url"])
+        next(bar, None)
+
+    asyncio.run(download_all(left, options, store, record, retried))
+    next(bar, None)
+    return [rows[image.image_id] for image in images]
+
+
+def stands(row: Row, options: Download, store: Store, journal: Journal) -> bool:
+    """Whether the outcome of an earlier run at the same URL is taken over."""
+    if row["status"] == "ok":
+        return store.has(row)
+    if row["status"] == "refused" and not journal.same_limits(row["image_id"]):
+        return False
+    return row["status"] != "failed" and not options.retry_failed
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

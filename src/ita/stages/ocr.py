@@ -1,0 +1,51 @@
+"""Characters in the images: images.parquet -> ocr/{reader}/{shard}.parquet, a row for every image that is there."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ita.cli import SHARD, read_section, run_stage
+from ita.config import Ocr
+from ita.data.visual_context import count_words
+from ita.io import parquet
+from ita.io.provenance import provenance_of
+from ita.log import log, progress
+from ita.vision import images as decoding
+from ita.vision import sharding
+from ita.vision.ocr import build_ocr_engine
+
+VERSION = 2
+
+
+def work(settings: dict[str, Any], images: Path, output: Path, shard: str | None = None) -> None:
+    """Writes what is read from a shard's images.
+
+    Raises:
+        UserError: for wrong settings, or an engine that is not installed.
+    """
+    ocr = read_section(settings, "ocr", Ocr)
+    reader = build_ocr_engine(ocr)
+    sources = sharding.part(decoding.sources(images), shard)
+    counts: Counter[str] = Counter(images=0, with_text=0, tokens=0)
+    engine = {"reader": reader.name, "version": reader.version}
+    described = {**provenance_of(settings, {"images": images}), "engine": {**engine, **reader.facts}}
+    with parquet.create("ocr", output) as out:
+        for one in progress(reader.read(sources), len(sources), "ocr", "images"):
+            read = count_words(one.text)
+            counts.update(images=1, with_text=read > 0, tokens=read)
+            out.add([{"image_id": one.image_id, "text": one.text, "confidence": one.confidence, **engine}])
+        out.about = {**described, "counts": dict(counts)}
+    log.info("ocr: text in %d of %d images", counts["with_text"], counts["images"])
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the stage."""
+    return run_stage("ocr", VERSION, work, inputs={"images": "images.parquet"}, argv=argv, options=SHARD)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,36 @@
+"""ita look: what the eyes see in single pictures."""
+
+import json
+
+from PIL import Image
+
+from ita.commands import inspect
+from ita.demo import pictures
+from ita.demo.training import dataset
+from ita.demo.training.program import SHIPPED
+
+
+def test_the_demos_eyes_look_at_a_picture(tesseract, tmp_path, capsys):
+    scene = next(one for one in dataset.draw("test", 40) if one.scene.lettering)
+    scene.picture.image.save(tmp_path / "a.png")
+    (tmp_path / "b.png").write_bytes(b"broken")
+    settings = {"detect": {"model": str(SHIPPED / "detector"), "min_objects": 1}}
+    settings["caption"] = {"model": str(SHIPPED / "captioner")}
+    files = [str(tmp_path / name) for name in ("b.png", "a.png")]
+    assert inspect.main(["--settings", json.dumps(settings), "--draw", str(tmp_path / "drawn"), *files]) == 0
+    broken, seen = map(json.loads, capsys.readouterr().out.splitlines())
+    assert "error" in broken and broken["image"].endswith("b.png")
+    subject = next(thing for thing in scene.scene.things if thing.subject)
+    assert subject.label in {one["label"] for one in seen["objects"]}
+    assert len(seen["captions"]) == 5
+    assert seen["text"].split()[0] == scene.scene.lettering.split()[0]
+    assert subject.label in seen["context"].split() and seen["text"].split()[0] in seen["context"].split()
+    with Image.open(tmp_path / "drawn" / "a.png") as image:
+        assert image.size == (pictures.WIDTH, pictures.HEIGHT)
+        assert image.convert("RGB").tobytes() != scene.picture.image.tobytes()
+
+
+def test_a_model_that_cannot_be_had_is_named(tmp_path, capsys):
+    Image.new("RGB", (40, 30)).save(tmp_path / "a.png")
+    assert inspect.main(["--settings", '{"detect": {"model": "./nowhere"}}', str(tmp_path / "a.png")]) == 1
+    assert "detect.model" in capsys.readouterr().err

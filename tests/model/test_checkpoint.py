@@ -1,0 +1,107 @@
+"""Encoders from folders of every make, and model folders of every kind of encoder."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoTokenizer, BertModel, DistilBertConfig, DistilBertModel
+
+from ita.config import Encoder
+from ita.errors import UserError
+from ita.model.bert import Bert
+from ita.model.checkpoint import load_encoder, load_model
+from tests.support.runs import evaluated, trained
+
+
+@pytest.fixture
+def copied(tiny_encoder, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(tiny_encoder, folder)
+    return folder
+
+
+def loaded(folder):
+    return load_encoder(Encoder(model=str(folder)))[0]
+
+
+def same(one, other):
+    return one.state_dict().keys() == other.state_dict().keys() and all(
+        torch.equal(weight, other.state_dict()[name]) for name, weight in one.state_dict().items()
+    )
+
+
+def test_weights_are_those_of_transformers(tiny_encoder):
+    theirs = BertModel.from_pretrained(tiny_encoder).state_dict()
+    ours = loaded(tiny_encoder)
+    assert isinstance(ours, Bert)
+    assert theirs.keys() - ours.state_dict().keys() == {"pooler.dense.weight", "pooler.dense.bias"}
+    assert all(torch.equal(weight, theirs[name]) for name, weight in ours.state_dict().items())
+    assert all(weight.requires_grad for weight in ours.parameters())
+
+
+def test_old_names_and_heads(copied, tiny_encoder):
+    """As in checkpoints of BERT from its first years: a prefix, gamma and beta, and a head."""
+    weights = load_file(copied / "model.safetensors")
+
+    def old(name):
+        return "bert." + name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta")
+
+    named = {old(name): weight for name, weight in weights.items()}
+    save_file({**named, "cls.predictions.bias": torch.zeros(3)}, copied / "model.safetensors", {"format": "pt"})
+    assert same(loaded(copied), loaded(tiny_encoder))
+
+
+def test_weights_in_several_files(copied, tiny_encoder):
+    (copied / "model.safetensors").unlink()
+    BertModel.from_pretrained(tiny_encoder).save_pretrained(copied, max_shard_size="8KB")
+    assert len(list(copied.glob("model-*.safetensors"))) > 1
+    assert same(loaded(copied), loaded(tiny_encoder))
+
+
+def test_broken_folders_are_named(copied):
+    about = json.loads((copied / "config.json").read_text())
+    (copied / "config.json").write_text(json.dumps({**about, "hidden_size": 32}))
+    with pytest.raises(UserError, match="do not fit"):
+        loaded(copied)
+    (copied / "config.json").write_text("[]")
+    with pytest.raises(UserError, match="no JSON object"):
+        loaded(copied)
+    (copied / "config.json").write_text(json.dumps(about))
+    (copied / "model.safetensors").write_bytes(b"broken")
+    with pytest.raises(UserError, match="can not be read"):
+        loaded(copied)
+    (copied / "model.safetensors").unlink()
+    torch.save({}, copied / "pytorch_model.bin")
+    with pytest.raises(UserError, match="safetensors"):
+        loaded(copied)
+
+
+def test_random_weights_come_from_the_seed(tiny_encoder):
+    def drawn(seed):
+        torch.manual_seed(seed)
+        return load_encoder(Encoder(model=str(tiny_encoder), pretrained=False))[0]
+
+    assert same(drawn(1), drawn(1))
+    assert not same(drawn(1), drawn(2))
+
+
+def test_an_encoder_of_another_family_through_the_stages(corpus, tiny_encoder, tmp_path):
+    folder = tmp_path / "distil"
+    AutoTokenizer.from_pretrained(tiny_encoder).save_pretrained(folder)
+    torch.manual_seed(0)
+    sizes = {"dim": 16, "n_layers": 1, "n_heads": 2, "hidden_dim": 32, "max_position_embeddings": 64}
+    DistilBertModel(DistilBertConfig(vocab_size=len(AutoTokenizer.from_pretrained(folder)), **sizes)).save_pretrained(
+        folder
+    )
+    run = trained(corpus, tmp_path / "run", folder, epochs=1)
+    assert isinstance(load_model(run)[0].encoder, DistilBertModel)
+    assert set(evaluated(corpus, run)["scores"]["test"]) == {"t", "it"}
+
+
+def test_the_pass_of_transformers_through_the_stages(corpus, tiny_encoder, tmp_path):
+    """``padding: all`` trains the same model up to the draws of dropout, and is read as it was trained."""
+    run = trained(corpus, tmp_path, tiny_encoder, epochs=1, padding="all")
+    assert isinstance(load_model(run)[0].encoder, BertModel)
+    assert set(evaluated(corpus, run)["scores"]["test"]) == {"t", "it"}

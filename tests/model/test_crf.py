@@ -1,0 +1,357 @@
+"""The CRF against enumeration of all tag sequences, and against the official code's values."""
+
+import itertools
+import json
+import re
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ita.model.crf import CRF, reference
+from ita.model.crf.constraints import bioes_constraints
+
+K = 4
+LENGTHS = torch.tensor([3, 1, 4])
+
+
+@pytest.fixture(params=["products", "log space"])
+def crf(request, monkeypatch):
+    if request.param == "log space":
+        monkeypatch.setattr(reference, "safe", lambda sums: False)
+    torch.manual_seed(0)
+    crf = CRF(K).double()
+    for parameter in crf.parameters():
+        torch.nn.init.normal_(parameter)
+    return crf
+
+
+@pytest.fixture
+def emissions():
+    return torch.randn(3, 4, K, dtype=torch.float64, generator=torch.Generator().manual_seed(1), requires_grad=True)
+
+
+def path_score(crf, emissions, path):
+    score = crf.start[path[0]] + crf.end[path[-1]] + sum(emissions[t, k] for t, k in enumerate(path))
+    return score + sum(crf.transitions[a, b] for a, b in itertools.pairwise(path))
+
+
+def enumerated(crf, emissions, length):
+    """Every path of a post with its score."""
+    paths = list(itertools.product(range(K), repeat=int(length)))
+    return paths, torch.stack([path_score(crf, emissions, path) for path in paths])
+
+
+def test_log_partition_and_its_gradient_equal_enumeration(crf, emissions):
+    ours = crf.log_partition(emissions, LENGTHS)
+    brute = torch.stack([enumerated(crf, emissions[b], n)[1].logsumexp(0) for b, n in enumerate(LENGTHS)])
+    torch.testing.assert_close(ours, brute)
+    wanted = [emissions, *crf.parameters()]
+    for ours_grad, brute_grad in zip(
+        torch.autograd.grad(ours.sum(), wanted, retain_graph=True),
+        torch.autograd.grad(brute.sum(), wanted),
+        strict=True,
+    ):
+        torch.testing.assert_close(ours_grad, brute_grad)
+
+
+def test_marginals_equal_enumeration(crf, emissions):
+    marginals = crf.forward_backward(emissions, LENGTHS)[1].exp()
+    for b, n in enumerate(LENGTHS):
+        paths, scores = enumerated(crf, emissions[b], n)
+        share = scores.softmax(0)
+        for t in range(n):
+            for k in range(K):
+                brute = sum(p for path, p in zip(paths, share, strict=True) if path[t] == k)
+                torch.testing.assert_close(marginals[b, t, k], brute)
+
+
+def test_viterbi_is_the_best_path(crf, emissions):
+    found = crf.viterbi(emissions, LENGTHS)
+    for b, n in enumerate(LENGTHS):
+        paths, scores = enumerated(crf, emissions[b], n)
+        assert tuple(found[b, :n].tolist()) == paths[int(scores.argmax())]
+        assert not found[b, n:].any()
+
+
+def test_sequence_score_is_the_sum_along_the_path(crf, emissions):
+    tags = torch.tensor([[1, 2, 0, 0], [3, 0, 0, 0], [0, 3, 2, 1]])
+    ours = crf.sequence_score(emissions, tags, LENGTHS)
+    for b, n in enumerate(LENGTHS):
+        torch.testing.assert_close(ours[b], path_score(crf, emissions[b], tags[b, :n].tolist()))
+
+
+def test_span_posterior_equals_enumeration(crf, emissions):
+    spans = [(0, 0, [1, 2]), (0, 1, [3, 3]), (1, 0, [2]), (2, 1, [0, 1, 2]), (2, 0, [1, 1, 1, 1])]
+    ours = crf.span_log_posterior(emissions, LENGTHS, spans).exp()
+    for value, (post, start, tags) in zip(ours, spans, strict=True):
+        paths, scores = enumerated(crf, emissions[post], LENGTHS[post])
+        share = scores.softmax(0)
+        brute = sum(p for path, p in zip(paths, share, strict=True) if list(path[start : start + len(tags)]) == tags)
+        torch.testing.assert_close(value, brute)
+
+
+def test_a_batch_equals_posts_one_by_one(crf, emissions):
+    together = crf.forward_backward(emissions, LENGTHS)[1]
+    for b, n in enumerate(LENGTHS):
+        alone = crf.forward_backward(emissions[b : b + 1, :n], LENGTHS[b : b + 1])[1]
+        torch.testing.assert_close(together[b, :n], alone[0])
+
+
+def test_scores_beyond_a_length_are_never_read(crf, emissions):
+    spoiled = emissions.detach().clone()
+    for b, n in enumerate(LENGTHS):
+        spoiled[b, n:] = float("nan")
+    torch.testing.assert_close(crf.log_partition(spoiled, LENGTHS), crf.log_partition(emissions, LENGTHS))
+    assert torch.equal(crf.viterbi(spoiled, LENGTHS), crf.viterbi(emissions, LENGTHS))
+    tags = torch.zeros(3, 4, dtype=torch.long)
+    torch.testing.assert_close(crf.nll(spoiled, tags, LENGTHS), crf.nll(emissions, tags, LENGTHS))
+
+
+def test_gradients_of_log_z_and_marginals(crf, emissions):
+    names = ["start", "transitions", "end"]
+
+    def both(emissions, *parameters):
+        values = dict(zip(names, parameters, strict=True))
+        return torch.func.functional_call(Wrapped(crf), {f"crf.{name}": values[name] for name in names}, (emissions,))
+
+    assert torch.autograd.gradcheck(both, (emissions, *(getattr(crf, name) for name in names)))
+
+
+class Wrapped(torch.nn.Module):
+    """Lets functional_call reach a method."""
+
+    def __init__(self, crf):
+        super().__init__()
+        self.crf = crf
+
+    def forward(self, emissions):
+        tags = torch.tensor([[1, 2, 0, 0], [3, 0, 0, 0], [0, 3, 2, 1]])
+        return *self.crf.forward_backward(emissions, LENGTHS), *self.crf.likelihood(emissions, tags, LENGTHS)
+
+
+def test_pairwise_marginals_equal_enumeration(crf, emissions):
+    found = crf.marginals(emissions, LENGTHS, pairs=True)
+    torch.testing.assert_close(found.log_z, crf.log_partition(emissions, LENGTHS))
+    torch.testing.assert_close(found.pairwise.sum(1), found.moves)
+    for b, n in enumerate(LENGTHS):
+        paths, scores = enumerated(crf, emissions[b], n)
+        brute = torch.zeros_like(found.pairwise[b])
+        for path, share in zip(paths, scores.softmax(0), strict=True):
+            for t, (one, other) in enumerate(itertools.pairwise(path)):
+                brute[t, one, other] += share
+        torch.testing.assert_close(found.pairwise[b], brute)
+
+
+def test_a_temperature_divides_all_scores(crf, emissions):
+    ours = crf.log_partition(emissions, LENGTHS, temperature=3.0)
+    brute = torch.stack([(enumerated(crf, emissions[b], n)[1] / 3).logsumexp(0) for b, n in enumerate(LENGTHS)])
+    torch.testing.assert_close(ours, brute)
+
+
+@st.composite
+def batches(draw, most_tags=5, extremes=(0.0, 50.0)):
+    """A CRF, emissions and lengths of a batch, in fp32."""
+    tags, posts, words = draw(st.integers(1, most_tags)), draw(st.integers(1, 5)), draw(st.integers(1, 7))
+    generator = torch.Generator().manual_seed(draw(st.integers(0, 2**31)))
+    crf = CRF(tags)
+    for parameter in crf.parameters():
+        parameter.data.copy_(torch.randn(parameter.shape, generator=generator))
+    forbidden = draw(st.sampled_from([None, -1e4, -1e12]))
+    if forbidden:
+        closed = torch.rand(tags, tags, generator=generator) < 0.5
+        closed[0], closed[:, 0] = False, False  # as 'O' may stand anywhere
+        crf.transitions.data[closed] = forbidden
+    emissions = torch.randn(posts, words, tags, generator=generator)
+    emissions += draw(st.sampled_from(extremes)) * torch.randn(emissions.shape, generator=generator).sign()
+    lengths = torch.randint(1, words + 1, (posts,), generator=generator)
+    lengths[0] = words
+    return crf, emissions.requires_grad_(), lengths
+
+
+def results(crf, emissions, lengths):
+    """All that a CRF computes of a batch: values and gradients."""
+    log_z, marginals = crf.forward_backward(emissions, lengths)
+    found = crf.marginals(emissions, lengths, pairs=True)
+    weights = torch.linspace(-1, 1, marginals[0].numel()).view_as(marginals[0])
+    gradients = torch.autograd.grad(log_z.sum() + (weights * marginals.exp()).sum(), [emissions, *crf.parameters()])
+    return {
+        "log_z": log_z,
+        "marginals": marginals.exp(),
+        "pairwise": found.pairwise,
+        "moves": found.moves,
+        "emissions": gradients[0],
+        "parameters": torch.cat([gradient.flatten() for gradient in gradients[1:]]),
+    }
+
+
+def close(one, other):
+    torch.testing.assert_close(one, other, rtol=1e-5, atol=2e-5)
+
+
+@settings(max_examples=40, deadline=None)
+@given(batches(), st.randoms(use_true_random=False))
+def test_order_and_padding_of_a_batch_change_nothing(batch, random):
+    crf, emissions, lengths = batch
+    order = list(range(len(lengths)))
+    random.shuffle(order)
+    plain = results(crf, emissions, lengths)
+    padded = torch.cat([emissions, torch.full_like(emissions[:, :2], float("nan"))], 1).detach()
+    padded.masked_fill_((torch.arange(padded.shape[1]) >= lengths.unsqueeze(1)).unsqueeze(2), float("nan"))
+    other = results(crf, padded[order].requires_grad_(), lengths[order])
+    words = emissions.shape[1]
+    inside = (torch.arange(words) < lengths.unsqueeze(1)).unsqueeze(2)
+    for name in "log_z", "moves":
+        close(other[name], plain[name][order])
+    close(other["pairwise"][:, : words - 1], plain["pairwise"][order])
+    close((other["marginals"][:, :words] * inside[order]), (plain["marginals"] * inside)[order])
+    assert not other["emissions"][:, words:].any()
+    assert all(torch.isfinite(value).all() for value in other.values())
+    path = crf.viterbi(padded[order], lengths[order])
+    assert torch.equal(path[:, :words], crf.viterbi(emissions, lengths)[order])
+    assert not path[:, words:].any()
+
+
+@settings(max_examples=40, deadline=None)
+@given(batches())
+def test_marginals_are_probabilities_and_agree(batch):
+    crf, emissions, lengths = batch
+    found = crf.marginals(emissions, lengths, pairs=True)
+    inside = (torch.arange(emissions.shape[1]) < lengths.unsqueeze(1)).float()
+    close(found.unary.sum(2), inside)
+    close(found.pairwise.sum(3), found.unary[:, :-1] * inside[:, 1:, None])
+    close(found.pairwise.sum(2), found.unary[:, 1:])
+    close(found.moves, found.pairwise.sum(1))
+
+
+@settings(max_examples=60, deadline=None)
+@given(batches(extremes=(0.0, 50.0, 400.0)))
+def test_single_precision_is_exact_even_for_extreme_scores(batch):
+    """Products of probabilities underflow here; the values equal those of the plain recursion in double precision."""
+    crf, emissions, lengths = batch
+    exact = CRF(emissions.shape[2]).double()
+    exact.load_state_dict(crf.state_dict())
+    start, moves, end = (x.detach().double() for x in (exact.start, exact.transitions, exact.end))
+    ours, emitted = crf.marginals(emissions, lengths), emissions.detach().double()
+    for b, n in enumerate(lengths):
+        alpha, beta = [start + emitted[b, 0]], [end]
+        for t in range(1, n):
+            alpha.append((alpha[-1].unsqueeze(1) + moves).logsumexp(0) + emitted[b, t])
+            beta.append((moves + emitted[b, n - t] + beta[-1]).logsumexp(1))
+        torch.testing.assert_close(ours.log_z[b].double(), (alpha[-1] + end).logsumexp(0), rtol=1e-5, atol=1e-4)
+        expected = (torch.stack(alpha) + torch.stack(beta[::-1])).softmax(1)
+        torch.testing.assert_close(ours.unary[b, :n].double(), expected, rtol=1e-4, atol=1e-4)
+    values = results(crf, emissions, lengths)
+    assert all(torch.isfinite(value).all() for value in values.values())
+    close(values["marginals"][0], ours.unary[0])
+
+
+@pytest.mark.parametrize("score", [-1e4, -1e12])
+def test_values_are_finite_even_where_all_is_forbidden(score):
+    crf = CRF(3)
+    for parameter in crf.parameters():
+        torch.nn.init.constant_(parameter, score)
+    emissions = (50 * torch.randn(2, 4, 3, generator=torch.Generator().manual_seed(0))).requires_grad_()
+    values = results(crf, emissions, torch.tensor([4, 1]))
+    assert all(torch.isfinite(value).all() for value in values.values())
+
+
+def test_half_precision_is_raised(crf, emissions):
+    half = emissions.detach().to(torch.bfloat16).requires_grad_()
+    crf.float()
+    log_z, marginals = crf.forward_backward(half, LENGTHS)
+    assert log_z.dtype == marginals.dtype == torch.float32
+    torch.testing.assert_close(log_z, crf.log_partition(half.float(), LENGTHS))
+    log_z.sum().backward()
+    assert half.grad.dtype == torch.bfloat16
+
+
+def test_a_batch_may_be_empty(crf, emissions):
+    log_z, marginals = crf.forward_backward(emissions[:0], LENGTHS[:0])
+    (log_z.sum() + marginals.sum()).backward()
+    assert log_z.shape == (0,)
+    assert crf.viterbi(emissions[:0], LENGTHS[:0]).shape == (0, 4)
+    assert crf.span_log_posterior(emissions, LENGTHS, []).shape == (0,)
+
+
+BIOES = ["O", *(f"{mark}-{kind}" for kind in ("PER", "LOC") for mark in "BIES")]
+
+
+def is_legal(names):
+    """By the definition of BIOES, not by a table of moves."""
+    text = "".join(f"{name[0]}{name[2:3]}" if name != "O" else "O" for name in names)
+    return re.fullmatch(r"(O|SP|SL|BP(IP)*EP|BL(IL)*EL)*", text) is not None
+
+
+def test_legal_moves_are_those_of_bioes_sequences():
+    legal = bioes_constraints(BIOES)
+    for length in 1, 2, 3:
+        for path in itertools.product(range(len(BIOES)), repeat=length):
+            allowed = legal.start[path[0]] and legal.end[path[-1]]
+            allowed = allowed and all(legal.moves[a, b] for a, b in itertools.pairwise(path))
+            assert bool(allowed) == is_legal([BIOES[k] for k in path])
+
+
+@pytest.fixture
+def constrained():
+    torch.manual_seed(3)
+    crf = CRF(len(BIOES), bioes_constraints(BIOES)).double()
+    for parameter in crf.parameters():
+        torch.nn.init.normal_(parameter)
+    return crf
+
+
+def test_constrained_log_partition_sums_over_legal_paths_only(constrained):
+    emissions = torch.randn(1, 3, len(BIOES), dtype=torch.float64)
+    paths = [p for p in itertools.product(range(len(BIOES)), repeat=3) if is_legal([BIOES[k] for k in p])]
+    scores = torch.stack([path_score(constrained, emissions[0], path) for path in paths])
+    length = torch.tensor([3])
+    torch.testing.assert_close(constrained.log_partition(emissions, length), scores.logsumexp(0, keepdim=True))
+    assert constrained.viterbi(emissions, length)[0].tolist() == list(paths[int(scores.argmax())])
+    gradient = torch.autograd.grad(constrained.log_partition(emissions, length).sum(), constrained.transitions)[0]
+    assert not gradient[~bioes_constraints(BIOES).moves].any()
+
+
+def test_constrained_viterbi_is_always_legal(constrained):
+    constrained.float()
+    for seed in range(20):
+        generator = torch.Generator().manual_seed(seed)
+        emissions = 30 * torch.randn(8, 12, len(BIOES), generator=generator)
+        lengths = torch.randint(1, 13, (8,), generator=generator)
+        for path, n in zip(constrained.viterbi(emissions, lengths).tolist(), lengths.tolist(), strict=True):
+            assert is_legal([BIOES[k] for k in path[:n]])
+
+
+def test_constraints_stay_out_of_the_state(constrained):
+    assert set(constrained.state_dict()) == {"start", "transitions", "end"}
+
+
+@pytest.mark.golden
+def test_official_code(golden):
+    """../shared/golden/ita: START and STOP are tags there; their column and row are our start and end scores."""
+    values = json.loads((golden / "ita" / "parity.json").read_text())
+    tags = values["tags"]
+    matrix = torch.tensor([[-1e12 if x is None else x for x in row] for row in values["transitions_to_from"]])
+    crf = CRF(len(tags))
+    with torch.no_grad():
+        crf.transitions.copy_(matrix.T)
+        crf.start.copy_(matrix[:, tags.index("<START>")])
+        crf.end.copy_(matrix[tags.index("<STOP>")])
+    lengths, gold = torch.tensor(values["lens"]), torch.tensor(values["gold"])
+    for view in "IT", "T":
+        emissions = torch.tensor(values[f"emissions_{view}"])
+        close = {"rtol": 1e-5, "atol": 1e-5}
+        torch.testing.assert_close(crf.log_partition(emissions, lengths), torch.tensor(values[f"logZ_{view}"]), **close)
+        torch.testing.assert_close(
+            crf.sequence_score(emissions, gold, lengths), torch.tensor(values[f"gold_score_{view}"]), **close
+        )
+        torch.testing.assert_close(
+            crf.nll(emissions, gold, lengths).mean(), torch.tensor(values[f"nll_mean_{view}"]), **close
+        )
+        log_z, marginals = crf.forward_backward(emissions, lengths)
+        torch.testing.assert_close(log_z, crf.log_partition(emissions, lengths))
+        for b, n in enumerate(values["lens"]):
+            expected = torch.tensor(values[f"marginals_{view}"][b][:n])
+            torch.testing.assert_close(marginals[b, :n].exp(), expected, **close)
+            assert crf.viterbi(emissions, lengths)[b, :n].tolist() == values[f"viterbi_{view}"][b][:n]

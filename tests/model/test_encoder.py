@@ -1,0 +1,176 @@
+"""Word vectors from packed pieces equal the encoder's own forward pass, in value and gradient."""
+
+import numpy as np
+import pytest
+import torch
+from transformers import BertConfig, BertModel, DistilBertConfig, DistilBertModel, RobertaConfig, RobertaModel
+
+from ita.model.batching import collate
+from ita.model.bert import Bert, EncoderConfig, packable
+from ita.model.dropout import dropout, keep
+from ita.model.encoder import word_vectors
+from ita.model.inputs import EncodedView, ViewEncoder
+from ita.model.tagger import Tagger
+
+SIZES = {"vocab_size": 60, "hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 32}
+
+
+class Letters:
+    """A tokenizer whose pieces are letters; words of other signs have none."""
+
+    cls, sep, longest = 2, 3, 512
+
+    def pieces(self, words):
+        return [[ord(sign) - 90 for sign in word if sign.isalpha()] for word in words]
+
+
+@pytest.fixture(params=["bert", "roberta"])
+def theirs(request):
+    """A model of transformers."""
+    torch.manual_seed(0)
+    if request.param == "bert":
+        config = BertConfig(**SIZES, pad_token_id=1, max_position_embeddings=40)
+        return BertModel(config, add_pooling_layer=False).eval()
+    config = RobertaConfig(**SIZES, pad_token_id=1, max_position_embeddings=42)
+    return RobertaModel(config, add_pooling_layer=False).eval()
+
+
+@pytest.fixture
+def ours(theirs):
+    """Ours with its weights."""
+    bert = Bert(EncoderConfig.of(theirs.config.to_dict()))
+    bert.load_state_dict(theirs.state_dict())
+    return bert.eval()
+
+
+@pytest.fixture
+def batch():
+    views = ViewEncoder(Letters(), 16)
+    posts = [["ab", "-", "c"], ["defg"] * 9, ["h"], ["-"], ["k", "lm"]]
+    contexts = [(["no", "p"], ["ga"] * 2), ([], []), (["q"] * 30, ["ga"] * 30), (["r"], ["ga"]), ([], [])]
+    text, both = views.encode(posts), views.encode(posts, contexts)
+    assert len(text[1].rows) > 2, "one post is read in windows"
+    return collate([text, both])
+
+
+@pytest.mark.parametrize("padding", ["attention", "none"])
+def test_packed_equals_the_pass_of_transformers(theirs, ours, batch, padding):
+    weights = torch.randn(len(batch.read), 16, generator=torch.Generator().manual_seed(1))
+    results = []
+    for encoder in (theirs, ours):
+        vectors = word_vectors(encoder, batch, padding)
+        (vectors * weights).sum().backward()
+        # Attention does not depend on the bias of keys: its gradient is rounding alone.
+        grads = {n: p.grad for n, p in encoder.named_parameters() if p.grad is not None and "key.bias" not in n}
+        results.append((vectors.detach(), grads))
+    (expected, expected_grads), (found, grads) = results
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+    assert grads.keys() == expected_grads.keys()
+    for name, grad in expected_grads.items():
+        torch.testing.assert_close(grads[name], grad, atol=1e-5, rtol=1e-4, msg=name)
+
+
+@pytest.mark.parametrize("padding", ["attention", "none", "all"])
+def test_a_row_is_read_the_same_in_any_batch(theirs, ours, padding):
+    encoder = theirs if padding == "all" else ours
+    posts = ViewEncoder(Letters(), 16).encode([["ab", "c"], ["defgh"] * 2, ["i"]])
+    together = word_vectors(encoder, collate([posts]), padding)
+    alone = torch.cat([word_vectors(encoder, collate([[post]]), padding) for post in posts])
+    torch.testing.assert_close(together, alone, atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("padding", ["attention", "none", "all"])
+@pytest.mark.parametrize("beside", [[], [["ab", "c"]]])
+def test_posts_without_any_piece(theirs, ours, padding, beside):
+    views = ViewEncoder(Letters(), 16)
+    tagger = Tagger(theirs if padding == "all" else ours, ["O", "S-PER"], 0.0, padding=padding)
+    batch = collate([views.encode(posts) for posts in (beside, [["-"], ["-", "-"]]) if posts])
+    emissions = tagger.emissions(batch)
+    torch.testing.assert_close(emissions[-2:, :1], tagger.linear.bias.expand(2, 1, 2))
+    emissions.sum().backward()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in tagger.parameters())
+
+
+def test_dropout_is_that_of_transformers(theirs, ours, batch):
+    """Both draw each factor independently, so the spread of the vectors over many passes must be the same."""
+    torch.manual_seed(0)
+    spread = []
+    for encoder in (theirs.train(), ours.train()):
+        with torch.no_grad():
+            drawn = torch.stack([word_vectors(encoder, batch, "attention") for _ in range(150)])
+        spread.append((drawn.mean(0), drawn.std(0)))
+    torch.testing.assert_close(spread[0][0], spread[1][0], atol=0.4, rtol=0)
+    assert float(spread[1][1].mean()) == pytest.approx(float(spread[0][1].mean()), rel=0.05)
+
+
+def test_weights_are_drawn_as_transformers_draws_them(theirs):
+    torch.manual_seed(1)
+    ours = Bert(EncoderConfig.of(theirs.config.to_dict()))
+    ours.draw()
+    for name, weight in theirs.state_dict().items():
+        drawn = ours.state_dict()[name]
+        assert float(drawn.mean()) == pytest.approx(float(weight.mean()), abs=0.01), name
+        # A table may have a row of zeros for padding; transformers leaves some tables one.
+        assert float(drawn.std()) == pytest.approx(float(weight.std()), abs=0.004 + 0.06 / weight.numel() ** 0.5), name
+
+
+def test_dropout_factors():
+    torch.manual_seed(3)
+    x = torch.randn(999, 33, requires_grad=True)
+    factors = keep(x, 0.1)
+    assert factors.shape == x.shape
+    assert factors.unique().tolist() == pytest.approx([0, 1 / 0.9], rel=1e-4)
+    assert float((factors == 0).float().mean()) == pytest.approx(0.1, abs=0.01)
+    for offset in (1, 2, 3, 4, 33):
+        together = float(((factors.flatten()[offset:] == 0) & (factors.flatten()[:-offset] == 0)).float().mean())
+        assert together == pytest.approx(0.01, abs=0.002), "neighbours are drawn independently"
+    torch.manual_seed(4)
+    one = dropout(x, 0.1, True)
+    torch.manual_seed(4)
+    assert torch.equal(one, dropout(x, 0.1, True))
+    assert dropout(x, 0.1, False) is dropout(x, 0.0, True) is x
+
+
+def test_other_encoders_run_their_own_pass():
+    torch.manual_seed(0)
+    model = DistilBertModel(DistilBertConfig(vocab_size=60, dim=16, n_layers=1, n_heads=2, hidden_dim=32)).eval()
+    assert not packable(model.config.to_dict())
+    tagger = Tagger(model, ["O"] * 3, 0.0)
+    posts = ViewEncoder(Letters(), 16).encode([["ab", "c"], ["d"]])
+    assert tagger.emissions(collate([posts])).shape == (2, 2, 3)
+
+
+def test_decoders_and_relative_positions_are_not_packed():
+    assert packable(BertConfig().to_dict())
+    assert not packable(BertConfig(is_decoder=True).to_dict())
+    assert not packable({"model_type": "bert", "position_embedding_type": "relative_key"})
+    assert not packable({"model_type": "bert", "hidden_act": "swish"})
+
+
+@pytest.mark.slow
+def test_compiled_equals_eager(ours, batch):
+    tagger = Tagger(ours, ["O"] * 3, 0.0).eval()
+    eager = tagger.emissions(batch)
+    tagger.compile_encoder()
+    torch.testing.assert_close(tagger.emissions(batch), eager, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("padding", ["none", "attention"])
+def test_on_a_gpu(ours, batch, padding):
+    from ita.model.batching import on_device
+
+    expected = word_vectors(ours, batch, "attention")
+    moved = on_device(batch, torch.device("cuda"))
+    torch.testing.assert_close(word_vectors(ours.cuda(), moved, padding).cpu(), expected, atol=1e-3, rtol=1e-3)
+    with torch.autocast("cuda", torch.bfloat16):
+        rough = word_vectors(ours.train(), moved, padding)
+        rough.float().square().sum().backward()
+    assert all(p.grad.isfinite().all() for p in ours.parameters() if p.grad is not None)
+
+
+def test_a_post_without_pieces_is_possible():
+    post = EncodedView(np.array([2, 3], np.int32), (2,), np.array([-1], np.int32), 0)
+    batch = collate([[post]])
+    assert batch.read.shape == (0,)
+    assert batch.first.tolist() == [[-1]]

@@ -1,0 +1,261 @@
+"""Taggers that read regions of images: training, folders, evaluation, and the distance between the views."""
+
+import json
+import random
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoTokenizer, DistilBertConfig, DistilBertModel
+
+from ita.commands import predict
+from ita.io import features, parquet
+from ita.model import trainer
+from ita.model.batching import collate
+from ita.model.checkpoint import load_model
+from ita.model.distance import Distance
+from ita.model.inference import tag
+from ita.model.inputs import encode_views
+from tests.support.runs import digest, evaluated, history, trained
+
+IMGFEAT = {"regions": "resnet", "views": ["it"]}
+SPLITS = {"train": 64, "dev": 16, "test": 16}
+WIDTH = 6
+
+
+@pytest.fixture(scope="module")
+def pictured(tmp_path_factory):
+    """Posts in which 'x...' words are entities whose type only one number of one region tells; few have no image.
+
+    Returns:
+        The folder, and its two shards of features.
+    """
+    folder = tmp_path_factory.mktemp("pictured")
+    draw, normal = random.Random(0), np.random.default_rng(0)
+    posts, contexts, images = [], [], []
+    for split, count in SPLITS.items():
+        for n in range(count):
+            words = [draw.choice("abcde") * draw.randint(1, 3) for _ in range(draw.randint(1, 7))]
+            at, kind = draw.randrange(len(words)), draw.choice(["PER", "LOC"])
+            words[at] = "x" + draw.choice("abcde")
+            tags = ["O"] * len(words)
+            tags[at] = f"B-{kind}"
+            name = f"{split}-{n}"
+            image = None if n % 16 == 15 else f"image-{name}"
+            post = {"post_id": name, "split": split, "image_id": image, "tokens": words, "tags": tags, "repaired": 0}
+            posts.append(post)
+            said = ["b"] * draw.randint(0, 2)
+            contexts.append({"post_id": name, "tokens": said, "kinds": ["ga"] * len(said), "cut": 0})
+            if image and n % 16 != 14:  # one image in sixteen could not be had
+                regions = normal.normal(0, 0.3, (draw.randint(1, 4), WIDTH))
+                regions[draw.randrange(len(regions)), 0] = 2.0 if kind == "PER" else -2.0
+                values = np.float32(regions).flatten()
+                images.append({"image_id": image, "width": 9, "height": 9, "regions": len(regions), "features": values})
+    parquet.write("posts", posts, folder / "posts.parquet", {"label_version": "made up"})
+    parquet.write("contexts", contexts, folder / "ga.parquet")
+    shards = [folder / f"{number}-of-2.parquet" for number in (1, 2)]
+    for shard, rows in zip(shards, (images[::2], images[1::2]), strict=True):
+        parquet.write("features", rows, shard, {"engine": {"class": "ResNet"}})
+    return folder, shards
+
+
+@pytest.fixture(scope="module")
+def run(pictured, tiny_encoder, tmp_path_factory):
+    """A tagger that has learned to look at the image."""
+    folder, shards = pictured
+    return trained(folder, tmp_path_factory.mktemp("run"), tiny_encoder, IMGFEAT, features=shards, epochs=40)
+
+
+def test_regions_alone_tell_the_type(pictured, run):
+    metrics = evaluated(pictured[0], run, pictured[1])
+    for split in ("dev", "test"):
+        seen = metrics["scores"][split]
+        assert seen["it"]["default"]["f1"] > seen["t"]["default"]["f1"] + 15, "only the regions tell the type"
+        assert seen["it"]["default"]["f1"] > 80
+        assert metrics["representation_distance"][split] > 0
+    assert {"1-of-2.parquet", "2-of-2.parquet"} <= metrics["inputs"].keys()
+    about = json.loads((run / "settings.json").read_text())
+    posts = {"train": 56, "dev": 14}
+    assert about["regions"] == {"detector": "resnet", "engine": {"class": "ResNet"}, "width": WIDTH, "posts": posts}
+    assert {"1-of-2.parquet", "2-of-2.parquet"} <= about["inputs"].keys()
+
+
+def test_a_folder_is_read_as_it_was_written(pictured, run):
+    tagger, _, about = load_model(run)
+    assert tagger.projection.weight.shape == (16, WIDTH) == (16, about["regions"]["width"])
+    assert tagger.features is None
+    found = evaluated(pictured[0], run, pictured[1])["scores"]["dev"]["it"]["default"]["f1"]
+    rows = history(run)
+    assert found == pytest.approx(max(float(row["dev_f1_it"]) for row in rows), abs=1e-4)
+
+
+@pytest.mark.parametrize("padding", ["none", "all"])
+@pytest.mark.parametrize("alignment", ["posterior", "structural"])
+def test_both_views_and_a_context_beside_regions(pictured, tiny_encoder, tmp_path, alignment, padding):
+    system = {"context": "ga", "regions": "demo", "views": ["t", "it"], "alignment": alignment}
+    run = trained(pictured[0], tmp_path, tiny_encoder, system, features=pictured[1], epochs=2, padding=padding)
+    assert {"loss_t", "loss_it", "loss_alignment"} <= history(run)[0].keys()
+    assert load_model(run)[0].projection.weight.isfinite().all()
+    evaluated(pictured[0], run, pictured[1])
+
+
+def test_the_projection_learns(pictured, tiny_encoder, tmp_path):
+    first, second = (
+        trained(pictured[0], tmp_path / str(n), tiny_encoder, IMGFEAT, features=pictured[1], epochs=n) for n in (1, 2)
+    )
+    one, two = (load_model(run)[0].projection.weight for run in (first, second))
+    assert (one - two).abs().max() > 1e-3
+
+
+def test_an_encoder_of_another_family(pictured, tiny_encoder, tmp_path):
+    folder = tmp_path / "distil"
+    tokenizer = AutoTokenizer.from_pretrained(tiny_encoder)
+    tokenizer.save_pretrained(folder)
+    torch.manual_seed(0)
+    sizes = {"dim": 16, "n_layers": 1, "n_heads": 2, "hidden_dim": 32, "max_position_embeddings": 64}
+    DistilBertModel(DistilBertConfig(vocab_size=len(tokenizer), **sizes)).save_pretrained(folder)
+    run = trained(pictured[0], tmp_path / "run", folder, IMGFEAT, features=pictured[1], epochs=1)
+    assert evaluated(pictured[0], run, pictured[1])["representation_distance"]["test"] > 0
+
+
+class Killed(BaseException):
+    """Stands for a kill: nothing catches it."""
+
+
+def test_a_killed_run_goes_on_to_the_same_model(pictured, tiny_encoder, tmp_path, monkeypatch):
+    def start(name):
+        return trained(pictured[0], tmp_path / name, tiny_encoder, IMGFEAT, features=pictured[1])
+
+    whole = start("whole")
+    run_epoch = trainer.run_epoch
+
+    def dies_in_the_third_epoch(*arguments):
+        if arguments[4] == 2:
+            raise Killed
+        return run_epoch(*arguments)
+
+    monkeypatch.setattr(trainer, "run_epoch", dies_in_the_third_epoch)
+    with pytest.raises(Killed):
+        start("cut")
+    state = torch.load(tmp_path / "cut" / "resume" / "state.pt", weights_only=True)
+    assert "projection.weight" in state["model"] and "features" not in state["model"]
+    monkeypatch.setattr(trainer, "run_epoch", run_epoch)
+    assert digest(start("cut")) == digest(whole)
+
+
+def test_what_does_not_fit_is_refused(pictured, run, tiny_encoder, corpus, tmp_path, capsys):
+    folder, shards = pictured
+
+    def refused(system, message, **options):
+        trained(folder, tmp_path, tiny_encoder, system, expect=1, **options)
+        assert message in capsys.readouterr().err
+
+    refused(IMGFEAT, "the system reads regions of the detector 'resnet': give its --features")
+    refused({"views": ["it"]}, "the system reads no regions", features=shards)
+    refused({**IMGFEAT, "views": ["t"]}, "regions are read in the view it", features=shards)
+    parquet.write("features", [], tmp_path / "none.parquet")
+    refused(IMGFEAT, "holds no features of these posts' images", features=[tmp_path / "none.parquet"])
+    evaluated(folder, run, expect=1)
+    assert "the model reads regions of the detector 'resnet'" in capsys.readouterr().err
+    row = {"image_id": "image-dev-0", "width": 1, "height": 1, "regions": 1, "features": np.ones(3, np.float32)}
+    parquet.write("features", [row], tmp_path / "narrow.parquet")
+    evaluated(folder, run, [tmp_path / "narrow.parquet"], expect=1)
+    assert "regions of 3 numbers, expected 6" in capsys.readouterr().err
+    plain = trained(folder, tmp_path / "plain", tiny_encoder, {"views": ["it"]}, epochs=1)
+    evaluated(folder, plain, shards, expect=1)
+    assert "the model was trained without regions" in capsys.readouterr().err
+
+
+def test_predict_says_that_it_sees_no_regions(run, tmp_path, capsys):
+    (tmp_path / "posts.txt").write_text('aa xb cc\n{"text": "b xc", "context": "b"}\n')
+    capsys.readouterr()
+    assert predict.main([str(run), str(tmp_path / "posts.txt")]) == 0
+    out, err = capsys.readouterr()
+    assert [json.loads(line)["view"] for line in out.splitlines()] == ["t", "it"]
+    assert "regions of images (detector 'resnet'), which cannot be given here" in err
+
+
+@pytest.mark.parametrize("regions", [True, False])
+def test_the_distance_is_that_of_posts_one_by_one(pictured, run, tiny_encoder, tmp_path, regions):
+    """By plain passes over one post at a time: regions or context move its words, and every word counts once."""
+    folder, shards = pictured
+    shards = shards if regions else []
+    if not regions:
+        run = trained(folder, tmp_path, tiny_encoder, {"context": "ga", "views": ["it"]}, epochs=1)
+    found = evaluated(folder, run, shards)["representation_distance"]
+    tagger, encoder, _ = load_model(run)
+    rows = parquet.rows("posts", folder / "posts.parquet")
+    contexts = {row["post_id"]: row for row in parquet.rows("contexts", folder / "ga.parquet")}
+    seen = features.read(shards, {row["image_id"] for row in rows}) if regions else None
+    if seen:
+        tagger.look(torch.from_numpy(seen.vectors))
+    for split in ("dev", "test"):
+        views = encode_views(encoder, [row for row in rows if row["split"] == split], contexts, seen)
+        distances = []
+        with torch.no_grad():
+            for text, both in zip(views["t"], views["it"], strict=True):
+                one, other = tagger.words(collate([[text]]))[0], tagger.words(collate([[both]]))[0]
+                distances += [float(torch.dist(a, b)) for a, b in zip(one, other, strict=True)]
+        assert found[split] == pytest.approx(sum(distances) / len(distances), rel=1e-5)
+
+
+def test_views_that_are_the_same_have_no_distance(corpus, tiny_encoder, tmp_path):
+    rows = parquet.rows("contexts", corpus / "ga.parquet")
+    parquet.write("contexts", [{**row, "tokens": [], "kinds": []} for row in rows], tmp_path / "ga.parquet")
+    (tmp_path / "posts.parquet").write_bytes((corpus / "posts.parquet").read_bytes())
+    run = trained(tmp_path, tmp_path / "run", tiny_encoder, {"views": ["t"]}, epochs=1)
+    metrics = evaluated(tmp_path, run)
+    assert metrics["representation_distance"] == {"dev": None, "test": None}
+    assert metrics["scores"]["test"]["it"] == metrics["scores"]["test"]["t"]
+
+
+def test_distances_in_any_batches():
+    """Each view comes in batches of its own; in a batch there are empty slots behind the words of shorter posts."""
+    distance = Distance([3, 1, 2])
+    one, two = torch.randn(3, 3, 4), torch.randn(3, 3, 4)
+    distance.keep([2, 0], one[[2, 0]])
+    distance.keep([1], one[[1], :1])
+    for posts in ([1], [0, 2]):
+        distance.compare(posts, two[posts])
+    words = [(0, 0), (0, 1), (0, 2), (1, 0), (2, 0), (2, 1)]
+    expected = sum(float((one[post, word] - two[post, word]).norm()) for post, word in words) / len(words)
+    assert distance.mean() == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_witness_changes_nothing(pictured, run):
+    folder, shards = pictured
+    tagger, encoder, about = load_model(run)
+    rows = [row for row in parquet.rows("posts", folder / "posts.parquet") if row["split"] == "test"]
+    contexts = {row["post_id"]: row for row in parquet.rows("contexts", folder / "ga.parquet")}
+    posts = encode_views(encoder, rows, contexts)["t"]
+    options = {"batch_size": 5, "device": torch.device("cpu")}
+    told = []
+    plain = tag(tagger, posts, about["tags"], **options)
+    watched = tag(tagger, posts, about["tags"], **options, witness=lambda some, vectors: told.extend(some))
+    assert plain == watched and sorted(told) == list(range(len(posts)))
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("padding", ["none", "attention", "all"])
+def test_regions_on_a_gpu(pictured, tiny_encoder, tmp_path, padding):
+    system = {**IMGFEAT, "views": ["t", "it"], "alignment": "posterior"}
+    run = trained(pictured[0], tmp_path, tiny_encoder, system, features=pictured[1], device="cuda", padding=padding)
+    losses = [float(row["loss_it"]) for row in history(run)]
+    assert losses[-1] < 0.7 * losses[0]
+    assert evaluated(pictured[0], run, pictured[1])["representation_distance"]["test"] > 0
+
+
+@pytest.mark.slow
+def test_compiled_equals_eager(pictured, run):
+    folder, shards = pictured
+    tagger, encoder, _ = load_model(run)
+    rows = parquet.rows("posts", folder / "posts.parquet")
+    contexts = {row["post_id"]: row for row in parquet.rows("contexts", folder / "ga.parquet")}
+    seen = features.read(shards, {row["image_id"] for row in rows})
+    tagger.look(torch.from_numpy(seen.vectors))
+    views = encode_views(encoder, rows[:20], contexts, seen)
+    batches = [collate([views["t"], views["it"]]), collate([views["t"]]), collate([views["it"][:7]])]
+    eager = [tagger.emissions(batch) for batch in batches]
+    tagger.compile_encoder()
+    for batch, expected in zip(batches, eager, strict=True):
+        torch.testing.assert_close(tagger.emissions(batch), expected, atol=1e-5, rtol=1e-5)

@@ -1,0 +1,202 @@
+"""Linearisation and the context stage."""
+
+import json
+
+import pytest
+
+from ita.data import visual_context
+from ita.data.visual_context import SEP
+from ita.io import parquet
+from ita.io.parquet import metadata
+from ita.stages import context
+
+
+def objects(*items):
+    return [
+        {"label": label, "attributes": [{"label": a, "score": s} for a, s in attributes]} for label, attributes in items
+    ]
+
+
+def plain(words):
+    return [word for word, _ in words]
+
+
+def test_attributes_stand_before_their_object():
+    rows = objects(("car", [("red", 0.9), ("parked", 0.2), ("old", 0.1)]), ("tennis racket", []))
+    assert plain(visual_context.local_alignment(rows, 0.1, 3, 100)) == ["red", "parked", "car", "tennis", "racket"]
+    assert plain(visual_context.local_alignment(rows, 0.1, 1, 100)) == ["red", "car", "tennis", "racket"]
+    assert plain(visual_context.local_alignment(rows, 0.1, 0, 100)) == ["car", "tennis", "racket"]
+
+
+def test_at_most_so_many_tags():
+    rows = objects(*[("a", [("b", 0.5)])] * 60)
+    assert len(visual_context.local_alignment(rows, 0.1, 3, 100)) == 100
+    assert len(visual_context.local_alignment(rows, 0.1, 3, 99)) == 98
+
+
+def test_captions_are_joined_by_the_separator():
+    words = visual_context.global_alignment(["a man", "", "a dog"], 5)
+    assert words == [("a", "ga"), ("man", "ga"), ("<EOS>", SEP), ("a", "ga"), ("dog", "ga")]
+    assert plain(visual_context.global_alignment(["a", "b", "c"], 2)) == ["a", "<EOS>", "b"]
+
+
+def test_words_lose_unprintable_characters_only():
+    assert plain(visual_context.words("a\u200bb \x00 c\nd\u00a0e", "oca")) == ["ab", "c", "d", "e"]
+
+
+def test_budget_counts_words_not_separators():
+    words = visual_context.global_alignment(["a b", "c d"], 5)
+    assert plain(visual_context.within(words, 3)[0]) == ["a", "b", "<EOS>", "c"]
+    assert visual_context.within(words, 3)[1] == 1
+    assert plain(visual_context.within(words, 2)[0]) == ["a", "b"]
+    assert visual_context.within(words, None) == (words, 0)
+
+
+def test_nobody_keeps_its_own_context():
+    for count in (2, 3, 50):
+        order = visual_context.others(count, seed=3)
+        assert sorted(order) == list(range(count))
+        assert all(i != j for i, j in enumerate(order))
+    assert visual_context.others(50, 3) != visual_context.others(50, 4)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    posts = [
+        {
+            "post_id": f"{split}-{n}",
+            "split": split,
+            "image_id": f"{split}{n}",
+            "tokens": [f"w{n}"],
+            "tags": ["O"],
+            "repaired": 0,
+        }
+        for split in ("train", "dev", "test")
+        for n in range(3)
+    ]
+    posts.append({**posts[0], "post_id": "bare", "image_id": None})
+    parquet.write("posts", posts, tmp_path / "posts.parquet", {"label_version": "made up"})
+    ids = [post["image_id"] for post in posts if post["image_id"]]
+    parquet.write(
+        "objects",
+        [
+            {
+                "image_id": i,
+                "rank": rank,
+                "label": label,
+                "score": score,
+                "attributes": [{"label": "red", "score": 0.5}],
+            }
+            for i in ids
+            for rank, label, score in [(1, "dog", 0.4), (0, f"cat-{i}", 0.9)]
+        ],
+        tmp_path / "objects.parquet",
+    )
+    parquet.write(
+        "captions",
+        [{"image_id": i, "rank": rank, "caption": f"caption {rank} of {i}"} for i in ids for rank in (1, 0)],
+        tmp_path / "captions.parquet",
+    )
+    parquet.write(
+        "ocr", [{"image_id": i, "text": "BIG\nSIGN\n" if i == "train0" else ""} for i in ids], tmp_path / "ocr.parquet"
+    )
+    return tmp_path
+
+
+def made(folder, texts=None, **settings):
+    output = folder / "contexts" / "c.parquet"
+    given = {"context": settings, "texts": texts or {}}
+    arguments = ["--settings", json.dumps(given), "--output", str(output)]
+    for name in ("posts", "objects", "captions", "ocr"):
+        arguments += [f"--{name}", str(folder / f"{name}.parquet")]
+    assert context.main(arguments) == 0
+    table = parquet.read("contexts", output)
+    return {row["post_id"]: row for row in table.to_pylist()}, metadata(table)
+
+
+def test_all_is_la_then_ga_then_oca(folder):
+    rows, facts = made(folder, kinds=["la", "ga", "oca"])
+    row = rows["train-0"]
+    assert " ".join(row["tokens"]) == ("red cat-train0 red dog caption 0 of train0 <EOS> caption 1 of train0 BIG SIGN")
+    assert row["kinds"] == ["la"] * 4 + ["ga"] * 4 + [SEP] + ["ga"] * 4 + ["oca"] * 2
+    assert rows["bare"]["tokens"] == []
+    assert facts["label_version"] == "made up"
+    assert facts["statistics"]["oca"] == {"share_of_posts": 0.1, "mean_words": 2.0}
+    assert set(facts["inputs"]) == {"posts", "objects", "captions", "ocr"}
+
+
+def test_kinds_may_be_parted_and_budgeted(folder):
+    rows, _ = made(folder, kinds=["oca", "la"], separate_kinds=True, budget={"la": 1})
+    assert rows["train-0"]["tokens"] == ["BIG", "SIGN", "<EOS>", "red"]
+    assert rows["train-0"]["cut"] == 3
+    assert rows["train-1"]["tokens"] == ["red"]
+
+
+def test_random_stays_within_the_split(folder):
+    rows, _ = made(folder, kinds=["ga"], shuffle_seed=5)
+    for split in ("dev", "test"):
+        owners = {n: rows[f"{split}-{n}"]["tokens"][3] for n in range(3)}
+        assert sorted(owners.values()) == [f"{split}{n}" for n in range(3)]
+        assert all(owner != f"{split}{n}" for n, owner in owners.items())
+
+
+def test_named_texts_are_kinds(folder):
+    (folder / "texts.json").write_text(json.dumps({"train0.jpg": "some knowledge", "dev1": "more <EOS> text"}))
+    texts = {"knowledge": {"files": [str(folder / "texts.json")]}}
+    rows, _ = made(folder, texts, kinds=["knowledge", "oca"])
+    assert rows["train-0"]["tokens"] == ["some", "knowledge", "BIG", "SIGN"]
+    assert rows["train-0"]["kinds"][:2] == ["knowledge", "knowledge"]
+    assert rows["dev-1"]["kinds"] == ["knowledge"] * 3, (
+        "a separator's name in somebody's text is a word, not a separator"
+    )
+
+
+def test_ready_contexts_match_posts_by_order(folder):
+    (folder / "train.txt").write_text("w0\tO\n<EOS>\tX\nabout\tX\n<EOS>\tX\nzero\tX\n\nw2\tO\n<EOS>\tX\ntwo\tX\n")
+    texts = {"ready": {"files": [str(folder / "train.txt")], "format": "ita"}}
+    rows, _ = made(folder, texts, kinds=["ready"])
+    assert rows["train-0"]["tokens"] == ["about", "<EOS>", "zero"]
+    assert rows["train-0"]["kinds"] == ["ready", SEP, "ready"]
+    assert (rows["train-1"]["tokens"], rows["train-2"]["tokens"]) == ([], ["two"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"kinds": ["la"]}, "give --objects"),
+        ({"kinds": ["mystery"]}, "expected la, ga, oca or a name"),
+        ({"kinds": ["la"], "tags": -1}, "setting context.tags: -1 is less than the minimum"),
+        ({"knids": []}, "'knids' was unexpected"),
+    ],
+)
+def test_errors_say_what_to_do(folder, capsys, settings, message):
+    arguments = ["--settings", json.dumps({"context": settings}), "--posts", str(folder / "posts.parquet")]
+    assert context.main([*arguments, "--output", str(folder / "x.parquet")]) == 1
+    assert message in capsys.readouterr().err
+    assert not (folder / "x.parquet").exists()
+
+
+def test_real_ready_contexts(data, tmp_path):
+    from ita.stages import posts
+
+    files = dict(
+        zip(posts.SPLITS, (f"{data}/twitter2015/{name}.txt" for name in ("train", "valid", "test")), strict=True)
+    )
+    assert (
+        posts.main(["--settings", json.dumps({"posts": {"files": files}}), "--output", f"{tmp_path}/posts.parquet"])
+        == 0
+    )
+    members = [f"{data}/knowledge/2015.zip::{name}.txt" for name in ("train", "valid", "test")]
+    texts = {"knowledge": {"files": members, "format": "ita"}}
+    settings = {"context": {"kinds": ["knowledge"], "budget": {"knowledge": 40}}, "texts": texts}
+    output = tmp_path / "contexts" / "k.parquet"
+    assert (
+        context.main(
+            ["--settings", json.dumps(settings), "--posts", f"{tmp_path}/posts.parquet", "--output", str(output)]
+        )
+        == 0
+    )
+    rows = parquet.rows("contexts", output)
+    without = [row["post_id"] for row in rows if not row["tokens"]]
+    assert without == ["train-04000", "dev-01000", "test-03257"], "the archive lacks the last post of each split"
+    assert max(len(row["tokens"]) for row in rows) == 40

@@ -1,0 +1,73 @@
+"""Evaluation of trained taggers on both views."""
+
+import json
+
+import pytest
+
+from ita.io import parquet
+from ita.stages import evaluate
+from tests.support.runs import CVA, evaluated, history, trained
+
+
+@pytest.mark.parametrize(
+    "system", [{"views": ["t"]}, {"views": ["it"]}, {"views": ["t", "it"]}, CVA], ids=["T", "I+T", "Joint", "CVA"]
+)
+def test_every_mode_trains_and_both_views_are_evaluated(corpus, tiny_encoder, tmp_path, system):
+    run = trained(corpus, tmp_path, tiny_encoder, system, epochs=1, accumulation=4)
+    row = history(run)[0]
+    losses = {"loss_" + name for name in (*system["views"], *(["alignment"] if "alignment" in system else []))}
+    assert losses == {name for name in row if name.startswith("loss")}
+    metrics = evaluated(corpus, run)
+    for split in ("dev", "test"):
+        for view in ("t", "it"):
+            assert 0 <= metrics["scores"][split][view]["strict"]["f1"] <= 100
+            assert metrics["scores"][split][view]["default"]["support"] == 16
+    assert metrics["label_version"] == "made up"
+    assert metrics["training"]["epochs"] == 1
+
+
+def test_image_text_is_used_and_kept_apart(corpus, tiny_encoder, tmp_path):
+    run = trained(corpus, tmp_path, tiny_encoder, {"views": ["it"]}, epochs=40)
+    metrics = evaluated(corpus, run)
+    seen = metrics["scores"]["test"]
+    assert seen["it"]["default"]["f1"] > seen["t"]["default"]["f1"] + 15, "only the context tells the type"
+    rows = parquet.rows("predictions", run / "predictions.parquet")
+    for row in rows:
+        for span in row["spans"]:
+            assert row["predicted"][span["start"]][2:] == span["type"]
+            assert 0 < span["posterior"] <= 1.0001
+
+
+def test_numbers_are_those_of_the_predictions(corpus, tiny_encoder, tmp_path):
+    """metrics.json recomputed from predictions.parquet by hand."""
+    run = trained(corpus, tmp_path, tiny_encoder, CVA, epochs=8)
+    metrics = evaluated(corpus, run)
+    rows = parquet.rows("predictions", run / "predictions.parquet")
+    for split in ("dev", "test"):
+        for view in ("t", "it"):
+            mine = [row for row in rows if (row["split"], row["view"]) == (split, view)]
+            assert len(mine) == 16
+            right = found = 0
+            for row in mine:
+                (gold,) = [i for i, tag in enumerate(row["gold"]) if tag != "O"]
+                starts = [s["start"] for s in row["spans"]]
+                assert starts == [
+                    i
+                    for i, tag in enumerate(row["predicted"])
+                    if tag != "O" and not (i and tag[0] == "I" and row["predicted"][i - 1][2:] == tag[2:])
+                ]
+                found += len(starts)
+                right += any(
+                    (s["start"], s["end"], s["type"]) == (gold, gold + 1, row["gold"][gold][2:]) for s in row["spans"]
+                )
+            scores = metrics["scores"][split][view]["default"]
+            assert scores["recall"] == pytest.approx(100 * right / 16)
+            assert scores["precision"] == pytest.approx(100 * right / found if found else 0.0)
+
+
+def test_a_folder_that_is_no_model_is_refused(corpus, tmp_path, capsys):
+    arguments = ["--posts", f"{corpus}/posts.parquet", "--context", f"{corpus}/ga.parquet"]
+    arguments += ["--output", str(tmp_path / "metrics.json"), "--settings", json.dumps({})]
+    assert evaluate.main(["--model", str(tmp_path / "model.safetensors"), *arguments]) == 1
+    assert "not a model folder" in capsys.readouterr().err
+    assert not (tmp_path / "metrics.json").exists()

@@ -1,0 +1,186 @@
+"""Training on made-up posts with a tiny encoder: repeatable, resumable, and the same in any batch."""
+
+import itertools
+import json
+
+import pytest
+import torch
+
+from ita.config import Encoder
+from ita.model import trainer
+from ita.model.batching import collate
+from ita.model.checkpoint import load_encoder, load_model
+from ita.model.crf.constraints import bioes_constraints
+from ita.model.inputs import ViewEncoder
+from ita.model.tagger import Tagger
+from ita.stages import train
+from tests.support.runs import CVA, LOSS, TRAIN, digest, history, trained
+
+
+def test_same_seed_same_model_and_another_seed_another(corpus, tiny_encoder, tmp_path):
+    one = trained(corpus, tmp_path / "one", tiny_encoder)
+    two = trained(corpus, tmp_path / "two", tiny_encoder)
+    other = trained(corpus, tmp_path / "other", tiny_encoder, seed=2)
+    assert digest(one) == digest(two) != digest(other)
+    assert history(one) == history(two)
+    assert not (one / "resume").exists()
+
+
+class Killed(BaseException):
+    """Stands for a kill: nothing catches it."""
+
+
+def test_a_killed_run_goes_on_to_the_same_model(corpus, tiny_encoder, tmp_path, monkeypatch):
+    whole = trained(corpus, tmp_path / "whole", tiny_encoder)
+    run_epoch = trainer.run_epoch
+
+    def dies_in_the_third_epoch(*arguments):
+        if arguments[4] == 2:
+            raise Killed
+        return run_epoch(*arguments)
+
+    monkeypatch.setattr(trainer, "run_epoch", dies_in_the_third_epoch)
+    with pytest.raises(Killed):
+        trained(corpus, tmp_path / "cut", tiny_encoder)
+    assert not (tmp_path / "cut" / "model.safetensors").exists()
+    epochs = []
+    monkeypatch.setattr(trainer, "run_epoch", lambda *a: epochs.append(a[4]) or run_epoch(*a))
+    resumed = trained(corpus, tmp_path / "cut", tiny_encoder)
+    assert epochs == [2]
+    assert digest(resumed) == digest(whole)
+    assert history(resumed) == history(whole)
+
+
+def test_a_resume_file_of_other_settings_is_ignored(corpus, tiny_encoder, tmp_path, monkeypatch):
+    save = trainer.save_resume
+    kept = []
+    monkeypatch.setattr(trainer, "save_resume", lambda path, *a: (save(path, *a), kept.append(path.read_bytes())))
+    trained(corpus, tmp_path / "a", tiny_encoder)
+    (tmp_path / "b" / "resume").mkdir(parents=True)
+    (tmp_path / "b" / "resume" / "state.pt").write_bytes(kept[0])
+    changed = trained(corpus, tmp_path / "b", tiny_encoder, learning_rate=1e-3)
+    clean = trained(corpus, tmp_path / "c", tiny_encoder, learning_rate=1e-3)
+    assert digest(changed) == digest(clean)
+
+
+def test_alignment_weight_zero_equals_joint(corpus, tiny_encoder, tmp_path, monkeypatch):
+    joint = trained(corpus, tmp_path / "joint", tiny_encoder, {"views": ["t", "it"]})
+    monkeypatch.setitem(LOSS, "alignment", 0.0)
+    aligned = trained(corpus, tmp_path / "aligned", tiny_encoder)
+    for (name, one), other in zip(weights(joint).items(), weights(aligned).values(), strict=True):
+        torch.testing.assert_close(one, other, msg=name)
+
+
+def weights(run):
+    return load_model(run)[0].state_dict()
+
+
+def test_a_post_is_tagged_the_same_in_any_batch(tiny_encoder):
+    torch.manual_seed(0)
+    model, tokenizer = load_encoder(Encoder(model=str(tiny_encoder)))
+    tagger = Tagger(model, ["O"] * 9, 0.1).eval()
+    encoder = ViewEncoder(tokenizer, 24)
+    posts = encoder.encode([["ab", "\ufe0f", "c"], ["abcd"] * 12, ["a"], ["def", "g", "h", "i"]])
+    together = tagger.emissions(collate([posts]))
+    for number, post in enumerate(posts):
+        alone = tagger.emissions(collate([[post]]))
+        torch.testing.assert_close(together[number, : len(post.first)], alone[0], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(together[0, 1], tagger.linear.bias, msg="a word without pieces is the zero vector")
+
+
+def test_constrained_models_tag_valid_bioes_only(corpus, tiny_encoder, tmp_path):
+    """Hardly trained, a free model breaks the scheme; a constrained one cannot, and its folder says so."""
+    illegal = {}
+    for constrained in (False, True):
+        run = trained(corpus, tmp_path / str(constrained), tiny_encoder, epochs=1, constrained=constrained)
+        tagger, encoder, about = load_model(run)
+        legal = bioes_constraints(about["tags"])
+        with torch.no_grad():
+            tagger.linear.weight.normal_(generator=torch.Generator().manual_seed(0))
+        batch = collate([encoder.encode([["ab", "c", "xd", "ee"], ["x"], ["abc"] * 9])])
+        paths = tagger.crf.viterbi(tagger.emissions(batch), batch.lengths)
+        breaks = 0
+        for path, length in zip(paths.tolist(), batch.lengths.tolist(), strict=True):
+            breaks += not legal.start[path[0]]
+            breaks += not legal.end[path[length - 1]]
+            breaks += sum(not legal.moves[a, b] for a, b in itertools.pairwise(path[:length]))
+        illegal[constrained] = breaks
+    assert illegal[True] == 0 < illegal[False]
+
+
+@pytest.mark.parametrize("alignment", ["none", "posterior", "structural"])
+def test_the_official_schedule_learns(corpus, tiny_encoder, tmp_path, alignment):
+    system = {"context": "ga", "views": ["t", "it"], "alignment": alignment}
+    run = trained(corpus, tmp_path, tiny_encoder, system, schedule="official", batch_size=1, accumulation=4)
+    losses = [float(row["loss_it"]) for row in history(run)]
+    assert losses[-1] < 0.7 * losses[0]
+
+
+def test_bf16_is_close_to_fp32(corpus, tiny_encoder, tmp_path):
+    runs = [trained(corpus, tmp_path / kind, tiny_encoder, precision=kind) for kind in ("fp32", "bf16")]
+    for name in ("loss_t", "loss_it"):
+        exact, rough = ([float(row[name]) for row in history(run)] for run in runs)
+        assert rough == pytest.approx(exact, rel=0.1)
+        assert rough != exact
+    assert {str(weight.dtype) for weight in weights(runs[1]).values()} == {"torch.float32"}
+
+
+def test_a_loss_that_is_no_number_stops_the_run(corpus, tiny_encoder, tmp_path, capsys):
+    trained(corpus, tmp_path, tiny_encoder, learning_rate=1e30, expect=1)
+    assert "lower train.learning_rate" in capsys.readouterr().err
+    assert not (tmp_path / "model.safetensors").exists()
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("padding", ["none", "attention", "all"])
+def test_training_on_a_gpu(corpus, tiny_encoder, tmp_path, padding):
+    run = trained(corpus, tmp_path, tiny_encoder, device="cuda", padding=padding, compile=padding == "attention")
+    losses = [float(row["loss_it"]) for row in history(run)]
+    assert losses[-1] < 0.7 * losses[0]
+
+
+@pytest.mark.gpu
+def test_an_epoch_on_a_gpu_never_waits(corpus, tiny_encoder, tmp_path, monkeypatch):
+    """Between the first update of an epoch and its last, nothing asks the device for a value."""
+    real = trainer.losses
+
+    def guarded(*arguments):
+        torch.cuda.set_sync_debug_mode("error")
+        return real(*arguments)
+
+    monkeypatch.setattr(trainer, "losses", guarded)
+    monkeypatch.setattr(trainer, "float", lambda x: (torch.cuda.set_sync_debug_mode("default"), float(x))[1], False)
+    trained(corpus, tmp_path, tiny_encoder, device="cuda")
+
+
+def test_settings_that_do_not_fit_are_refused(corpus, tiny_encoder, tmp_path, capsys):
+    trained(corpus, tmp_path, tiny_encoder, {"views": ["it"], "alignment": "posterior"}, expect=1)
+    assert "set views to [t, it]" in capsys.readouterr().err
+    trained(corpus, tmp_path, "./nowhere", expect=1)
+    assert "encoders.*.model: no such folder: './nowhere'" in capsys.readouterr().err
+    trained(corpus, tmp_path, "package:no_such_package/model", expect=1)
+    assert "'no_such_package' is not installed" in capsys.readouterr().err
+    trained(corpus, tmp_path, tiny_encoder, epochs=0, expect=1)
+    assert "setting train.epochs: 0 is less than the minimum of 1" in capsys.readouterr().err
+    assert not (tmp_path / "model.safetensors").exists()
+
+
+def test_weights_of_another_origin_are_refused(corpus, tiny_encoder, tmp_path, capsys):
+    settings = {
+        "train": TRAIN,
+        "encoder": {"model": str(tiny_encoder), "sha256": "0" * 64},
+        "system": CVA,
+        "loss": LOSS,
+    }
+    arguments = ["--settings", json.dumps(settings), "--output", str(tmp_path / "model.safetensors")]
+    assert train.main([*arguments, "--posts", f"{corpus}/posts.parquet", "--context", f"{corpus}/ga.parquet"]) == 1
+    assert "expected 0000" in capsys.readouterr().err
+
+
+def test_rate_rises_then_falls_to_zero():
+    assert [trainer.rate(step, 4, 0.0) for step in range(4)] == [1.0, 0.75, 0.5, 0.25]
+    rates = [trainer.rate(step, 10, 0.3) for step in range(10)]
+    assert rates[:3] == [0.25, 0.5, 0.75]
+    assert rates[3] == 1.0
+    assert rates[3:] == sorted(rates[3:], reverse=True)
+    assert rates[-1] > 0

@@ -1,0 +1,52 @@
+"""Made-up posts, and runs of the train and evaluate stages on them."""
+
+import csv
+import hashlib
+import json
+
+from ita.stages import evaluate, train
+
+TRAIN = {"epochs": 3, "batch_size": 8, "learning_rate": 5e-3, "crf_learning_rate": 0.05, "loss": "paper"}
+LOSS = {"text": 1.0, "image_text": 1.0, "alignment": 1.0, "temperature": 1.0}
+CVA = {"context": "ga", "views": ["t", "it"], "alignment": "posterior"}
+
+
+def trained(corpus, output, encoder, system=None, expect=0, features=(), **overrides):
+    settings = {
+        "train": {**TRAIN, **overrides},
+        "encoder": {"model": str(encoder)},
+        "system": system or CVA,
+        "loss": LOSS,
+        "seed": overrides.pop("seed", 1),
+    }
+    settings["train"].pop("seed", None)
+    arguments = ["--settings", json.dumps(settings), "--output", str(output / "model.safetensors")]
+    arguments += ["--posts", str(corpus / "posts.parquet"), "--context", str(corpus / "ga.parquet")]
+    arguments += ["--features", *map(str, features)]
+    assert train.main(arguments) == expect
+    return output
+
+
+def digest(folder):
+    return hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+
+
+def history(folder):
+    with open(folder / "history.csv", newline="") as file:
+        return [
+            {k: v for k, v in row.items() if k not in ("seconds", "pieces_per_second")} for row in csv.DictReader(file)
+        ]
+
+
+def evaluated(corpus, run, features=(), expect=0):
+    arguments = [
+        "--model",
+        run / "model.safetensors",
+        "--posts",
+        corpus / "posts.parquet",
+        "--context",
+        corpus / "ga.parquet",
+    ]
+    arguments += ["--features", *features, "--output", run / "metrics.json"]
+    assert evaluate.main([*map(str, arguments)]) == expect
+    return json.loads((run / "metrics.json").read_text()) if not expect else None

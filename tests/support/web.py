@@ -1,0 +1,231 @@
+"""A loopback server, pictures and a project folder for tests of the download stage, which assign its fixtures."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+import warnings
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from ita.io import parquet
+from ita.stages import download
+
+FAST = {
+    "allow_networks": ["127.0.0.1", "::1"],
+    "backoff": 0.01,
+    "connect_timeout": 5.0,
+    "read_timeout": 5.0,
+    "total_timeout": 20.0,
+}
+
+
+def picture(size: tuple[int, int] = (8, 6), kind: str = "PNG", colour: str = "red", **options: Any) -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", size, colour).save(out, kind, **options)
+    return out.getvalue()
+
+
+def noise(kind: str = "JPEG") -> bytes:
+    out = io.BytesIO()
+    Image.effect_noise((64, 48), 80).convert("RGB").save(out, kind)
+    return out.getvalue()
+
+
+def png(size: tuple[int, int], depth: int, colour: int, rows: bytes = b"", *more: tuple[bytes, bytes]) -> bytes:
+    """A PNG written by hand.
+
+    Args:
+        size: width and height that the header claims.
+        depth: bits of a sample.
+        colour: 0 grey, 2 RGB, 3 palette, 4 grey and alpha, 6 RGBA.
+        rows: samples, with the zero before each row.
+        more: chunks between header and rows: name and content.
+    """
+    header = struct.pack(">IIBBBBB", *size, depth, colour, 0, 0, 0)
+    chunks = [(b"IHDR", header), *more, (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    sums = [struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks]
+    written = [
+        struct.pack(">I", len(data)) + name + data + check for (name, data), check in zip(chunks, sums, strict=True)
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(written)
+
+
+def sideways() -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return picture((8, 6), "JPEG", exif=exif)
+
+
+Reply = Callable[["Handler"], None]
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    replies: dict[str, Reply] = {}
+    seen: Counter[str] = Counter()
+    agents: set[str] = set()
+
+    def log_message(self, *_: object) -> None: ...
+
+    def do_GET(self) -> None:
+        Handler.seen[self.path] += 1
+        Handler.agents.add(self.headers["User-Agent"])
+        try:
+            Handler.replies.get(self.path, status(404))(self)
+        except OSError:
+            self.close_connection = True
+
+    def send(self, code: int, data: bytes = b"", **headers: str) -> None:
+        self.send_response(code)
+        for name, value in {"Content_Length": str(len(data)), **headers}.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        self.wfile.write(data)
+
+    @property
+    def times(self) -> int:
+        return Handler.seen[self.path]
+
+
+def body(data: bytes, **headers: str) -> Reply:
+    return lambda handler: handler.send(200, data, **headers)
+
+
+def status(code: int) -> Reply:
+    return lambda handler: handler.send(code, b"<html>sorry</html>")
+
+
+def redirect(to: str) -> Reply:
+    return lambda handler: handler.send(302, Location=to)
+
+
+def at_first(reply: Reply, then: Reply) -> Reply:
+    return lambda handler: (reply if handler.times == 1 else then)(handler)
+
+
+def first(code: int, then: bytes, **headers: str) -> Reply:
+    return at_first(lambda handler: handler.send(code, **headers), body(then))
+
+
+def reset(handler: Handler) -> None:
+    """Closes the connection as a crashed server does, without a goodbye."""
+    handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    handler.connection.close()
+    raise ConnectionResetError
+
+
+def raw(*parts: bytes, pause: float = 0.0) -> Reply:
+    """A response written byte for byte, after which the server hangs up."""
+
+    def reply(handler: Handler) -> None:
+        handler.close_connection = True
+        for part in parts:
+            handler.wfile.write(part)
+            time.sleep(pause)
+
+    return reply
+
+
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_: object) -> None:
+        """Clients that hang up are what these tests are about."""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    httpd = Server(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    yield f"http://127.0.0.1:{httpd.server_address[1]}"
+    httpd.shutdown()
+    thread.join()
+    httpd.socket.close()
+
+
+@pytest.fixture(autouse=True)
+def clean_slate() -> Iterator[None]:
+    Handler.replies, Handler.seen, Handler.agents = {}, Counter(), set()
+    limit = Image.MAX_IMAGE_PIXELS
+    with warnings.catch_warnings():
+        yield
+    Image.MAX_IMAGE_PIXELS = limit
+
+
+class Project:
+    """A folder with posts.parquet and what the stage makes of it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.output = folder / "images.parquet"
+        self.posts = folder / "posts.parquet"
+
+    def write_posts(self, images: dict[str, str | None] | list[tuple[str | None, str | None]]) -> None:
+        pairs = images.items() if isinstance(images, dict) else images
+        rows = [
+            {"post_id": str(n), "split": "train", "image_id": image, "image_url": url, "tokens": ["a"], "tags": ["O"]}
+            for n, (image, url) in enumerate(pairs)
+        ]
+        parquet.write("posts", rows, self.posts)
+
+    def run(self, images: Any = None, **options: Any) -> dict[str, dict[str, Any]]:
+        if images is not None:
+            self.write_posts(images)
+        download.work({"download": {**FAST, **options}}, self.output, self.posts)
+        return {row["image_id"]: row for row in parquet.rows("images", self.output)}
+
+    @property
+    def journal(self) -> Path:
+        return self.folder / "images" / "journal.jsonl"
+
+    def files(self) -> list[Path]:
+        return [path for path in (self.folder / "images").rglob("*") if path.is_file() and path != self.journal]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    folder = tmp_path / "results" / "x"
+    folder.mkdir(parents=True)
+    return Project(folder)
+
+
+def serve(server: str, **replies: Reply) -> dict[str, str | None]:
+    Handler.replies.update({f"/{name}": reply for name, reply in replies.items()})
+    return {name: f"{server}/{name}" for name in replies}
+
+
+def closed_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def arguments(project: Project, **options: Any) -> list[str]:
+    settings = json.dumps({"download": {**FAST, **options}})
+    return ["--settings", settings, "--posts", str(project.posts), "--output", str(project.output)]
+
+
+def environment() -> dict[str, str]:
+    """Processes of the tests run the code under test, installed or not."""
+    return {**os.environ, "PYTHONPATH": str(Path(download.__file__).parents[1])}
+
+
+def command(project: Project, **options: Any) -> subprocess.Popen[str]:
+    words = [sys.executable, "-m", "ita.stages.download", *arguments(project, **options)]
+    return subprocess.Popen(words, env=environment(), stderr=subprocess.PIPE, text=True)

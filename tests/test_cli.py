@@ -1,0 +1,152 @@
+"""What all stages share, and the tables between them."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from safetensors.numpy import save_file
+
+from ita.__main__ import COMMANDS
+from ita.__main__ import main as ita
+from ita.cli import read_settings, run_stage
+from ita.errors import UserError
+from ita.io import parquet
+from ita.io.files import atomic, write_text
+from ita.io.provenance import provenance_of
+from tests.support.paths import ROOT
+
+
+def test_atomic_leaves_all_or_nothing(tmp_path):
+    target = tmp_path / "deep" / "file.txt"
+    with pytest.raises(RuntimeError), atomic(target) as part:
+        part.write_text("half")
+        raise RuntimeError
+    assert list(target.parent.iterdir()) == []
+    write_text(target, "old")
+    with atomic(target) as part:
+        part.write_text("new")
+        assert target.read_text() == "old"
+    assert target.read_text() == "new"
+
+
+def test_files_are_as_readable_as_any_other(tmp_path):
+    with atomic(tmp_path / "model.safetensors") as part:
+        save_file({"a": np.zeros(2)}, part)
+    (tmp_path / "other").touch()
+    assert (tmp_path / "model.safetensors").stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
+def test_leftovers_of_killed_processes_are_removed_but_not_of_living_ones(tmp_path):
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    dead, living = tmp_path / f".a.{gone.pid}.part", tmp_path / f".a.{os.getppid()}.part"
+    dead.write_text("x")
+    living.write_text("x")
+    write_text(tmp_path / "a", "y")
+    assert not dead.exists()
+    assert living.exists()
+
+
+def test_user_errors_have_no_traceback_and_bugs_do(tmp_path, capsys):
+    def work(settings, output, posts, more, other):
+        assert (more, other) == ([], None)
+        if settings.get("bug"):
+            raise KeyError("bug")
+        raise UserError("the file is green; expected a blue one")
+
+    work.__module__ = __name__
+    for settings, shown in (({}, "the file is green"), ({"bug": 1}, "Traceback")):
+        arguments = ["--settings", json.dumps(settings), "--output", str(tmp_path / "o"), "--posts", "p"]
+        assert run_stage("x", 1, work, {"posts": "", "more[]": "", "other?": ""}, arguments) == 1
+        err = capsys.readouterr().err
+        assert err.startswith("x: ")
+        assert shown in err
+        assert ("Traceback" in err) == bool(settings)
+
+
+def test_errors_reach_the_console_and_the_log(tmp_path, capsys):
+    def work(settings, output):
+        log.info("quiet")
+        log.warning("loud")
+
+    work.__module__ = __name__
+    assert run_stage("x", 1, work, {}, ["--output", str(tmp_path / "o"), "--log", str(tmp_path / "l" / "x.log")]) == 0
+    err = capsys.readouterr().err
+    assert "loud" in err
+    assert "quiet" not in err
+    log = (tmp_path / "l" / "x.log").read_text()
+    assert "loud" in log
+    assert "quiet" in log
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "@/no/such/file"])
+def test_settings_must_be_an_object(text):
+    with pytest.raises(UserError, match="settings"):
+        read_settings(text)
+
+
+def test_settings_from_a_file(tmp_path):
+    (tmp_path / "s.json").write_text('{"a": 1}')
+    assert read_settings(f"@{tmp_path}/s.json") == {"a": 1}
+
+
+def test_provenance_names_versions_and_hashes(tmp_path):
+    (tmp_path / "in").write_text("abc")
+    found = provenance_of({"a": 1}, {"in": tmp_path / "in", "absent": None})
+    assert found["settings"] == {"a": 1}
+    assert found["inputs"] == {"in": "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"}
+    assert {"python", "ita", "torch", "transformers"} <= found["versions"].keys()
+
+
+def test_tables_are_checked_on_read(tmp_path):
+    parquet.write("ocr", [{"image_id": "a", "text": "b"}], tmp_path / "ocr.parquet", {"note": 1})
+    table = parquet.read("ocr", tmp_path / "ocr.parquet")
+    assert parquet.metadata(table) == {"table": "ocr", "note": 1}
+    assert table.schema.field("text").metadata[b"meaning"]
+    pq.write_table(pa.table({"a": [1]}), tmp_path / "other.parquet")
+    (tmp_path / "broken.parquet").write_bytes(b"PAR1")
+    for name, file, message in [
+        ("captions", "ocr", "expected the table 'captions', found 'ocr'"),
+        ("ocr", "other", "another origin"),
+        ("ocr", "broken", "not a readable Parquet file"),
+        ("ocr", "absent", "has to run first"),
+    ]:
+        with pytest.raises(UserError, match=message):
+            parquet.read(name, tmp_path / f"{file}.parquet")
+
+
+def test_help_names_every_command_and_imports_nothing_heavy():
+    code = (
+        "import sys; from ita.__main__ import main; main(['--help']);"
+        "heavy = {'torch', 'transformers', 'pandas', 'pyarrow', 'numpy', 'PIL'} & set(sys.modules);"
+        "sys.exit(str(heavy) if heavy else 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+    )
+    assert done.returncode == 0, done.stderr
+    for command in COMMANDS:
+        assert f"  {command}" in done.stdout
+
+
+def test_a_closed_pipe_ends_quietly():
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    run = subprocess.Popen(
+        [sys.executable, "-m", "ita", "schema"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
+    )
+    run.stdout.close()
+    assert run.stderr.read() == b""
+    assert run.wait() == 0
+
+
+def test_unknown_commands_are_refused(capsys):
+    assert ita(["tarin"]) == 2
+    assert "unknown command 'tarin'" in capsys.readouterr().err

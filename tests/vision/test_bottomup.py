@@ -1,0 +1,241 @@
+"""The bottom-up attention detector: what must hold for any weights. Reference outputs: test_bottomup_golden.py."""
+
+import json
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import save_file
+
+from ita.config import Detect
+from ita.errors import UserError
+from ita.vision.detectors.bottomup.detector import ATTRIBUTES, OBJECTS, BottomUpDetector, shape, size_for
+from ita.vision.detectors.bottomup.network import BottomUp, BottomUpConfig, cell_anchors
+from ita.vision.detectors.bottomup.pool import half_away, roi_pool
+from ita.vision.types import DecodedImage
+from tests.support.pictures import scene
+
+EXACT = {"device": "cpu", "precision": "fp32"}
+TINY = {
+    "RESNETS": {"DEPTH": 50, "STEM_OUT_CHANNELS": 8, "RES2_OUT_CHANNELS": 16, "WIDTH_PER_GROUP": 4},
+    "ANCHOR_GENERATOR": {"SIZES": [[32, 64]], "ASPECT_RATIOS": [[0.5, 1.0]]},
+    "PROPOSAL_GENERATOR": {"HIDDEN_CHANNELS": 8},
+    "RPN": {"POST_NMS_TOPK_TEST": 40},
+    "ROI_HEADS": {"NUM_CLASSES": 4, "NMS_THRESH_TEST": [0.3, 0.5]},
+    "ROI_BOX_HEAD": {"NUM_ATTRS": 3},
+    "INPUT": {"MIN_SIZE_TEST": 96, "MAX_SIZE_TEST": 160},
+    "MIN_DETECTIONS": 4,
+    "MAX_DETECTIONS": 12,
+}
+
+
+def largest(features, region, resolution):
+    """RoIPool bin by bin."""
+    height, width = features.shape[1:]
+    left, top, right, bottom = (math.floor(edge / 16 + 0.5) for edge in region)  # edges are not negative
+    wide, high = max(right - left + 1, 1) / resolution, max(bottom - top + 1, 1) / resolution
+    out = torch.zeros(len(features), resolution, resolution)
+    for row in range(resolution):
+        for column in range(resolution):
+            y1, y2 = (min(max(y + top, 0), height) for y in (math.floor(row * high), math.ceil((row + 1) * high)))
+            x1, x2 = (min(max(x + left, 0), width) for x in (math.floor(column * wide), math.ceil((column + 1) * wide)))
+            if y2 > y1 and x2 > x1:
+                out[:, row, column] = features[:, y1:y2, x1:x2].amax((1, 2))
+    return out
+
+
+@pytest.mark.parametrize("resolution", [1, 2, 4, 8])
+def test_roi_pool_is_the_largest_value_of_each_bin(resolution):
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(3, 11, 19, generator=generator)
+    corner = torch.rand(60, 2, generator=generator) * torch.tensor([280.0, 160.0])
+    regions = torch.cat([corner, corner + torch.rand(60, 2, generator=generator) * 150], 1)
+    regions[:20] = (regions[:20] / 8).round() * 8  # edges on halves of a cell
+    regions = regions.clamp(max=19 * 16)
+    regions[0] = torch.tensor([0.0, 0.0, 304.0, 176.0])
+    regions[1] = torch.tensor([304.0, 176.0, 304.0, 176.0])  # outside the last cell: empty
+    found = roi_pool(features, regions, resolution)
+    assert found.is_contiguous(memory_format=torch.channels_last)
+    for region, mine in zip(regions.tolist(), found, strict=True):
+        assert torch.equal(mine, largest(features, region, resolution))
+    assert (found[1] == 0).all() and roi_pool(features, regions[:0], resolution).shape == (0, 3, *2 * [resolution])
+
+
+def test_halves_are_rounded_away_from_zero():
+    x = torch.tensor([0.5, 1.5, 2.5, -0.5, -1.5, 0.49999997, 2.4, -2.6])
+    assert half_away(x).tolist() == [1, 2, 3, -1, -2, 0, 2, -3]
+
+
+def test_anchors_are_centred_on_the_corner_of_their_cell():
+    found = cell_anchors((64, 128), (0.5, 1.0))
+    assert torch.allclose(found[0], torch.tensor([-45.2548, -22.6274, 45.2548, 22.6274]))
+    assert found[1].tolist() == [-32, -32, 32, 32] and found[3].tolist() == [-64, -64, 64, 64]
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [((800, 600), (800, 600)), ((640, 480), (800, 600)), ((500, 333), (901, 600)), ((200, 50), (1000, 250))]
+    + [((333, 500), (600, 901)), ((1, 3000), (1, 1000)), ((601, 601), (600, 600))],
+)
+def test_sizes_after_resizing(size, expected):
+    assert size_for(size, BottomUpConfig()) == expected
+
+
+def test_the_full_network_has_the_published_sizes():
+    with torch.device("meta"):
+        network = BottomUp(BottomUpConfig())
+    state = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    published = {
+        "backbone.stem.conv1.weight": (64, 3, 7, 7),
+        "backbone.res4.22.conv2.norm.running_var": (256,),
+        "proposal_generator.rpn_head.conv.weight": (512, 1024, 3, 3),
+        "proposal_generator.rpn_head.anchor_deltas.weight": (48, 512, 1, 1),
+        "proposal_generator.anchor_generator.cell_anchors.0": (12, 4),
+        "roi_heads.res5.0.shortcut.weight": (2048, 1024, 1, 1),
+        "roi_heads.box_predictor.cls_score.weight": (1601, 2048),
+        "roi_heads.box_predictor.bbox_pred.weight": (6400, 2048),
+        "roi_heads.box_predictor.cls_embedding.weight": (1601, 256),
+        "roi_heads.box_predictor.fc_attr.weight": (512, 2304),
+        "roi_heads.box_predictor.attr_score.weight": (401, 512),
+    }
+    assert {name: state[name] for name in published} == published
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    """A model folder with random weights and spread scores."""
+    (tmp_path / "config.json").write_text(json.dumps(TINY))
+    (tmp_path / OBJECTS).write_text("Cat,kitten\ndog\ntraffic light\nsky\n")
+    (tmp_path / ATTRIBUTES).write_text("red\nbig\nwet,soaked\n")
+    torch.manual_seed(0)
+    network = BottomUp(shape(tmp_path))
+    torch.nn.init.normal_(network.roi_heads.box_predictor.cls_embedding.weight)
+    with torch.no_grad():
+        network.roi_heads.box_predictor.cls_score.weight.mul_(10)
+    save_file(network.state_dict(), tmp_path / "model.safetensors")
+    return tmp_path
+
+
+def shots(*sizes):
+    return [DecodedImage(str(i), scene(*size, i)) for i, size in enumerate(sizes)]
+
+
+def test_objects_and_regions(tiny):
+    detector = BottomUpDetector(Detect(model=str(tiny), score_threshold=0.0, **EXACT))
+    pictures = shots((120, 80), (80, 120))
+    for picture, one in zip(pictures, detector.regions(pictures), strict=True):
+        objects = one.objects
+        assert one.size == picture.image.size and 4 <= len(objects) <= 12
+        assert one.features.shape == (len(objects), 128) and one.features.dtype == torch.float32
+        scores = [item.score for item in objects]
+        assert scores == sorted(scores, reverse=True) and all(0 < score <= 1 for score in scores)
+        for item in objects:
+            assert item.label in {"cat", "dog", "traffic light", "sky"} and len(item.attributes) == 1
+            assert item.attributes[0][0] in {"red", "big", "wet"}
+            x1, y1, x2, y2 = item.box
+            assert 0 <= x1 <= x2 <= one.size[0] + 1e-3 and 0 <= y1 <= y2 <= one.size[1] + 1e-3
+    assert detector.regions([]) == []
+
+
+def test_bounds_of_the_settings_and_of_the_network(tiny):
+    pictures = shots((120, 80))
+
+    def count(**settings):
+        detector = BottomUpDetector(Detect(model=str(tiny), **EXACT, **settings))
+        return len(detector.regions(pictures)[0].objects)
+
+    every = count(score_threshold=0.0)
+    assert count(score_threshold=1.0, min_objects=0) == 0 and count(score_threshold=1.0, min_objects=3) == 3
+    assert count(score_threshold=0.0, max_objects=2) == 2 and count(score_threshold=1.0, min_objects=100) == every
+
+
+def test_the_overlap_allowed_grows_until_enough_are_left(tiny):
+    detector = BottomUpDetector(Detect(model=str(tiny), score_threshold=0.0, **EXACT))
+    plain = detector.network.shape
+
+    def count(**change):
+        detector.network.shape = replace(plain, **change)
+        return len(detector.regions(shots((120, 80)))[0].objects)
+
+    few, many = (count(nms=(nms,), min_detections=1, max_detections=99) for nms in (0.1, 0.9))
+    assert few < many
+    assert count(nms=(0.1, 0.9), min_detections=few + 1, max_detections=99) == many
+    assert count(nms=(0.1, 0.9), min_detections=few, max_detections=99) == few
+    assert count(nms=(0.1, 0.9), min_detections=99, max_detections=99) == many  # never enough: the last
+
+
+@pytest.mark.parametrize("precision", ["fp32", "auto"])
+def test_a_result_does_not_depend_on_its_batch(tiny, precision):
+    pictures = shots((120, 80), (80, 120), (120, 80), (120, 80), (97, 97))
+    detector = BottomUpDetector(Detect(model=str(tiny), device="cpu", precision=precision, batch_size=2))
+    for picture, one in zip(pictures, detector.regions(pictures), strict=True):
+        (alone,) = detector.regions([picture])
+        assert [item.label for item in one.objects] == [item.label for item in alone.objects]
+        for left, right in zip(one.objects, alone.objects, strict=True):
+            assert left.score == pytest.approx(right.score, abs=1e-5)
+            assert left.box == pytest.approx(right.box, abs=1e-2)
+        torch.testing.assert_close(one.features, alone.features, atol=1e-4, rtol=1e-4)
+
+
+def test_bf16_keeps_boxes_and_scores_in_float32(tiny):
+    rough = BottomUpDetector(Detect(model=str(tiny), device="cpu", precision="bf16"))
+    assert rough.network.proposal_generator.rpn_head.anchor_deltas.weight.dtype == torch.float32
+    assert rough.network.roi_heads.res5[0].conv1.weight.dtype == torch.bfloat16
+    (one,) = rough.regions(shots((120, 80)))
+    assert one.features.dtype == torch.float32 and one.objects
+
+
+def test_configurations_in_yaml_and_lower_case(tiny):
+    def lower(value):
+        return {key.lower(): lower(x) for key, x in value.items()} if isinstance(value, dict) else value
+
+    expected = shape(tiny)
+    (tiny / "config.json").unlink()
+    assert shape(tiny) == BottomUpConfig()
+    (tiny / "config.yaml").write_text(yaml.safe_dump(lower(TINY)))
+    assert shape(tiny) == expected and expected.nms == (0.3, 0.5) and expected.anchor_sizes == (32, 64)
+    (tiny / "model.safetensors").rename(tiny / "other.safetensors")
+    BottomUpDetector(Detect(model=str(tiny), **EXACT))
+
+
+def test_a_file_may_lack_what_follows_from_the_rest(tiny):
+    from safetensors.torch import load_file
+
+    pictures = shots((120, 80))
+    before = BottomUpDetector(Detect(model=str(tiny), **EXACT)).regions(pictures)[0].objects
+    weights = load_file(tiny / "model.safetensors")
+    some = {name: x for name, x in weights.items() if not name.endswith(("num_batches_tracked", "cell_anchors.0"))}
+    assert len(some) < len(weights)
+    save_file(some, tiny / "model.safetensors")
+    assert BottomUpDetector(Detect(model=str(tiny), **EXACT)).regions(pictures)[0].objects == before
+
+
+def test_files_that_do_not_fit_are_named(tiny):
+    def problem(pattern):
+        with pytest.raises(UserError, match=pattern):
+            BottomUpDetector(Detect(model=str(tiny), **EXACT))
+
+    for change, pattern in (
+        ({"RESNETS": {"DEPTH": 51}}, "config.json: depth 51"),
+        ({"INPUT": {"MIN_SIZE_TEST": "big"}}, "config.json: input.min_size_test is 'big'"),
+        ({"ROI_BOX_HEAD": {"NUM_ATTRS": 3, "RES5HALVE": True}}, "config.json: .*RES5HALVE"),
+    ):
+        (tiny / "config.json").write_text(json.dumps({**TINY, **change}))
+        problem(pattern)
+    (tiny / "config.json").write_text("{")
+    problem("config.json: can not be read")
+    (tiny / "config.json").write_text(json.dumps(TINY))
+    (tiny / OBJECTS).write_text("cat\n")
+    problem(f"{OBJECTS}: holds 1 names, expected 4")
+    (tiny / OBJECTS).unlink()
+    problem(f"{OBJECTS}: can not be read .*py-bottom-up-attention")
+    elsewhere = tiny / "names"
+    elsewhere.mkdir()
+    (elsewhere / OBJECTS).write_text("a\nb\nc\nd\n")
+    (elsewhere / ATTRIBUTES).write_text("x\ny\nz\n")
+    BottomUpDetector(Detect(model=str(tiny), vocabulary=str(elsewhere), **EXACT))
+    (tiny / "model.safetensors").write_bytes(b"<html>")
+    with pytest.raises(UserError, match="model.safetensors: is not a checkpoint"):
+        BottomUpDetector(Detect(model=str(tiny), vocabulary=str(elsewhere), **EXACT))

@@ -1,0 +1,307 @@
+"""VinVL's detector: what must hold for any weights. Reference outputs: test_vinvl_golden.py."""
+
+import json
+
+import numpy
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from ita.config import Detect
+from ita.errors import UserError
+from ita.vision.detectors.vinvl import postprocessing
+from ita.vision.detectors.vinvl.align import roi_align
+from ita.vision.detectors.vinvl.detector import CONFIG, LABELS, VinvlDetector, shape, size_for
+from ita.vision.detectors.vinvl.network import AttrRCNN, VinvlConfig, cell_anchors
+from ita.vision.detectors.vinvl.postprocessing import Candidates, PostprocessConfig
+from ita.vision.types import DecodedImage
+from tests.support.pictures import scene
+
+EXACT = {"device": "cpu", "precision": "fp32"}
+
+
+def peaked(rows, classes, generator, size=200.0):
+    """Candidates of a trained head: a few classes per box have most of the probability."""
+    corner = torch.rand(rows, 2, generator=generator) * size
+    proposals = torch.cat([corner, corner + 20 + torch.rand(rows, 2, generator=generator) * size / 2], 1)
+    scores = (4 * torch.randn(rows, classes, generator=generator)).softmax(1)
+    deltas = torch.randn(rows, classes, 4, generator=generator) / 2
+    return proposals, scores, deltas, (int(2 * size), int(2 * size))
+
+
+@pytest.fixture
+def generator():
+    return torch.Generator().manual_seed(0)
+
+
+@pytest.mark.parametrize("regression", [False, True])
+@pytest.mark.parametrize(("threshold", "minimum"), [(0.2, 10), (0.9, 10), (0.9, 70), (0.2, 0), (0.001, 10), (0.0, 10)])
+def test_pruned_filter_1_is_the_unpruned_one(generator, regression, threshold, minimum):
+    for _ in range(2):
+        proposals, scores, deltas, size = peaked(60, 21, generator)
+        found = Candidates(proposals, scores, deltas if regression else None, size)
+        pruned = postprocessing.choose(found, PostprocessConfig(1, regression, threshold, minimum), 0.5)
+        whole = postprocessing.choose(found, PostprocessConfig(1, regression, threshold, minimum, pruned=False), 0.5)
+        for name in ("rows", "labels", "scores", "boxes"):
+            assert torch.equal(getattr(pruned, name), getattr(whole, name))
+
+
+@pytest.mark.parametrize("regression", [False, True])
+def test_suppression_class_by_class_is_suppression_of_pairs(generator, regression, monkeypatch):
+    proposals, scores, deltas, size = peaked(50, 37, generator)
+    found = Candidates(proposals, scores, deltas if regression else None, size)
+    wanted = scores > 0.01
+    pairs = postprocessing.survivors(found, wanted, 0.3)
+    monkeypatch.setattr(postprocessing, "PAIRS", 0)
+    assert torch.equal(postprocessing.survivors(found, wanted, 0.3), pairs)
+    assert not (pairs & ~wanted).any() and not pairs[:, 0].any()
+
+
+def test_an_untrained_head_needs_no_more_memory_than_a_trained_one(generator):
+    """Every pair qualifies where no class stands out; compared all with all they would be 10^10."""
+    proposals, _, _, size = peaked(100, 1001, generator)
+    scores = (0.01 * torch.randn(100, 1001, generator=generator)).softmax(1)
+    kept = postprocessing.choose(Candidates(proposals, scores, None, size), PostprocessConfig(), 0.5)
+    assert len(kept.rows) == 10 and (kept.scores.diff() <= 0).all()
+
+
+@pytest.mark.parametrize("kind", [0, 1, 2])
+def test_filters_keep_within_the_bounds(generator, kind):
+    proposals, scores, _, size = peaked(60, 41, generator)
+    found = Candidates(proposals, scores, None, size)
+    many = postprocessing.choose(found, PostprocessConfig(kind, threshold=0.01, minimum=0, maximum=7), 0.5)
+    assert len(many.rows) == 7
+    few = postprocessing.choose(found, PostprocessConfig(kind, threshold=0.999, minimum=5), 0.5)
+    assert len(few.rows) >= 5 and few.scores.min() < 0.999
+    free = postprocessing.choose(found, PostprocessConfig(kind, threshold=0.5, minimum=0), 0.5)
+    assert 0 < len(free.rows) < 60 and free.scores.min() >= 0.5 and (free.labels > 0).all()
+    if kind == 0:
+        assert (free.labels.diff() >= 0).all()
+    else:
+        assert (free.scores.diff() <= 0).all() and len(set(free.rows.tolist())) == len(free.rows)
+    assert torch.equal(free.boxes, proposals[free.rows])
+
+
+def test_attributes_compete_with_none_and_are_bounded_per_image():
+    small = VinvlConfig(num_attributes=5, attr_thresh=0.05, max_num_attr_per_obj=2, max_num_attr_per_img=3)
+    logits = torch.tensor([[9.0, 8.0, 0, 0, 0], [0.0, 3.0, 3.5, 2.0, 0.0], [0.0, 0.1, 5.0, 0.2, 4.0]])
+    labels, scores = postprocessing.best_attributes(logits, small)
+    expected = logits.softmax(1)
+    assert labels.shape == scores.shape == (3, 2)
+    assert scores[0].tolist() == [0, 0]  # 0.27, but three others of the image are better
+    assert labels[1].tolist() == [2, 1] and scores[1].tolist() == expected[1, [2, 1]].tolist()
+    assert labels[2, 0] == 2 and scores[2].tolist() == [expected[2, 2], 0]
+
+
+def test_roi_align_is_the_average_of_bilinear_samples(generator):
+    features = torch.randn(3, 9, 13, generator=generator)
+    corner = torch.rand(12, 2, generator=generator) * torch.tensor([150.0, 100.0])
+    spread = torch.rand(12, 2, generator=generator) * torch.tensor([58.0, 44.0])
+    regions = torch.cat([corner, corner + spread], 1)
+    regions[0] = torch.tensor([0.0, 0.0, 208.0, 144.0])
+    regions[1] = torch.tensor([30.0, 30.0, 30.0, 30.0])
+    found = roi_align(features, regions, 4)
+    assert found.is_contiguous(memory_format=torch.channels_last)
+    for region, mine in zip(regions.tolist(), found, strict=True):
+        torch.testing.assert_close(mine, sampled(features, region, 4), atol=1e-5, rtol=0)
+
+
+def sampled(features, region, resolution):
+    """RoIAlign sample by sample."""
+    height, width = features.shape[1:]
+    x1, y1, x2, y2 = (edge / 16 for edge in region)
+    bin_w, bin_h = max(x2 - x1, 1.0) / resolution, max(y2 - y1, 1.0) / resolution
+    across, down = int(numpy.ceil(bin_w)), int(numpy.ceil(bin_h))
+    out = torch.zeros(len(features), resolution, resolution)
+    for row in range(resolution):
+        for column in range(resolution):
+            for i in range(down):
+                for j in range(across):
+                    y = y1 + row * bin_h + (i + 0.5) * bin_h / down
+                    x = x1 + column * bin_w + (j + 0.5) * bin_w / across
+                    if not (-1 <= y <= height and -1 <= x <= width):
+                        continue
+                    y, x = min(max(y, 0.0), height - 1), min(max(x, 0.0), width - 1)
+                    top, left = int(y), int(x)
+                    low, right = min(top + 1, height - 1), min(left + 1, width - 1)
+                    v, u = y - top, x - left
+                    out[:, row, column] += (
+                        features[:, top, left] * (1 - v) * (1 - u)
+                        + features[:, top, right] * (1 - v) * u
+                        + features[:, low, left] * v * (1 - u)
+                        + features[:, low, right] * v * u
+                    ) / (across * down)
+    return out
+
+
+def test_the_full_network_has_the_published_weights():
+    with torch.device("meta"):
+        network = AttrRCNN(VinvlConfig())
+    state = network.state_dict()
+    assert len(state) == 841
+    assert sum(value.numel() for value in network.parameters()) == 147_742_015
+    published = {
+        "backbone.body.stem.conv1.weight": (64, 3, 7, 7),
+        "backbone.body.layer1.0.conv2.weight": (256, 8, 3, 3),
+        "backbone.body.layer3.35.conv2.weight": (1024, 32, 3, 3),
+        "roi_heads.box.feature_extractor.head.layer4.0.conv2.weight": (2048, 64, 3, 3),
+        "attribute.feature_extractor.head.layer4.0.downsample.1.running_var": (2048,),
+        "rpn.anchor_generator.cell_anchors.0": (15, 4),
+        "rpn.head.bbox_pred.bias": (60,),
+        "roi_heads.box.predictor.bbox_pred.weight": (6380, 2048),
+        "attribute.predictor.cls_embedding.weight": (1595, 256),
+        "attribute.predictor.fc_attr.weight": (512, 2304),
+        "attribute.predictor.attr_score.weight": (525, 512),
+    }
+    assert {name: tuple(state[name].shape) for name in published} == published
+
+
+def test_anchors_are_rounded_as_published():
+    anchors = cell_anchors((32, 64, 128, 256, 512), (0.5, 1, 2)).tolist()
+    assert anchors[:2] == [[-15, -4, 30, 19], [-38, -16, 53, 31]] and anchors[4] == [-360, -184, 375, 199]
+    assert anchors[5] == [-8, -8, 23, 23] and anchors[10] == [-3, -14, 18, 29]
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [((800, 600), (800, 600)), ((640, 480), (800, 600)), ((480, 640), (600, 800)), ((1000, 300), (1000, 300))]
+    + [((601, 601), (600, 600)), ((500, 333), (900, 600)), ((333, 500), (600, 900)), ((1, 3000), (1, 3000))],
+)
+def test_sizes_after_resizing(size, expected):
+    assert size_for(size, VinvlConfig()) == expected
+
+
+TINY = {
+    "num_classes": 6,
+    "num_attributes": 5,
+    "stem_out": 8,
+    "res2_out": 16,
+    "groups": 4,
+    "width_per_group": 2,
+    "blocks": [1, 1, 1, 1],
+    "anchor_sizes": [32, 64],
+    "post_nms_top_n": 30,
+    "cls_emd_dim": 8,
+    "attr_emd_dim": 8,
+    "min_size": 96,
+    "max_size": 160,
+}
+NAMES = {
+    "label_to_idx": {"Cat": 1, "dog": 2, "traffic light": 3, "sky": 4, "man": 5},
+    "attribute_to_idx": {"Red": 1, "big": 2, "wet": 3, "old": 4},
+}
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    """A model folder with random weights and spread scores."""
+    (tmp_path / CONFIG).write_text(json.dumps(TINY))
+    (tmp_path / LABELS).write_text(json.dumps(NAMES))
+    torch.manual_seed(0)
+    network = AttrRCNN(shape(tmp_path / CONFIG))
+    torch.nn.init.normal_(network.attribute.predictor.cls_embedding.weight)
+    with torch.no_grad():
+        network.roi_heads["box"].predictor["cls_score"].weight.mul_(20)
+        network.attribute.predictor.attr_score.weight.mul_(4)
+    save_file({name: value.clone() for name, value in network.state_dict().items()}, tmp_path / "model.safetensors")
+    return tmp_path
+
+
+def shots(*sizes):
+    return [DecodedImage(str(i), scene(*size, i)) for i, size in enumerate(sizes)]
+
+
+def test_objects_and_regions(tiny):
+    detector = VinvlDetector(Detect(model=str(tiny), **EXACT))
+    pictures = shots((120, 80), (80, 120))
+    for picture, one in zip(pictures, detector.regions(pictures), strict=True):
+        objects = one.objects
+        assert one.size == picture.image.size and len(objects) >= 10
+        assert one.features.shape == (len(objects), 128) and one.features.dtype == torch.float32
+        scores = [item.score for item in objects]
+        assert scores == sorted(scores, reverse=True) and all(0 < score <= 1 for score in scores)
+        for item in objects:
+            assert item.label in {"cat", "dog", "traffic light", "sky", "man"}
+            x1, y1, x2, y2 = item.box
+            assert 0 <= x1 <= x2 <= one.size[0] and 0 <= y1 <= y2 <= one.size[1]
+            assert all(name in {"red", "big", "wet", "old"} and sure > 0.05 for name, sure in item.attributes)
+            assert list(item.attributes) == sorted(item.attributes, key=lambda pair: -pair[1])
+        assert any(item.attributes for item in objects)
+    assert detector.regions([]) == []
+    assert set(detector.facts["weights"]) == {"model.safetensors", LABELS}
+
+
+def test_filter_0_gives_classes_one_after_another_which_are_then_ranked(tiny):
+    detector = VinvlDetector(Detect(model=str(tiny), filter=0, regression=True, **EXACT))
+    pictures = shots((120, 80))
+    order = [NAMES["label_to_idx"].get(item.label, 1) for item in detector.regions(pictures)[0].objects]
+    assert order == sorted(order)
+    found = detector.regions(pictures)[0]
+    ranked = found.ranked()
+    scores = [item.score for item in ranked.objects]
+    assert scores == sorted(scores, reverse=True)
+    for item, feature in zip(ranked.objects, ranked.features, strict=True):
+        assert torch.equal(found.features[found.objects.index(item)], feature)
+
+
+@pytest.mark.parametrize("regression", [False, True])
+@pytest.mark.parametrize("precision", ["fp32", "auto"])
+def test_a_result_does_not_depend_on_its_batch(tiny, regression, precision):
+    pictures = shots((120, 80), (80, 120), (120, 80), (120, 80), (97, 97))
+    settings = {"device": "cpu", "precision": precision, "batch_size": 2, "regression": regression}
+    detector = VinvlDetector(Detect(model=str(tiny), **settings))
+    for picture, one in zip(pictures, detector.regions(pictures), strict=True):
+        (alone,) = detector.regions([picture])
+        assert [item.label for item in one.objects] == [item.label for item in alone.objects]
+        for left, right in zip(one.objects, alone.objects, strict=True):
+            assert left.score == pytest.approx(right.score, abs=1e-5)
+            assert left.box == pytest.approx(right.box, abs=1e-2)
+            assert dict(left.attributes) == pytest.approx(dict(right.attributes), abs=1e-4)
+        torch.testing.assert_close(one.features, alone.features, atol=1e-4, rtol=1e-4)
+
+
+def test_bf16_keeps_boxes_and_scores_in_float32(tiny):
+    pictures = shots((120, 80))
+    rough = VinvlDetector(Detect(model=str(tiny), device="cpu", precision="bf16"))
+    assert rough.network.rpn.head.cls_logits.weight.dtype == torch.float32
+    assert rough.network.backbone["body"].layer1[0].conv1.weight.dtype == torch.bfloat16
+    (one,) = rough.regions(pictures)
+    (exact,) = VinvlDetector(Detect(model=str(tiny), **EXACT)).regions(pictures)
+    assert one.features.dtype == torch.float32
+    assert one.objects[0].score == pytest.approx(exact.objects[0].score, abs=0.05)
+
+
+def test_a_file_names_the_model_as_well_as_a_folder(tiny):
+    pictures = shots((120, 80))
+    (tiny / "other.safetensors").write_bytes(b"")
+    with pytest.raises(UserError, match=r"several weights \(model.safetensors, other.safetensors\)"):
+        VinvlDetector(Detect(model=str(tiny), **EXACT))
+    VinvlDetector(Detect(model=str(tiny / "model.safetensors"), **EXACT)).regions(pictures)
+
+
+def test_files_that_do_not_fit_are_named(tiny):
+    def problem(pattern):
+        with pytest.raises(UserError, match=pattern):
+            VinvlDetector(Detect(model=str(tiny), **EXACT))
+
+    for text, pattern in (
+        ("{", rf"{LABELS}: is not JSON"),
+        ("[]", rf"{LABELS}: expected a JSON object"),
+        ("{}", rf"{LABELS}: label_to_idx names 0 indices"),
+        (json.dumps({**NAMES, "attribute_to_idx": {"red": 1}}), rf"{LABELS}: attribute_to_idx names 1"),
+        (json.dumps({**NAMES, "label_to_idx": [1]}), rf"{LABELS}: label_to_idx is not a map"),
+    ):
+        (tiny / LABELS).write_text(text)
+        problem(pattern)
+    (tiny / LABELS).unlink()
+    problem(rf"{LABELS}: the names of classes and attributes are missing")
+    (tiny / "names.json").write_text(json.dumps(NAMES))
+    VinvlDetector(Detect(model=str(tiny), **EXACT))
+    for value, pattern in (("wide", "stem_out is 'wide'"), (4, "stem.bn1.bias is .8,., expected .4,.")):
+        (tiny / CONFIG).write_text(json.dumps({**TINY, "stem_out": value}))
+        problem(pattern)
+    (tiny / CONFIG).write_text(json.dumps(TINY))
+    (tiny / "model.safetensors").write_bytes(b"<html>")
+    problem("model.safetensors: is not a checkpoint")
+    (tiny / "model.safetensors").unlink()
+    problem("holds no weights; expected vinvl_vg_x152c4.pth")
