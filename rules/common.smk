@@ -16,7 +16,7 @@ SOURCE = Path(workflow.basedir) / "src" / "ita"
 NAMED = {
     "detect": "detectors",
     "caption": "captioners",
-    "ocr": "readers",
+    "ocr": "ocr_engines",
     "context": "contexts",
     "table": "tables",
     "figure": "figures",
@@ -111,7 +111,7 @@ def settings(stage):
             values["name"] = getattr(wildcards, NAMED[stage].removesuffix("s"))
         if stage == "context":
             kinds = [kind for kind in values["context"]["kinds"] if kind not in BUILT_IN_KINDS]
-            values["texts"] = {kind: entry(chosen, "texts", kind, "context.kinds") for kind in kinds}
+            values["external_texts"] = {kind: entry(chosen, "external_texts", kind, "context.kinds") for kind in kinds}
         if stage == "cases":
             values |= {"dataset": dataset, "names": case_names(chosen)}
         if stage == "paper":
@@ -177,7 +177,7 @@ def context_tables(wildcards):
     tables = {
         "la": ("objects", f"{folder}/objects/{chosen['detector']}.parquet"),
         "ga": ("captions", f"{folder}/captions/{chosen['captioner']}.parquet"),
-        "oca": ("ocr", f"{folder}/ocr/{chosen['reader']}.parquet"),
+        "oca": ("ocr", f"{folder}/ocr/{chosen['ocr_engine']}.parquet"),
     }
     return dict(tables[kind] for kind in chosen["kinds"] if kind in tables)
 
@@ -191,7 +191,7 @@ def context_texts(wildcards):
     """Inputs of a context: files of the text sources that it names."""
     chosen = config_of(wildcards.dataset)
     kinds = stage_settings(chosen, "context", wildcards)["kinds"]
-    entries = [entry(chosen, "texts", kind, "context.kinds") for kind in kinds if kind not in BUILT_IN_KINDS]
+    entries = [entry(chosen, "external_texts", kind, "context.kinds") for kind in kinds if kind not in BUILT_IN_KINDS]
     return present([file for value in entries for file in value.get("files", [])])
 
 
@@ -235,7 +235,7 @@ wildcard_constraints:
     dataset="|".join(map(re.escape, config["datasets"])),
     detector=names_of("detectors"),
     captioner=names_of("captioners"),
-    reader=names_of("readers"),
+    ocr_engine=names_of("ocr_engines"),
     context=names_of("contexts"),
     encoder=names_of("encoders"),
     system=names_of("systems"),

@@ -20,4 +20,4 @@ rule context:
         tables=context_options,
     shell:
         "python -m ita context --settings {params.settings:q} --posts {input.posts} {params.tables}"
-        " --texts {input.texts:q} --output {output} --log {log}"
+        " --external-texts {input.texts:q} --output {output} --log {log}"

@@ -3,11 +3,11 @@ rule ocr:
     input:
         images="results/{dataset}/images.parquet",
     output:
-        "results/{dataset}/ocr/{reader}/{shard}.parquet",
+        "results/{dataset}/ocr/{ocr_engine}/{shard}.parquet",
     log:
-        "results/logs/{dataset}/ocr/{reader}/{shard}.log",
+        "results/logs/{dataset}/ocr/{ocr_engine}/{shard}.log",
     benchmark:
-        "results/benchmarks/{dataset}/ocr/{reader}/{shard}.tsv"
+        "results/benchmarks/{dataset}/ocr/{ocr_engine}/{shard}.tsv"
     conda:
         "../envs/ita.yaml"
     threads: 8

@@ -1,11 +1,11 @@
 # Functions only: what tables, figures, cases and the folder paper show and read. No rules.
 # What a table or figure of a kind reads: files of its runs, and tables of the dataset.
 READS = {
-    "scores": ("metrics", "predictions"),
+    "f1": ("metrics", "predictions"),
     "best": ("metrics",),
     "types": ("metrics", "predictions"),
     "analysis": ("metrics", "predictions", "posts", "images", "ocr"),
-    "characters": ("posts", "ocr"),
+    "ocr": ("posts", "ocr"),
     "curves": ("histories",),
     "captions": ("metrics",),
     "distance": ("metrics",),
@@ -19,10 +19,10 @@ def rows_of(chosen, stage, name):
     values = merged(chosen[stage], entry(chosen, f"{stage}s", name, f"paper.{stage}s"))
     if stage == "figure":
         values = {**values, **{key: values[key] or chosen["table"][key] for key in ("systems", "encoders")}}
-    if values["kind"] == "characters":
-        return {key: values[key] for key in ("kind", "readers", "digits")}, []
-    controls, alike = controls_of(chosen, values) if values["kind"] == "scores" else ({}, [])
-    baseline = [values["baseline"]] if values["kind"] in ("scores", "types") and values["baseline"] else []
+    if values["kind"] == "ocr":
+        return {key: values[key] for key in ("kind", "ocr_engines", "digits")}, []
+    controls, alike = controls_of(chosen, values) if values["kind"] == "f1" else ({}, [])
+    baseline = [values["baseline"]] if values["kind"] in ("f1", "types") and values["baseline"] else []
     return {**values, "controls": controls, "alike": alike}, list(
         dict.fromkeys([*values["systems"], *baseline, *controls.values()])
     )
@@ -43,7 +43,7 @@ def controls_of(chosen, values):
     alike, others = {}, []
     for row in values["systems"]:
         context, loss, own = kind_of(row)
-        mine = [name for name in values["random"] if kind_of(name) == (context, loss, False)]
+        mine = [name for name in values["control_systems"] if kind_of(name) == (context, loss, False)]
         if own and mine:
             alike[row] = mine[-1]
         elif own and context["kinds"]:
@@ -86,14 +86,14 @@ def read_by(stage):
         values, systems = rows_of(chosen, stage, getattr(wildcards, stage))
         folder = f"results/{wildcards.dataset}"
         runs = {(encoder, system) for encoder in values.get("encoders", []) for system in systems}
-        if values["kind"] == "characters":
-            readers = values["readers"]
+        if values["kind"] == "ocr":
+            ocr_engines = values["ocr_engines"]
         else:
-            readers = [values["reader"]] if values["kind"] == "analysis" else []
+            ocr_engines = [values["ocr_engine"]] if values["kind"] == "analysis" else []
         if chosen["download"]["source"] == "none" and values["kind"] == "analysis":
-            readers = []
+            ocr_engines = []
         files = {"posts": [f"{folder}/posts.parquet"], "images": [f"{folder}/images.parquet"]}
-        files["ocr"] = [f"{folder}/ocr/{reader}.parquet" for reader in readers]
+        files["ocr"] = [f"{folder}/ocr/{ocr_engine}.parquet" for ocr_engine in ocr_engines]
         for name, file in RUN_FILES.items():
             files[name] = [
                 f"{folder}/runs/{encoder}/{system}/seed{seed}/{file}"

@@ -67,7 +67,7 @@ def corpus(tmp_path_factory):
             name = f"{split}-{n}"
             posts.append({"post_id": name, "split": split, "tokens": words, "tags": tags, "repaired": 0})
             said = [] if n % 5 == 4 else ["man"] if kind == "PER" else ["house", "tree"]
-            contexts.append({"post_id": name, "tokens": said, "kinds": ["ga"] * len(said), "cut": 0})
+            contexts.append({"post_id": name, "tokens": said, "kinds": ["ga"] * len(said), "truncated": 0})
     parquet.write("posts", posts, folder / "posts.parquet", {"label_version": "made up"})
     parquet.write("contexts", contexts, folder / "ga.parquet")
     return folder

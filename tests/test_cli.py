@@ -79,9 +79,9 @@ def test_errors_reach_the_console_and_the_log(tmp_path, capsys):
     err = capsys.readouterr().err
     assert "loud" in err
     assert "quiet" not in err
-    log = (tmp_path / "l" / "x.log").read_text()
-    assert "loud" in log
-    assert "quiet" in log
+    text = (tmp_path / "l" / "x.log").read_text()
+    assert "loud" in text
+    assert "quiet" in text
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "@/no/such/file"])

@@ -62,8 +62,8 @@ def test_config_and_examples_fit_the_schema():
         (("datasets", "../evil"), {}),
         (("encoders", "bert", "train", "lr"), 1.0),
         (("systems", "crf", "views"), ["image"]),
-        (("texts", "sep"), {}),
-        (("texts", "la"), {}),
+        (("external_texts", "sep"), {}),
+        (("external_texts", "la"), {}),
         (("seeds",), []),
     ],
 )

@@ -100,7 +100,6 @@ def test_learning_through_kernels(shape, monkeypatch):
 @pytest.mark.parametrize("tags", [17, 33])
 @pytest.mark.parametrize("capability", [80, 90])
 def test_kernels_compile_without_a_device(capability, tags, tmp_path, monkeypatch):
-    import triton
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 

@@ -42,7 +42,7 @@ def test_text_view(tokenizer):
     (post,) = ViewEncoder(tokenizer, 64).encode([["ab", "\ufe0f", "c"]])
     assert pieces(tokenizer, post.ids) == ["[CLS]", "a", "##b", "c", "[SEP]"]
     assert post.first.tolist() == [1, -1, 3], "a word without pieces has no place"
-    assert post.cut == 0
+    assert post.truncated == 0
 
 
 def test_image_text_view_has_the_encoders_separator(tokenizer):
@@ -68,7 +68,7 @@ def test_cut_comes_from_the_end_of_the_context(tokenizer, length):
     (post,) = ViewEncoder(tokenizer, length).encode([["abc", "d"]], [(words, ["ga"] * 4)])
     (row,) = rows(post)
     assert len(row) == post.length <= length
-    kept = 4 - post.cut
+    kept = 4 - post.truncated
     text = "".join(pieces(tokenizer, row)).replace("##", "")
     assert text == "[CLS]abcd[SEP]" + ("".join(words[:kept]) + "[SEP]" if kept else "")
     assert kept == min(4, max(0, (length - 7) // 2))
@@ -77,8 +77,8 @@ def test_cut_comes_from_the_end_of_the_context(tokenizer, length):
 def test_a_very_long_post_is_read_in_windows(tokenizer):
     post = ["abc"] * 9 + ["\ufe0f"] + ["de"] * 9
     alone, with_context = ViewEncoder(tokenizer, 16).encode([post, post], [NOTHING, (["x"], ["ga"])])
-    assert same(with_context._replace(cut=0), alone)
-    assert with_context.cut == 1
+    assert same(with_context._replace(truncated=0), alone)
+    assert with_context.truncated == 1
     assert max(alone.rows) == 16
     row_of = np.repeat(np.arange(len(alone.rows)), alone.rows)
     for word, place in zip(post, alone.first, strict=True):

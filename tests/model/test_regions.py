@@ -45,7 +45,7 @@ def pictured(tmp_path_factory):
             post = {"post_id": name, "split": split, "image_id": image, "tokens": words, "tags": tags, "repaired": 0}
             posts.append(post)
             said = ["b"] * draw.randint(0, 2)
-            contexts.append({"post_id": name, "tokens": said, "kinds": ["ga"] * len(said), "cut": 0})
+            contexts.append({"post_id": name, "tokens": said, "kinds": ["ga"] * len(said), "truncated": 0})
             if image and n % 16 != 14:  # one image in sixteen could not be had
                 regions = normal.normal(0, 0.3, (draw.randint(1, 4), WIDTH))
                 regions[draw.randrange(len(regions)), 0] = 2.0 if kind == "PER" else -2.0

@@ -57,9 +57,9 @@ def read(step):
 
 @pytest.mark.parametrize("schedule", ["paired", "official"])
 @pytest.mark.parametrize("system", [JOINT, CVA, replace(JOINT, views=["t"]), replace(JOINT, views=["it"])])
-@pytest.mark.parametrize("accumulation", [1, 3])
+@pytest.mark.parametrize("gradient_accumulation", [1, 3])
 def test_an_epoch_learns_every_view_of_every_post_once(examples, schedule, system, accumulation):
-    chosen = plan(system, schedule=schedule, accumulation=accumulation)
+    chosen = plan(system, schedule=schedule, gradient_accumulation=accumulation)
     updates = epoch_of(examples, chosen, 0)
     assert len(updates) == updates_per_epoch(POSTS, chosen)
     rows = [row for update in updates for step in update for row in read(step)]
@@ -122,7 +122,7 @@ def test_losses_of_an_epoch_are_those_of_the_posts_one_by_one(examples, tagger, 
 
 def test_weights_and_means(examples, tagger):
     """A step's loss: weighted means over its posts; an update's: the mean of its steps."""
-    chosen = plan(CVA, accumulation=2)
+    chosen = plan(CVA, gradient_accumulation=2)
     for update in epoch_of(examples, chosen, 0):
         for step in update:
             loss, terms = losses(tagger, step, chosen)
@@ -139,7 +139,7 @@ def test_weights_and_means(examples, tagger):
 def test_a_budget_of_pieces_changes_no_gradient(examples, tagger, system, schedule):
     grads = []
     for budget in (100_000, 40, 1):
-        chosen = plan(system, schedule=schedule, batch_size=16, max_pieces=budget)
+        chosen = plan(system, schedule=schedule, batch_size=16, max_subwords=budget)
         (update, *_) = epoch_of(examples, chosen, 0)
         tagger.zero_grad()
         for step in update:

@@ -13,7 +13,7 @@ from tests.support.runs import history, trained
 @pytest.fixture(scope="module")
 def both(corpus, tiny_encoder, tmp_path_factory):
     root = tmp_path_factory.mktemp("vocabulary")
-    return [trained(corpus, root / str(on), tiny_encoder, prune_vocabulary=on) for on in (False, True)]
+    return [trained(corpus, root / str(on), tiny_encoder, trim_vocabulary=on) for on in (False, True)]
 
 
 def test_losses_and_weights_are_the_same(both):
@@ -38,7 +38,7 @@ def test_rows_that_never_occur_stay_as_they_were(both, tiny_encoder):
 def test_weight_decay_needs_every_row(corpus, tiny_encoder, tmp_path):
     """Decay shrinks rows that never occur, so then nothing may be left out."""
     runs = [
-        trained(corpus, tmp_path / str(on), tiny_encoder, prune_vocabulary=on, weight_decay=0.1) for on in (0 > 1, True)
+        trained(corpus, tmp_path / str(on), tiny_encoder, trim_vocabulary=on, weight_decay=0.1) for on in (0 > 1, True)
     ]
     whole, asked = (load_file(run / "model.safetensors") for run in runs)
     assert all(torch.equal(whole[name], asked[name]) for name in whole)

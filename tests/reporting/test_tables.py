@@ -82,14 +82,14 @@ def test_types_recomputed_from_predictions(tmp_path, runs):
 
 def test_characters_beside_the_papers(tmp_path, rows):
     texts = [
-        {"image_id": row["image_id"], "text": "two words" if n % 2 else " ", "reader": "r", "version": "1"}
+        {"image_id": row["image_id"], "text": "two words" if n % 2 else " ", "engine": "r", "version": "1"}
         for n, row in enumerate(rows)
         if row["image_id"]
     ]
     parquet.write("posts", rows, tmp_path / "posts.parquet", {"label_version": "v1"})
     parquet.write("ocr", texts, tmp_path / "ocr.parquet")
-    chosen = settings("characters", name="table6", dataset="twitter15")
-    chosen["table"] = {"kind": "characters", "readers": ["tesseract"]}
+    chosen = settings("ocr", name="table6", dataset="twitter15")
+    chosen["table"] = {"kind": "ocr", "ocr_engines": ["tesseract"]}
     path = made(tmp_path, chosen, posts=tmp_path / "posts.parquet", ocr=tmp_path / "ocr.parquet")
     found = pd.read_csv(path).set_index("split")
     some = {row["image_id"] for row in texts if row["text"].strip()}
@@ -98,7 +98,7 @@ def test_characters_beside_the_papers(tmp_path, rows):
     assert found.loc["all", "share"] == pytest.approx(100 * with_text / len(rows), abs=1e-3)
     assert found.loc["all", ["mean_tokens", "share_paper", "mean_tokens_paper"]].tolist() == [2, 26, 28]
     assert found.loc["all", "mean_tokens_difference"] == -26
-    assert "readers r 1" in path.with_suffix(".md").read_text()
+    assert "OCR engines r 1" in path.with_suffix(".md").read_text()
 
 
 def test_analysis_recomputed_from_predictions(tmp_path, rows, runs):

@@ -105,7 +105,7 @@ def folder(tmp_path):
 
 def made(folder, texts=None, **settings):
     output = folder / "contexts" / "c.parquet"
-    given = {"context": settings, "texts": texts or {}}
+    given = {"context": settings, "external_texts": texts or {}}
     arguments = ["--settings", json.dumps(given), "--output", str(output)]
     for name in ("posts", "objects", "captions", "ocr"):
         arguments += [f"--{name}", str(folder / f"{name}.parquet")]
@@ -128,7 +128,7 @@ def test_all_is_la_then_ga_then_oca(folder):
 def test_kinds_may_be_parted_and_budgeted(folder):
     rows, _ = made(folder, kinds=["oca", "la"], separate_kinds=True, budget={"la": 1})
     assert rows["train-0"]["tokens"] == ["BIG", "SIGN", "<EOS>", "red"]
-    assert rows["train-0"]["cut"] == 3
+    assert rows["train-0"]["truncated"] == 3
     assert rows["train-1"]["tokens"] == ["red"]
 
 
@@ -188,7 +188,7 @@ def test_real_ready_contexts(data, tmp_path):
     )
     members = [f"{data}/knowledge/2015.zip::{name}.txt" for name in ("train", "valid", "test")]
     texts = {"knowledge": {"files": members, "format": "ita"}}
-    settings = {"context": {"kinds": ["knowledge"], "budget": {"knowledge": 40}}, "texts": texts}
+    settings = {"context": {"kinds": ["knowledge"], "budget": {"knowledge": 40}}, "external_texts": texts}
     output = tmp_path / "contexts" / "k.parquet"
     assert (
         context.main(

@@ -223,7 +223,7 @@ def test_torch_is_not_imported_for_precomputed(pictures, tmp_path):
     (tmp_path / "tags.txt").write_text("a.jpg :red car, dog\n")
     settings = json.dumps({"detect": {"backend": "precomputed", "files": [str(tmp_path / "tags.txt")]}})
     code = (
-        "import sys; from ita import detect, caption, ocr; code = detect.main(sys.argv[1:]);"
+        "import sys; from ita.stages import detect, caption, ocr; code = detect.main(sys.argv[1:]);"
         "heavy = {'torch', 'transformers', 'pytesseract', 'rapidocr'} & set(sys.modules); sys.exit(code or bool(heavy))"
     )
     command = [sys.executable, "-c", code, "--settings", settings, "--images", str(pictures)]

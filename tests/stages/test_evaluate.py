@@ -13,7 +13,7 @@ from tests.support.runs import CVA, evaluated, history, trained
     "system", [{"views": ["t"]}, {"views": ["it"]}, {"views": ["t", "it"]}, CVA], ids=["T", "I+T", "Joint", "CVA"]
 )
 def test_every_mode_trains_and_both_views_are_evaluated(corpus, tiny_encoder, tmp_path, system):
-    run = trained(corpus, tmp_path, tiny_encoder, system, epochs=1, accumulation=4)
+    run = trained(corpus, tmp_path, tiny_encoder, system, epochs=1, gradient_accumulation=4)
     row = history(run)[0]
     losses = {"loss_" + name for name in (*system["views"], *(["alignment"] if "alignment" in system else []))}
     assert losses == {name for name in row if name.startswith("loss")}

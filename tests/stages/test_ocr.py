@@ -37,7 +37,7 @@ def test_tesseract_reads_lettering(tesseract, drawn, tmp_path):
     texts = {row["image_id"]: row["text"].strip() for row in rows}
     assert texts == {"blank": "", **{f"i{number}": text for number, text in enumerate(WORDS)}}
     for row in rows:
-        assert row["reader"] == "tesseract" and row["version"] == str(tesseract.get_tesseract_version())
+        assert row["engine"] == "tesseract" and row["version"] == str(tesseract.get_tesseract_version())
         if row["text"].strip():
             data = tesseract.image_to_data(str(next(tmp_path.glob(f"{row['image_id']}.*"))), output_type="dict")
             words = [float(c) for c, word in zip(data["conf"], data["text"], strict=True) if word.strip()]
@@ -148,4 +148,4 @@ def test_rapidocr_reads_lettering(tmp_path):
     assert rows["a"]["text"] == "Hello World" and 0.8 < rows["a"]["confidence"] <= 1
     assert rows["two"]["text"].lower() == "first line\nsecond line"
     assert rows["blank"]["text"] == rows["broken"]["text"] == "" and rows["blank"]["confidence"] is None
-    assert rows["a"]["reader"] == "rapidocr" and rows["a"]["version"][0].isdigit()
+    assert rows["a"]["engine"] == "rapidocr" and rows["a"]["version"][0].isdigit()

@@ -21,9 +21,9 @@ F1 = {
 ROWS = ["crf", "ita-all", "ita-all-cva"]
 
 
-def settings(kind="scores", systems=ROWS, name="table1", dataset="twitter17", controls=None, alike=(), **chosen):
+def settings(kind="f1", systems=ROWS, name="table1", dataset="twitter17", controls=None, alike=(), **chosen):
     return {
-        "table": {"kind": kind, "systems": list(systems), "encoders": ["bert"], "samples": 500, **chosen},
+        "table": {"kind": kind, "systems": list(systems), "encoders": ["bert"], "resamples": 500, **chosen},
         "name": name,
         "dataset": dataset,
         "systems": SYSTEMS,
@@ -110,7 +110,7 @@ def test_tests_over_seeds_are_scipys_and_corrected(tmp_path, known):
 @pytest.mark.parametrize(("level", "mark"), [(0.05, "‡"), (0.003, "†"), (0.0001, "")])
 def test_marks(tmp_path, known, level, mark):
     """p of ITA-All is 0.0012, corrected 0.0035."""
-    path = made(tmp_path, settings(level=level), known)
+    path = made(tmp_path, settings(significance_level=level), known)
     assert (frame(path).loc["ITA-All", "it_mark"] if mark else "") == mark
     assert f"91.33 ± 1.53{mark} " in path.with_suffix(".md").read_text()
 

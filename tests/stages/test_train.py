@@ -111,7 +111,7 @@ def test_constrained_models_tag_valid_bioes_only(corpus, tiny_encoder, tmp_path)
 @pytest.mark.parametrize("alignment", ["none", "posterior", "structural"])
 def test_the_official_schedule_learns(corpus, tiny_encoder, tmp_path, alignment):
     system = {"context": "ga", "views": ["t", "it"], "alignment": alignment}
-    run = trained(corpus, tmp_path, tiny_encoder, system, schedule="official", batch_size=1, accumulation=4)
+    run = trained(corpus, tmp_path, tiny_encoder, system, schedule="official", batch_size=1, gradient_accumulation=4)
     losses = [float(row["loss_it"]) for row in history(run)]
     assert losses[-1] < 0.7 * losses[0]
 

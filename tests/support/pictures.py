@@ -45,7 +45,7 @@ def table(folder: Path, **files):
 
 def run(main, images, output, section, **settings):
     """Runs a stage and returns its rows; the test fails when the stage does."""
-    name = main.__module__.removeprefix("ita.")
+    name = main.__module__.removeprefix("ita.stages.")
     given = json.dumps({name: {**section, **settings}, "name": "test"})
     code = main(["--settings", given, "--images", str(images), "--output", str(output)])
     if code:

@@ -34,7 +34,8 @@ def digest(folder):
 def history(folder):
     with open(folder / "history.csv", newline="") as file:
         return [
-            {k: v for k, v in row.items() if k not in ("seconds", "pieces_per_second")} for row in csv.DictReader(file)
+            {k: v for k, v in row.items() if k not in ("seconds", "subwords_per_second")}
+            for row in csv.DictReader(file)
         ]
 
 

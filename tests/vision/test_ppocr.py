@@ -76,7 +76,7 @@ def test_results_become_rows(package, tmp_path):
     images = table(tmp_path, a="a.png", broken="broken.png", blank="blank.png", gone=None)
     rows = {row["image_id"]: row for row in run(ocr.main, images, tmp_path / "o", {"engine": "paddleocr"})}
     assert rows["a"]["text"] == "to Town\ncity limits" and rows["a"]["confidence"] == pytest.approx(0.85)
-    assert rows["a"]["reader"] == "paddleocr" and rows["a"]["version"] == "3.7.0"
+    assert rows["a"]["engine"] == "paddleocr" and rows["a"]["version"] == "3.7.0"
     for name in ("blank", "broken"):
         assert rows[name]["text"] == "" and rows[name]["confidence"] is None
     assert len(rows) == 3 and len(package.pixels) == 3

@@ -90,7 +90,9 @@ def test_room_goes_to_the_post_then_to_regions_then_to_the_context():
     assert all(len(post.regions) == 0 for post in (*text, *without))
     for post in both:
         assert sum(post.rows) == post.length and max(post.rows) <= LONGEST
-    assert both[2].rows == (LONGEST,) and both[2].cut == without[2].cut + 2, "two context words make room for regions"
+    assert both[2].rows == (LONGEST,) and both[2].truncated == without[2].truncated + 2, (
+        "two context words make room for regions"
+    )
     np.testing.assert_array_equal(both[0].ids, without[0].ids)
     np.testing.assert_array_equal(both[0].regions, [2, 1, 0])
     np.testing.assert_array_equal(both[4].regions, np.arange(29, 18, -1), "cut from the end")

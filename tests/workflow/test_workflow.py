@@ -47,12 +47,12 @@ def test_one_word_per_stage():
     for stage in STAGES:
         text = (ROOT / "rules" / f"{stage}.smk").read_text()
         assert re.findall(r"^rule (\w+):", text, re.MULTILINE) == [stage]
-        assert f"python -m ita.{stage} " in text
+        assert f"python -m ita {stage} " in text
         assert re.search(rf'"results/logs/[^/]+/{stage}[./]', text)
         assert re.search(rf'"results/benchmarks/[^/]+/{stage}[./]', text)
-        assert re.search(r"^VERSION = \d+$", (ROOT / "src/ita" / f"{stage}.py").read_text(), re.MULTILINE)
+        assert re.search(r"^VERSION = \d+$", (ROOT / "src/ita/stages" / f"{stage}.py").read_text(), re.MULTILINE)
         assert stage in config
-        assert (ROOT / "tests" / f"test_{stage}.py").is_file()
+        assert (ROOT / "tests/stages" / f"test_{stage}.py").is_file()
 
 
 def test_rules_are_programs_with_all_directives():
@@ -119,7 +119,7 @@ def test_both_profiles_load(fresh):
         ({"datasets": {"demo": {"train": {"loss": "nope"}}}}, "train.loss names 'nope', which is not in 'losses'"),
         (
             {"datasets": {"demo": {"contexts": {"all": {"kinds": ["nope"]}}}}},
-            "context.kinds names 'nope', which is not in 'texts'",
+            "context.kinds names 'nope', which is not in 'external_texts'",
         ),
         (
             {"systems": {"crf": {"regions": "nope", "views": ["it"]}}},
@@ -149,10 +149,10 @@ def test_a_system_with_regions_reads_what_its_detector_keeps(fresh, tmp_path):
     plan = fresh.run("--dry-run", "--printshellcmds", target, "--configfile", tmp_path / "two.yaml")
     shards = [f"results/twitter15/features/resnet/{number}-of-2.parquet" for number in (1, 2)]
     for stage in ("train", "evaluate"):
-        (command,) = re.findall(rf"python -m ita\.{stage} .*", plan)
+        (command,) = re.findall(rf"python -m ita {stage} .*", plan)
         assert f"--features {' '.join(shards)} --output" in command
     assert re.search(r"^detect +2$", plan, re.MULTILINE)
-    commands = re.findall(r"python -m ita\.detect .*", plan)
+    commands = re.findall(r"python -m ita detect .*", plan)
     assert all('"backend": "grid"' in command and "timm/resnet152.tv_in1k" in command for command in commands)
     assert not re.search(r"^(caption|ocr|gather) ", plan.partition("Job stats:")[2], re.MULTILINE)
 
@@ -188,13 +188,13 @@ RERUNS = [
     ("datasets.demo.captioners.demo.captions", 2, {"caption", "gather", "context"} | RUNS),
     ("captioners.blip.beams", 7, set()),
     ("ocr.page_segmentation", 6, {"ocr", "gather", "context"} | RUNS),
-    ("readers.tesseract.page_segmentation", 6, {"ocr", "gather", "context"} | RUNS),
-    ("readers.paddle.processes", 1, set()),
+    ("ocr_engines.tesseract.page_segmentation", 6, {"ocr", "gather", "context"} | RUNS),
+    ("ocr_engines.paddle.processes", 1, set()),
     ("gather.shards", 3, VISION | {"context"} | RUNS),
     ("context.tags", 50, {"context"} | RUNS),
     ("contexts.all.budget", {"ga": 5}, {"context"} | RUNS),
     ("contexts.ga.budget", {"ga": 5}, set()),
-    ("texts.knowledge", {"files": ["nowhere.json"]}, set()),
+    ("external_texts.knowledge", {"files": ["nowhere.json"]}, set()),
     ("encoders.bert.train.learning_rate", 1.0e-5, set()),
     ("datasets.demo.encoders.demo.train.learning_rate", 1.0e-5, RUNS),
     ("datasets.demo.encoders.demo.name", "Small", READ),
@@ -208,7 +208,7 @@ RERUNS = [
     ("datasets.demo.seeds", [1, 2], RUNS),
     ("evaluate.batch_size", 16, {"evaluate"} | READ),
     ("table.digits", 1, {"table", "paper"}),
-    ("tables.table5.level", 0.01, {"table", "paper"}),
+    ("tables.table5.significance_level", 0.01, {"table", "paper"}),
     ("tables.table6.systems", ["crf"], set()),
     ("figure.width", 8.0, {"figure", "paper"}),
     ("figures.figure2.height", 3.0, {"figure", "paper"}),

@@ -1,6 +1,6 @@
 """inspect: say what the project's eyes see in pictures.
 
-Runs a detector, a captioner and a reader of characters on some image files and writes one JSON object a line: objects
+Runs a detector, a captioner and a engine of characters on some image files and writes one JSON object a line: objects
 with attributes, captions, characters, and the words of the visual context that a tagger would read. Without settings
 these are the published models of VinVL, which are fetched from the hub, and Tesseract: the quickest check that they
 work on a machine. ``--draw`` also writes each picture with its objects into a folder.
@@ -59,7 +59,7 @@ def look(files: Sequence[Path], settings: dict[str, Any], draw: Path | None) -> 
 
     detector = detectors.build_detector(read_section(settings, "detect", Detect))
     captioner = captioners.build_captioner(read_section(settings, "caption", Caption))
-    reader = reader_of(read_section(settings, "ocr", Ocr))
+    engine = reader_of(read_section(settings, "ocr", Ocr))
     rule = read_section(settings, "context", Context)
     for file in files:
         try:
@@ -72,7 +72,7 @@ def look(files: Sequence[Path], settings: dict[str, Any], draw: Path | None) -> 
             captions = captioner.caption_regions([regions])[0]
         else:
             captions = captioner.caption([picture])[0]
-        text = next(reader.read([ImageFile(file.stem, file)])).text
+        text = next(engine.read([ImageFile(file.stem, file)])).text
         rows = [row(file.stem, rank, one) for rank, one in enumerate(regions.objects)]
         words = [
             *visual_context.local_alignment(rows, rule.attribute_threshold, rule.attributes, rule.tags),

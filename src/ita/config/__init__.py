@@ -36,8 +36,8 @@ config.yaml."""
 NAMED: dict[str, tuple[type, str | None]] = {
     "detectors": (Detect, "detect"),
     "captioners": (Caption, "caption"),
-    "readers": (Ocr, "ocr"),
-    "texts": (Text, None),
+    "ocr_engines": (Ocr, "ocr"),
+    "external_texts": (Text, None),
     "contexts": (Context, "context"),
     "encoders": (Encoder, None),
     "systems": (System, None),

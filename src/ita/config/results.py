@@ -15,26 +15,28 @@ class Table:
     """
 
     kind: str = setting(
-        "scores",
-        "scores: F1 of systems (Tables 1, 4); best: best seed beside other approaches (Table 2); types: precision, "
-        "recall, F1 per type (Table 5); characters: text in images (Table 6); analysis: slices and calibration.",
-        enum=["scores", "best", "types", "characters", "analysis"],
+        "f1",
+        "f1: F1 of systems (Tables 1, 4); best: best seed beside other approaches (Table 2); types: precision, "
+        "recall, F1 per type (Table 5); ocr: text in images (Table 6); analysis: slices and calibration.",
+        enum=["f1", "best", "types", "ocr", "analysis"],
     )
     systems: list[str] = setting([], "Rows, in order: entries of 'systems'.", minItems=1, uniqueItems=True)
     encoders: list[str] = setting([], "Blocks, in order: entries of 'encoders'.", minItems=1, uniqueItems=True)
     baseline: str | None = setting("crf", "System that rows are compared with; its runs are read, a row or not.")
-    random: list[str] = setting(
+    control_systems: list[str] = setting(
         ["ita-random"],
         "Systems with contexts of other posts. Where one is like a row in all but that, it is the control of the rows.",
         uniqueItems=True,
     )
     reported: list[str] = setting([], "Further rows with the paper's values only, by their names in ita.reported.")
-    readers: list[str] = setting(["tesseract"], "For characters: entries of 'readers'.", minItems=1, uniqueItems=True)
-    reader: str = setting("tesseract", "For analysis: entry of 'readers' that tells which images hold text.")
+    ocr_engines: list[str] = setting(["tesseract"], "For ocr: entries of 'ocr_engines'.", minItems=1, uniqueItems=True)
+    ocr_engine: str = setting("tesseract", "For analysis: entry of 'ocr_engines' that tells which images hold text.")
     split: str = setting("test", "Split whose F1 is shown.", enum=["dev", "test"])
     digits: int = setting(2, "Decimals of F1 in percent.", minimum=0, maximum=6)
-    level: float = setting(0.05, "Differences are marked below this p (paper: 0.05).", exclusiveMinimum=0, maximum=1)
-    samples: int = setting(2000, "Resamples of the test posts, for bootstrap and randomisation.", minimum=100)
+    significance_level: float = setting(
+        0.05, "Differences are marked below this p (paper: 0.05).", exclusiveMinimum=0, maximum=1
+    )
+    resamples: int = setting(2000, "Resamples of the test posts, for bootstrap and randomisation.", minimum=100)
     seed: int = setting(1, "Seed of the resampling.", minimum=0)
 
 

@@ -57,7 +57,7 @@ def config_schema() -> dict[str, Any]:
             "additionalProperties": entry,
         }
     # A text is a kind of context by its own name, which must not be one that has a meaning already.
-    sections["texts"]["propertyNames"]["not"] = {"enum": ["la", "ga", "oca", "sep"]}
+    sections["external_texts"]["propertyNames"]["not"] = {"enum": ["la", "ga", "oca", "sep"]}
     seeds = {
         "description": "Seeds: one run of every system for each.",
         "type": "array",

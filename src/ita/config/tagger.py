@@ -75,7 +75,7 @@ class Train:
     batch_size: int = setting(
         16, "Sentences per step; a post in both views counts as two (paper: BERT 16, XLM-R 4).", minimum=1
     )
-    accumulation: int = setting(1, "Steps whose gradients are added before an update.", minimum=1)
+    gradient_accumulation: int = setting(1, "Steps whose gradients are added before an update.", minimum=1)
     learning_rate: float = setting(
         5.0e-5, "Peak rate of encoder and linear layer (official code: one rate for both).", exclusiveMinimum=0
     )
@@ -83,7 +83,7 @@ class Train:
     weight_decay: float = setting(0.0, "AdamW weight decay (official code: 0).", minimum=0)
     epsilon: float = setting(1.0e-6, "AdamW epsilon (official code: 1e-6).", exclusiveMinimum=0)
     warmup: float = setting(0.0, "Share of steps with rising rate before the linear decay.", minimum=0, maximum=1)
-    clip: float = setting(5.0, "Largest norm of all gradients (official code: 5).", exclusiveMinimum=0)
+    clip_grad_norm: float = setting(5.0, "Largest norm of all gradients (official code: 5).", exclusiveMinimum=0)
     word_dropout: float = setting(
         0.1, "Share of word vectors set to zero in training (official code: 0.1).", minimum=0, exclusiveMaximum=1
     )
@@ -100,13 +100,13 @@ class Train:
         "What is padded: none (variable-length attention), attention, or all; auto is none on a GPU, else attention.",
         enum=["auto", "none", "attention", "all"],
     )
-    max_pieces: int = setting(
+    max_subwords: int = setting(
         0,
         "Most word pieces of one pass (0: 1024 on a CPU, 16384 on a GPU); a larger step is read in several, "
         "to the same update.",
         minimum=0,
     )
-    prune_vocabulary: bool = setting(
+    trim_vocabulary: bool = setting(
         True, "Train only the embeddings of pieces that occur; the same weights, with less memory (no weight decay)."
     )
     compile: bool = setting(False, "Compile the encoder (torch.compile); worth it on long runs on a GPU.")
@@ -125,7 +125,7 @@ class Evaluate:
         ["dev", "test"], "Splits that are tagged.", items={"enum": ["train", "dev", "test"]}, minItems=1
     )
     batch_size: int = setting(32, "Most posts per forward pass.", minimum=1)
-    max_pieces: int = setting(16_384, "Most word pieces per forward pass.", minimum=1)
+    max_subwords: int = setting(16_384, "Most word pieces per forward pass.", minimum=1)
     device: str = setting("auto", "Where tagging runs.", enum=DEVICE)
     precision: str = setting("auto", "Arithmetic of the encoder.", enum=PRECISION)
     threads: int = setting(1, "CPU threads of one job.", minimum=1)

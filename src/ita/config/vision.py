@@ -77,9 +77,9 @@ class Caption:
 
 @dataclass(frozen=True, kw_only=True)
 class Ocr:
-    """ocr: images -> ocr/{reader}.parquet.
+    """ocr: images -> ocr/{ocr_engine}.parquet.
 
-    Entries of ``readers`` override these.
+    Entries of ``ocr_engines`` override these.
     """
 
     engine: str = setting(
@@ -114,10 +114,12 @@ class Context:
     Entries of ``contexts`` override these.
     """
 
-    kinds: list[str] = setting([], "What is appended, in order: la, ga, oca, or a name of 'texts'.", uniqueItems=True)
+    kinds: list[str] = setting(
+        [], "What is appended, in order: la, ga, oca, or a name of 'external_texts'.", uniqueItems=True
+    )
     detector: str = setting("vinvl", "Entry of 'detectors' that la reads.")
     captioner: str = setting("vinvl", "Entry of 'captioners' that ga reads.")
-    reader: str = setting("tesseract", "Entry of 'readers' that oca reads.")
+    ocr_engine: str = setting("tesseract", "Entry of 'ocr_engines' that oca reads.")
     attribute_threshold: float = setting(
         0.1, "An attribute counts above this confidence (paper: 0.1).", minimum=0, maximum=1
     )

@@ -30,7 +30,7 @@ def read_contexts(name: str, text: Text, posts: Sequence[Mapping[str, Any]], cac
         UserError: for files that cannot be read or do not fit the posts.
     """
     if not text.files:
-        raise UserError(f"texts.{name}.files is empty: name the files of this text")
+        raise UserError(f"external_texts.{name}.files is empty: name the files of this text")
     if text.format == "ita":
         return from_ita_files(name, text.files, posts, cache)
     from ita.vision.precomputed import key, read_texts
@@ -54,7 +54,7 @@ def from_ita_files(
     result: dict[str, list[Word]] = {}
     waiting = iter(posts)
     for file in files:
-        source = read_source(file, None, cache, f"texts.{name}.files")
+        source = read_source(file, None, cache, f"external_texts.{name}.files")
         for number, entry in enumerate(read_posts(source.data, source.name, "ita"), 1):
             post = next((post for post in waiting if post["tokens"] == entry.tokens), None)
             if post is None:
@@ -66,5 +66,5 @@ def from_ita_files(
                 pair for word in entry.context for pair in ([(word, SEP)] if word == SEPARATOR else words(word, name))
             ]
     if len(result) < len(posts):
-        log.warning("texts.%s: %d of %d posts have no text", name, len(posts) - len(result), len(posts))
+        log.warning("external_texts.%s: %d of %d posts have no text", name, len(posts) - len(result), len(posts))
     return result

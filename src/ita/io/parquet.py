@@ -85,14 +85,14 @@ SCHEMAS: dict[str, list[Column]] = {
             pa.float32(),
             "mean over words (Tesseract) or pieces of lines (PP-OCR), 0 to 1; null if unknown",
         ),
-        ("reader", pa.string(), "engine"),
+        ("engine", pa.string(), "OCR engine"),
         ("version", pa.string(), "version of the engine"),
     ],
     "contexts": [
         ("post_id", pa.string(), "name of the post"),
         ("tokens", STRINGS, "words of the visual context; separators are <EOS>"),
         ("kinds", STRINGS, "alignment each word came from: la, ga, oca, a named text, or sep for a separator"),
-        ("cut", pa.int32(), "words left out by budgets; count"),
+        ("truncated", pa.int32(), "words left out by budgets; count"),
     ],
     "predictions": [
         ("post_id", pa.string(), "name of the post"),

@@ -33,7 +33,7 @@ def tag(
     tag_names: Sequence[str],
     *,
     batch_size: int,
-    max_pieces: int = MAX_SUBWORDS,
+    max_subwords: int = MAX_SUBWORDS,
     device: torch.device,
     dtype: torch.dtype = torch.float32,
     posteriors: bool = True,
@@ -47,7 +47,7 @@ def tag(
         posts: the view.
         tag_names: K BIOES tags.
         batch_size: most posts per forward pass.
-        max_pieces: most word pieces per forward pass; a single longer post is read all the same.
+        max_subwords: most word pieces per forward pass; a single longer post is read all the same.
         device: where the model is.
         dtype: arithmetic of the encoder.
         posteriors: compute span posteriors; without, they are NaN.
@@ -60,7 +60,7 @@ def tag(
     was_training = tagger.training
     tagger.eval()
     read = []
-    for indices in progress(in_order([post.length for post in posts], batch_size, max_pieces)):
+    for indices in progress(in_order([post.length for post in posts], batch_size, max_subwords)):
         batch = on_device(collate([[posts[index] for index in indices]]), device)
         with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
             vectors = tagger.words(batch)

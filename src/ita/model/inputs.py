@@ -31,7 +31,7 @@ class EncodedView(NamedTuple):
     """Inputs of each row: one row, or several windows of a very long post."""
     first: NDArray[np.int32]
     """(W,) index of each word's first piece among the P; -1 for a word without pieces."""
-    cut: int
+    truncated: int
     """Context words left out for lack of room."""
     regions: NDArray[np.int32] = NONE
     """(V,) rows of the table of features."""

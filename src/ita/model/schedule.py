@@ -80,7 +80,7 @@ class MicroBatch:
 def epoch_of(train: Examples, plan: TrainingConfig, epoch: int) -> list[list[MicroBatch]]:
     """The updates of an epoch, each a list of steps whose losses add up; tensors are on the plan's device.
 
-    ``batch_size`` counts sentences, so a post in both views counts as two. A step of more than ``max_pieces`` pieces is
+    ``batch_size`` counts sentences, so a post in both views counts as two. A step of more than ``max_subwords`` pieces is
     read in several passes, which changes no sum.
     """
     system, settings = plan.system, plan.train
@@ -97,8 +97,8 @@ def epoch_of(train: Examples, plan: TrainingConfig, epoch: int) -> list[list[Mic
         cut = [samples[at : at + settings.batch_size] for at in range(0, len(samples), settings.batch_size)]
         drawn = [cut[number] for number in np.random.default_rng((plan.seed, epoch)).permutation(len(cut))]
     updates = []
-    for at in range(0, len(drawn), settings.accumulation):
-        group = drawn[at : at + settings.accumulation]
+    for at in range(0, len(drawn), settings.gradient_accumulation):
+        group = drawn[at : at + settings.gradient_accumulation]
         updates.append([step for samples in group for step in _passes(samples, train, plan, len(group))])
     return on_device(updates, plan.device)
 
@@ -110,7 +110,7 @@ def updates_per_epoch(posts: int, plan: TrainingConfig) -> int:
         drawn = -(-posts // max(1, plan.train.batch_size // views))
     else:
         drawn = -(-posts * views // plan.train.batch_size)
-    return -(-drawn // plan.train.accumulation)
+    return -(-drawn // plan.train.gradient_accumulation)
 
 
 def _passes(samples: Sequence[TrainingExample], train: Examples, plan: TrainingConfig, steps: int) -> list[MicroBatch]:
@@ -120,7 +120,7 @@ def _passes(samples: Sequence[TrainingExample], train: Examples, plan: TrainingC
         sum(train.views[view][sample.post].length for view in {*sample.views, *(["t"] if aligned else [])})
         for sample in samples
     ]
-    budget = plan.train.max_pieces or BUDGET[plan.device.type == "cuda"]
+    budget = plan.train.max_subwords or BUDGET[plan.device.type == "cuda"]
     passes = within_budget(range(len(samples)), cost, len(samples), budget)
     share = 1 / (len(samples) * steps)
     return [_step([samples[number] for number in numbers], train, aligned, share) for numbers in passes]

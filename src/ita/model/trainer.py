@@ -82,7 +82,7 @@ def optimizer_of(tagger: Tagger, train: Train) -> AdamW:
     if tagger.projection is not None:
         rest += tagger.projection.parameters()
     groups = [(rest, train.learning_rate), ([*tagger.crf.parameters()], train.crf_learning_rate)]
-    return AdamW(groups, train.epsilon, train.weight_decay, train.clip)
+    return AdamW(groups, train.epsilon, train.weight_decay, train.clip_grad_norm)
 
 
 def rate(update: int, total: int, warmup: float) -> float:
@@ -125,7 +125,7 @@ def run_epoch(
     speed = pieces / (time.monotonic() - started)
     return {
         **means,
-        "pieces_per_second": speed,
+        "subwords_per_second": speed,
         "learning_rate": plan.train.learning_rate * rate(first, total, plan.train.warmup),
     }
 

@@ -52,7 +52,7 @@ def sentences(stated: Mapping[str, Any]) -> list[str]:
         "systems " + ", ".join(" / ".join(names) for names in stated["systems"].values()) if stated["systems"] else "",
         f"{'encoders' if len(encoders) > 1 else 'encoder'} {', '.join(encoders)}" if encoders else "",
         "seeds " + ", ".join(map(str, stated["seeds"])) if stated.get("seeds") else "",
-        "readers " + ", ".join(stated["readers"].values()) if stated.get("readers") else "",
+        "OCR engines " + ", ".join(stated["ocr_engines"].values()) if stated.get("ocr_engines") else "",
         f"code {short(stated['commit'])}" if stated.get("commit") else "",
     ]
     others = [short(commit) for commit in stated.get("run_commits") or [] if commit != stated.get("commit")]

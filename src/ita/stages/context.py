@@ -21,9 +21,9 @@ from ita.io import parquet
 from ita.io.provenance import provenance_of
 from ita.log import log
 
-VERSION = 1
+VERSION = 2
 TABLE_OF = {"la": "objects", "ga": "captions", "oca": "ocr"}
-"""Kind -> the table it is made of; any other kind is a name of ``texts``."""
+"""Kind -> the table it is made of; any other kind is a name of ``external_texts``."""
 
 
 def work(
@@ -33,18 +33,18 @@ def work(
     objects: Path | None = None,
     captions: Path | None = None,
     ocr: Path | None = None,
-    texts: Sequence[Path] = (),
+    external_texts: Sequence[Path] = (),
 ) -> None:
     """Writes a context table, one row per post.
 
     Args:
-        settings: ``context``, and under ``texts`` the text sources that its kinds name.
+        settings: ``context``, and under ``external_texts`` the text sources that its kinds name.
         output: the table to write.
         posts: posts.parquet.
         objects: objects table, needed by the kind la.
         captions: captions table, needed by ga.
         ocr: characters table, needed by oca.
-        texts: files of the text sources, for the record; the settings say which kind each belongs to.
+        external_texts: files of the text sources, for the record; the settings say which kind each belongs to.
 
     Raises:
         UserError: when a kind lacks its table or names no text source.
@@ -65,13 +65,13 @@ def work(
                 "post_id": row["post_id"],
                 "tokens": [word for word, _ in context],
                 "kinds": [kind for _, kind in context],
-                "cut": cut,
+                "truncated": cut,
             }
             for row, (context, cut) in zip(rows, contexts, strict=True)
         ),
         output,
         {
-            **provenance_of(settings, {**inputs, **{path.name: path for path in texts}}),
+            **provenance_of(settings, {**inputs, **{path.name: path for path in external_texts}}),
             "label_version": parquet.metadata(table).get("label_version"),
             "statistics": statistics([context for context, _ in contexts], chosen.kinds),
         },
@@ -88,10 +88,10 @@ def contexts_of(
 ) -> dict[str, list[Word]]:
     """post_id -> words of one kind."""
     if kind not in TABLE_OF:
-        if kind not in settings.get("texts", {}):
-            raise UserError(f"context kind {kind!r}: expected la, ga, oca or a name of the section 'texts'")
+        if kind not in settings.get("external_texts", {}):
+            raise UserError(f"context kind {kind!r}: expected la, ga, oca or a name of the section 'external_texts'")
         return read_contexts(
-            kind, read_section(settings["texts"], kind, Text), posts, output.parent.parent / "downloads"
+            kind, read_section(settings["external_texts"], kind, Text), posts, output.parent.parent / "downloads"
         )
     path = given[TABLE_OF[kind]]
     if path is None:
@@ -159,7 +159,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "objects?": "objects table (kind la)",
         "captions?": "captions table (kind ga)",
         "ocr?": "characters table (kind oca)",
-        "texts[]": "files of the text sources",
+        "external-texts[]": "files of the text sources",
     }
     return run_stage("context", VERSION, work, inputs=inputs, argv=argv)
 

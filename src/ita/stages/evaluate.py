@@ -25,7 +25,7 @@ from ita.io.provenance import provenance_of
 from ita.log import progress
 from ita.stages.train import contexts_of, images_of, peak_memory_mb
 
-VERSION = 2
+VERSION = 3
 PREDICTIONS = "predictions.parquet"
 
 
@@ -90,7 +90,7 @@ def work(
                     views[view],
                     about["tags"],
                     batch_size=chosen.batch_size,
-                    max_pieces=chosen.max_pieces,
+                    max_subwords=chosen.max_subwords,
                     device=where,
                     dtype=dtype,
                     progress=partial(progress, total=None, what=f"{split} {view}", unit="batch"),
@@ -101,7 +101,7 @@ def work(
                     **report(gold, [one.tags for one in tagged[view]]),
                     "seconds": round(seconds, 3),
                     "words_per_second": round(sum(map(len, gold)) / seconds, 1),
-                    "words_cut": sum(one.cut for one in views[view]),
+                    "words_truncated": sum(one.truncated for one in views[view]),
                 }
             predictions += [
                 {
@@ -176,7 +176,7 @@ def training_facts(history: Path, about: dict[str, Any]) -> dict[str, Any]:
         "seconds_per_epoch": round(sum(seconds) / len(seconds), 2),
         "peak_memory_mb": about["peak_memory_mb"],
         "device": about["device"],
-        "words_cut": about["words_cut"],
+        "words_truncated": about["words_truncated"],
     }
 
 

@@ -1,4 +1,4 @@
-"""Characters in the images: images.parquet -> ocr/{reader}/{shard}.parquet, a row for every image that is there."""
+"""Characters in the images: images.parquet -> ocr/{ocr_engine}/{shard}.parquet, a row for every image that is there."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ita.vision import images as decoding
 from ita.vision import sharding
 from ita.vision.ocr import build_ocr_engine
 
-VERSION = 2
+VERSION = 3
 
 
 def work(settings: dict[str, Any], images: Path, output: Path, shard: str | None = None) -> None:
@@ -28,16 +28,16 @@ def work(settings: dict[str, Any], images: Path, output: Path, shard: str | None
         UserError: for wrong settings, or an engine that is not installed.
     """
     ocr = read_section(settings, "ocr", Ocr)
-    reader = build_ocr_engine(ocr)
+    engine = build_ocr_engine(ocr)
     sources = sharding.part(decoding.sources(images), shard)
     counts: Counter[str] = Counter(images=0, with_text=0, tokens=0)
-    engine = {"reader": reader.name, "version": reader.version}
-    described = {**provenance_of(settings, {"images": images}), "engine": {**engine, **reader.facts}}
+    identity = {"engine": engine.name, "version": engine.version}
+    described = {**provenance_of(settings, {"images": images}), "engine": {**identity, **engine.facts}}
     with parquet.create("ocr", output) as out:
-        for one in progress(reader.read(sources), len(sources), "ocr", "images"):
+        for one in progress(engine.read(sources), len(sources), "ocr", "images"):
             read = count_words(one.text)
             counts.update(images=1, with_text=read > 0, tokens=read)
-            out.add([{"image_id": one.image_id, "text": one.text, "confidence": one.confidence, **engine}])
+            out.add([{"image_id": one.image_id, "text": one.text, "confidence": one.confidence, **identity}])
         out.about = {**described, "counts": dict(counts)}
     log.info("ocr: text in %d of %d images", counts["with_text"], counts["images"])
 

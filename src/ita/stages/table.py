@@ -19,9 +19,9 @@ VERSION = 2
 INPUTS = {
     "metrics[]": "metrics.json of every run, predictions.parquet beside it",
     "predictions[]": "those predictions, for the record",
-    "posts?": "posts.parquet (kinds characters and analysis)",
+    "posts?": "posts.parquet (kinds ocr and analysis)",
     "images?": "images.parquet (kind analysis)",
-    "ocr[]": "character tables, one for each of table.readers (kind characters), or one (kind analysis)",
+    "ocr[]": "character tables, one for each of table.ocr_engines (kind ocr), or one (kind analysis)",
 }
 
 
@@ -55,14 +55,14 @@ def work(
     from ita.reporting.tables import ocr as characters
 
     chosen = read_section(settings, "table", Table)
-    if chosen.kind == "characters":
+    if chosen.kind == "ocr":
         made = characters.build(posts, ocr, settings, chosen)
     elif chosen.kind == "analysis":
         if len(ocr) > 1:
             raise UserError("a table of the kind 'analysis' reads one character table: give --ocr once")
         made = analysis.build(Runs(metrics), posts, images, ocr[0] if ocr else None, settings, chosen)
     else:
-        kinds = {"scores": f1.build, "best": best.build, "types": types.build}
+        kinds = {"f1": f1.build, "best": best.build, "types": types.build}
         made = kinds[chosen.kind](Runs(metrics), settings, chosen)
     inputs = {"/".join(path.parts[-4:]): path for path in [*metrics, *predictions]}
     inputs |= {"/".join(path.parts[-2:]): path for path in [posts, images, *ocr] if path}

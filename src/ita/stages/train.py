@@ -30,7 +30,7 @@ from ita.io.files import write_json, write_text
 from ita.io.provenance import provenance_of
 from ita.log import log
 
-VERSION = 2
+VERSION = 3
 SPLITS = ("train", "dev")
 
 
@@ -79,10 +79,13 @@ def work(settings: dict[str, Any], output: Path, posts: Path, context: Path, fea
     train, dev = (
         examples([row for row in rows if row["split"] == split], contexts, names, views, regions) for split in SPLITS
     )
-    cut = {split: sum(post.cut for post in some.views["it"]) for split, some in zip(SPLITS, (train, dev), strict=True)}
+    cut = {
+        split: sum(post.truncated for post in some.views["it"])
+        for split, some in zip(SPLITS, (train, dev), strict=True)
+    }
     pruned = None
     # With weight decay the rows of pieces that never occur would shrink all the same.
-    if chosen.prune_vocabulary and not chosen.weight_decay and isinstance(model, Bert):
+    if chosen.trim_vocabulary and not chosen.weight_decay and isinstance(model, Bert):
         pruned = trim_vocabulary(model, chain(*train.views.values(), *dev.views.values()), "encoder.")
         train, dev = (
             replace(some, views={view: pruned.renumber(posts) for view, posts in some.views.items()})
@@ -104,7 +107,7 @@ def work(settings: dict[str, Any], output: Path, posts: Path, context: Path, fea
         "device": torch.cuda.get_device_name() if where.type == "cuda" else "cpu",
         "precision": str(dtype).removeprefix("torch."),
         "threads": threads,
-        "words_cut": cut,
+        "words_truncated": cut,
     }
     if regions:
         about["regions"] = {

@@ -53,7 +53,7 @@ def build(runs: Runs, settings: Mapping[str, Any], chosen: Table) -> ReportTable
         UserError: when a run of the table is missing.
     """
     systems, controls = settings["systems"], settings.get("controls") or {}
-    comparisons = Comparisons(chosen.samples, chosen.seed)
+    comparisons = Comparisons(chosen.resamples, chosen.seed)
     if chosen.baseline and chosen.baseline not in systems:
         raise UserError(f"table.baseline names {chosen.baseline!r}, which is not among the systems given")
     theirs = paper_values(str(settings["dataset"]))
@@ -86,14 +86,14 @@ def build(runs: Runs, settings: Mapping[str, Any], chosen: Table) -> ReportTable
             only_reported(theirs.get((encoder, key), {}), settings["dataset"], name, key) for key in chosen.reported
         ]
     rows = [row for row in rows if row]
-    correct(rows, [f"{view}_" for view in VIEWS], chosen.level)
+    correct(rows, [f"{view}_" for view in VIEWS], chosen.significance_level)
     heads = ["dataset", "encoder", "system", "approach", "trained_on"]
     numbers = pd.DataFrame(rows, columns=[*heads, *(f"{view}_{column}" for view in VIEWS for column in COLUMNS)])
     tests = sum(row.get(f"{view}_p_welch") is not None for row in rows for view in VIEWS)
     names = [settings["encoders"][encoder] for encoder in chosen.encoders]
     baseline = name_for(systems[chosen.baseline], chosen.baseline, names) if chosen.baseline else ""
     paper = " diff: ours minus the paper's." if any(numbers[f"{view}_paper"].notna().any() for view in VIEWS) else ""
-    words = {"paper": paper, "level": chosen.level, "baseline": baseline, "comparisons": tests}
+    words = {"paper": paper, "level": chosen.significance_level, "baseline": baseline, "comparisons": tests}
     notes = [note.format(**words) for note in (NOTES if tests else NOTES[:1])]
     for control in dict.fromkeys(controls.values()):
         same = [name_for(systems[row], row, names) for row in settings["alike"] if controls[row] == control]

@@ -25,22 +25,22 @@ COLUMNS = {"share": "share (%)", "mean_tokens": "mean tokens", "median_tokens": 
 
 
 def build(posts: Path | None, ocr: Sequence[Path], settings: Mapping[str, Any], chosen: Table) -> ReportTable:
-    """One row per reader and split.
+    """One row per OCR engine and split.
 
     Raises:
         UserError: when a table is missing.
     """
-    if posts is None or len(ocr) != len(chosen.readers):
-        raise UserError("a table of the kind 'characters' needs --posts, and --ocr once for each of table.readers")
+    if posts is None or len(ocr) != len(chosen.ocr_engines):
+        raise UserError("a table of the kind 'ocr' needs --posts, and --ocr once for each of table.ocr_engines")
     found = parquet.read("posts", posts, ["split", "image_id"])
-    readers: dict[str, str] = {}
+    ocr_engines: dict[str, str] = {}
     theirs = {row["split"]: row for row in reported.rows("table6", str(settings["dataset"]))}
     rows: list[dict[str, Any]] = []
-    for reader, path in zip(chosen.readers, ocr, strict=True):
+    for ocr_engine, path in zip(chosen.ocr_engines, ocr, strict=True):
         read = parquet.rows("ocr", path)
-        readers[reader] = " ".join(sorted({f"{row['reader']} {row['version']}" for row in read})) or reader
+        ocr_engines[ocr_engine] = " ".join(sorted({f"{row['engine']} {row['version']}" for row in read})) or ocr_engine
         for row in statistics(found.to_pylist(), read):
-            values = {"dataset": settings["dataset"], "reader": reader, **row}
+            values = {"dataset": settings["dataset"], "ocr_engine": ocr_engine, **row}
             for column in ("share", "mean_tokens"):
                 paper = reported.number(theirs.get(row["split"], {}).get(column))
                 values[f"{column}_paper"] = paper
@@ -48,14 +48,14 @@ def build(posts: Path | None, ocr: Sequence[Path], settings: Mapping[str, Any], 
                 values[f"{column}_difference"] = None if paper is None or ours is None else ours - paper
             rows.append(values)
     numbers = pd.DataFrame(rows)
-    about = {"label_version": parquet.metadata(posts).get("label_version"), "readers": readers}
+    about = {"label_version": parquet.metadata(posts).get("label_version"), "ocr_engines": ocr_engines}
     return ReportTable(TITLE, numbers, readable(numbers), list(NOTES if theirs else NOTES[:1]), about, names=2)
 
 
 def readable(numbers: pd.DataFrame) -> pd.DataFrame:
     """Reader, split, posts, posts with text, share, tokens; the paper's and the difference where it has them."""
     columns = {
-        "Reader": list(numbers["reader"]),
+        "OCR engine": list(numbers["ocr_engine"]),
         "Split": list(numbers["split"]),
         "posts": [str(value) for value in numbers["posts"]],
         "with text": [str(value) for value in numbers["with_text"]],

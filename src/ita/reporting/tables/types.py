@@ -33,7 +33,7 @@ def build(runs: Runs, settings: Mapping[str, Any], chosen: Table) -> ReportTable
     """
     dataset, systems = str(settings["dataset"]), settings["systems"]
     theirs = {(row["encoder"], row["system"], row["type"]): row for row in reported.rows("table5", dataset)}
-    comparisons = Comparisons(chosen.samples, chosen.seed)
+    comparisons = Comparisons(chosen.resamples, chosen.seed)
     if chosen.baseline and chosen.baseline not in systems:
         raise UserError(f"table.baseline names {chosen.baseline!r}, which is not among the systems given")
     rows: list[dict[str, Any]] = []
@@ -66,12 +66,12 @@ def build(runs: Runs, settings: Mapping[str, Any], chosen: Table) -> ReportTable
                         compared = comparisons.compare(base, mine, values, kind)
                         row |= {f"f1_{column}": value for column, value in compared.items()}
                     rows.append(row)
-    correct(rows, ["f1_"], chosen.level)
+    correct(rows, ["f1_"], chosen.significance_level)
     numbers = pd.DataFrame(rows)
     notes = list(NOTES) if "f1_paper" in numbers and numbers["f1_paper"].notna().any() else list(NOTES[:2])
     names = [settings["encoders"][encoder] for encoder in chosen.encoders]
     baseline = name_for(systems[chosen.baseline], chosen.baseline, names) if chosen.baseline else "nothing"
-    notes = [note.format(baseline=baseline, level=chosen.level) for note in notes]
+    notes = [note.format(baseline=baseline, level=chosen.significance_level) for note in notes]
     return ReportTable(TITLE, numbers, readable(numbers, 1), notes, runs.about(), names=3)
 
 

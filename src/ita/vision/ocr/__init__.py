@@ -8,7 +8,7 @@ from ita.vision.types import OcrEngine
 
 
 def build_ocr_engine(settings: Ocr) -> OcrEngine:
-    """The reader of the engine.
+    """The engine of the engine.
 
     Raises:
         UserError: when it is not installed, or its models can not be had.
