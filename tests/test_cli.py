@@ -18,6 +18,7 @@ from ita.errors import UserError
 from ita.io import parquet
 from ita.io.files import atomic, write_text
 from ita.io.provenance import provenance_of
+from ita.log import log
 from tests.support.paths import ROOT
 
 

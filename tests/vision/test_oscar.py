@@ -332,7 +332,8 @@ def test_old_names_and_other_layouts(saved, tmp_path_factory):
 
 
 def test_naming_a_captioner_imports_no_torch():
-    code = "import sys, ita.vision.captioners, ita.vision.captioners.oscar, ita.vision.captioners.updown; sys.exit('torch' in sys.modules)"
+    packages = "ita.vision.captioners, ita.vision.captioners.oscar, ita.vision.captioners.updown"
+    code = f"import sys, {packages}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

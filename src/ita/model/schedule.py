@@ -80,8 +80,8 @@ class MicroBatch:
 def epoch_of(train: Examples, plan: TrainingConfig, epoch: int) -> list[list[MicroBatch]]:
     """The updates of an epoch, each a list of steps whose losses add up; tensors are on the plan's device.
 
-    ``batch_size`` counts sentences, so a post in both views counts as two. A step of more than ``max_subwords`` pieces is
-    read in several passes, which changes no sum.
+    ``batch_size`` counts sentences, so a post in both views counts as two. A step of more than ``max_subwords``
+    subwords is read in several passes, which changes no sum.
     """
     system, settings = plan.system, plan.train
     views = tuple(system.views)
