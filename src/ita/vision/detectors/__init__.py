@@ -1,29 +1,26 @@
-"""Detectors: images -> objects with labels, confidences, boxes and, where the model has them, attributes."""
+"""Detectors: images -> objects with labels, scores, boxes and, where the model has them, attributes and features."""
 
 from __future__ import annotations
 
+from typing import cast
+
 from ita.config import Detect
+from ita.vision.backends import load_backend
 from ita.vision.types import Detector
 
+BACKENDS = {
+    "vinvl": "ita.vision.detectors.vinvl.detector:VinvlDetector",
+    "bottomup": "ita.vision.detectors.bottomup.detector:BottomUpDetector",
+    "grid": "ita.vision.detectors.grid:GridDetector",
+    "transformers": "ita.vision.detectors.transformers:TransformersDetector",
+}
+"""Backend -> class. ``precomputed`` has none: its objects are read from files."""
 
-def build_detector(settings: Detect) -> Detector:
-    """The detector of the back end.
+
+def build_detector(detect: Detect) -> Detector:
+    """The detector of a backend, its model loaded.
 
     Raises:
-        UserError: when its model can not be had.
+        UserError: when the model cannot be loaded.
     """
-    if settings.backend == "vinvl":
-        from ita.vision.detectors.vinvl.detector import VinvlDetector
-
-        return VinvlDetector(settings)
-    if settings.backend == "bottomup":
-        from ita.vision.detectors.bottomup.detector import BottomUpDetector
-
-        return BottomUpDetector(settings)
-    if settings.backend == "grid":
-        from ita.vision.detectors.grid import GridDetector
-
-        return GridDetector(settings)
-    from ita.vision.detectors.transformers import TransformersDetector
-
-    return TransformersDetector(settings)
+    return cast(Detector, load_backend(BACKENDS, detect.backend, "detect.backend")(detect))
