@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, field
+from dataclasses import MISSING, Field, field, fields
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -35,3 +35,10 @@ def load(section: type[T], values: Mapping[str, Any]) -> T:
 
     check(section, values)
     return section(**values)
+
+
+def defaults(stage: str) -> dict[str, Any]:
+    """The built-in settings of a stage."""
+    from ita.config import STAGES
+
+    return {item.name: default_of(item) for item in fields(STAGES[stage])}

@@ -1,0 +1,53 @@
+"""Names of the sections of config.yaml, for code that needs no settings. It imports nothing."""
+
+from __future__ import annotations
+
+STAGES = (
+    "demo",
+    "posts",
+    "download",
+    "detect",
+    "caption",
+    "ocr",
+    "gather",
+    "context",
+    "train",
+    "evaluate",
+    "table",
+    "figure",
+    "cases",
+    "paper",
+)
+"""Stages in the order of the data flow; each name is also that of a module, a rule file and a section."""
+
+ENTRIES = {
+    "detect": "detectors",
+    "caption": "captioners",
+    "ocr": "ocr_engines",
+    "context": "contexts",
+    "table": "tables",
+    "figure": "figures",
+}
+"""Stage -> section of named entries that override its settings."""
+
+NAMED = (
+    "detectors",
+    "captioners",
+    "ocr_engines",
+    "external_texts",
+    "contexts",
+    "encoders",
+    "systems",
+    "losses",
+    "tables",
+    "figures",
+)
+"""Sections of named entries."""
+
+VALUES = ("seeds", "jobs_per_gpu")
+"""Settings that belong to no section."""
+
+
+def singular(section: str) -> str:
+    """What an entry of a section is called in messages: "OCR engine" for ``ocr_engines``."""
+    return section.removesuffix("s").replace("ocr_", "OCR ").replace("_", " ").replace("losse", "loss")
