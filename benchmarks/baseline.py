@@ -28,7 +28,7 @@ from torchcrf import CRF
 from transformers import AutoModel, AutoTokenizer
 
 from ita.data.tags import from_bioes, spans, tag_set, to_bioes
-from ita.data.visual_context import SEP
+from ita.data.visual_context import SEPARATOR
 from ita.io import parquet
 from ita.model.checkpoint import located
 
@@ -74,7 +74,7 @@ def tokenised(tokenizer: Any, posts: Sequence[Mapping[str, Any]], contexts: Any)
             added = contexts[post["post_id"]]
             kinds = zip(added["tokens"], added["kinds"], strict=True)
             own += [tokenizer.sep_token] * bool(added["tokens"])
-            own += [tokenizer.sep_token if kind == SEP else word for word, kind in kinds]
+            own += [tokenizer.sep_token if kind == SEPARATOR else word for word, kind in kinds]
     encoded = tokenizer(words, is_split_into_words=True, truncation=True, max_length=512)
     items = []
     for number, post in enumerate(posts):

@@ -24,7 +24,10 @@ def test_the_demos_eyes_look_at_a_picture(tesseract, tmp_path, capsys):
     assert subject.label in {one["label"] for one in seen["objects"]}
     assert len(seen["captions"]) == 5
     assert seen["text"].split()[0] == scene.scene.lettering.split()[0]
-    assert subject.label in seen["context"].split() and seen["text"].split()[0] in seen["context"].split()
+    words = " ".join(seen["context"]).split()
+    assert subject.label in words and seen["text"].split()[0] in words
+    assert len(seen["context"]) == 5, "a segment for each caption; words are parted from words by no separator"
+    assert "<EOS>" not in words
     with Image.open(tmp_path / "drawn" / "a.png") as image:
         assert image.size == (pictures.WIDTH, pictures.HEIGHT)
         assert image.convert("RGB").tobytes() != scene.picture.image.tobytes()

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from ita.config import Encoder
-from ita.data.visual_context import SEP
+from ita.data.visual_context import SEPARATOR, VisualContext
 from ita.model.batching import bucketed, collate, in_order, padded_tags, within_budget
 from ita.model.checkpoint import load_encoder, longest_input
 from ita.model.inputs import ViewEncoder
@@ -46,7 +46,7 @@ def test_text_view(tokenizer):
 
 
 def test_image_text_view_has_the_encoders_separator(tokenizer):
-    context = (["x", "<EOS>", "yz"], ["ga", SEP, "ga"])
+    context = VisualContext(["x", "<EOS>", "yz"], ["ga", SEPARATOR, "ga"])
     (post,) = ViewEncoder(tokenizer, 64).encode([["a"]], [context])
     assert pieces(tokenizer, post.ids) == ["[CLS]", "a", "[SEP]", "x", "[SEP]", "y", "##z", "[SEP]"]
     assert post.first.tolist() == [1], "words of the context are read, not tagged"

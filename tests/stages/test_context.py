@@ -1,63 +1,13 @@
-"""Linearisation and the context stage."""
+"""The context stage."""
 
 import json
 
 import pytest
 
-from ita.data import visual_context
-from ita.data.visual_context import SEP
+from ita.data.visual_context import SEPARATOR
 from ita.io import parquet
 from ita.io.parquet import metadata
 from ita.stages import context
-
-
-def objects(*items):
-    return [
-        {"label": label, "attributes": [{"label": a, "score": s} for a, s in attributes]} for label, attributes in items
-    ]
-
-
-def plain(words):
-    return [word for word, _ in words]
-
-
-def test_attributes_stand_before_their_object():
-    rows = objects(("car", [("red", 0.9), ("parked", 0.2), ("old", 0.1)]), ("tennis racket", []))
-    assert plain(visual_context.local_alignment(rows, 0.1, 3, 100)) == ["red", "parked", "car", "tennis", "racket"]
-    assert plain(visual_context.local_alignment(rows, 0.1, 1, 100)) == ["red", "car", "tennis", "racket"]
-    assert plain(visual_context.local_alignment(rows, 0.1, 0, 100)) == ["car", "tennis", "racket"]
-
-
-def test_at_most_so_many_tags():
-    rows = objects(*[("a", [("b", 0.5)])] * 60)
-    assert len(visual_context.local_alignment(rows, 0.1, 3, 100)) == 100
-    assert len(visual_context.local_alignment(rows, 0.1, 3, 99)) == 98
-
-
-def test_captions_are_joined_by_the_separator():
-    words = visual_context.global_alignment(["a man", "", "a dog"], 5)
-    assert words == [("a", "ga"), ("man", "ga"), ("<EOS>", SEP), ("a", "ga"), ("dog", "ga")]
-    assert plain(visual_context.global_alignment(["a", "b", "c"], 2)) == ["a", "<EOS>", "b"]
-
-
-def test_words_lose_unprintable_characters_only():
-    assert plain(visual_context.words("a\u200bb \x00 c\nd\u00a0e", "oca")) == ["ab", "c", "d", "e"]
-
-
-def test_budget_counts_words_not_separators():
-    words = visual_context.global_alignment(["a b", "c d"], 5)
-    assert plain(visual_context.within(words, 3)[0]) == ["a", "b", "<EOS>", "c"]
-    assert visual_context.within(words, 3)[1] == 1
-    assert plain(visual_context.within(words, 2)[0]) == ["a", "b"]
-    assert visual_context.within(words, None) == (words, 0)
-
-
-def test_nobody_keeps_its_own_context():
-    for count in (2, 3, 50):
-        order = visual_context.others(count, seed=3)
-        assert sorted(order) == list(range(count))
-        assert all(i != j for i, j in enumerate(order))
-    assert visual_context.others(50, 3) != visual_context.others(50, 4)
 
 
 @pytest.fixture
@@ -118,7 +68,7 @@ def test_all_is_la_then_ga_then_oca(folder):
     rows, facts = made(folder, kinds=["la", "ga", "oca"])
     row = rows["train-0"]
     assert " ".join(row["tokens"]) == ("red cat-train0 red dog caption 0 of train0 <EOS> caption 1 of train0 BIG SIGN")
-    assert row["kinds"] == ["la"] * 4 + ["ga"] * 4 + [SEP] + ["ga"] * 4 + ["oca"] * 2
+    assert row["kinds"] == ["la"] * 4 + ["ga"] * 4 + [SEPARATOR] + ["ga"] * 4 + ["oca"] * 2
     assert rows["bare"]["tokens"] == []
     assert facts["label_version"] == "made up"
     assert facts["statistics"]["oca"] == {"share_of_posts": 0.1, "mean_words": 2.0}
@@ -156,7 +106,7 @@ def test_ready_contexts_match_posts_by_order(folder):
     texts = {"ready": {"files": [str(folder / "train.txt")], "format": "ita"}}
     rows, _ = made(folder, texts, kinds=["ready"])
     assert rows["train-0"]["tokens"] == ["about", "<EOS>", "zero"]
-    assert rows["train-0"]["kinds"] == ["ready", SEP, "ready"]
+    assert rows["train-0"]["kinds"] == ["ready", SEPARATOR, "ready"]
     assert (rows["train-1"]["tokens"], rows["train-2"]["tokens"]) == ([], ["two"])
 
 

@@ -74,11 +74,13 @@ def look(files: Sequence[Path], settings: dict[str, Any], draw: Path | None) -> 
             captions = captioner.caption([picture])[0]
         text = next(engine.read([ImageFile(file.stem, file)])).text
         rows = [row(file.stem, rank, one) for rank, one in enumerate(regions.objects)]
-        words = [
-            *visual_context.local_alignment(rows, rule.attribute_threshold, rule.attributes, rule.tags),
-            *visual_context.global_alignment([one.text for one in captions], rule.captions),
-            *visual_context.words(text, "oca"),
-        ]
+        context = visual_context.concatenate(
+            [
+                visual_context.local_alignment(rows, rule.attribute_threshold, rule.attributes, rule.tags),
+                visual_context.global_alignment([one.text for one in captions], rule.captions),
+                visual_context.character_alignment(text),
+            ]
+        )
         seen = {
             "image": str(file),
             "objects": [
@@ -86,7 +88,7 @@ def look(files: Sequence[Path], settings: dict[str, Any], draw: Path | None) -> 
             ],
             "captions": [{"caption": one.text, "logprob": one.logprob} for one in captions],
             "text": text.strip(),
-            "context": " ".join(word for word, _ in words),
+            "context": context.segments(),
         }
         print(json.dumps(seen, ensure_ascii=False), flush=True)
         if draw:

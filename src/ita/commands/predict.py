@@ -18,7 +18,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
-from ita.data.visual_context import aligned_texts
+from ita.data.visual_context import text_alignment
 from ita.errors import UserError
 from ita.log import configure_log, log
 
@@ -56,7 +56,7 @@ def parse(line: str) -> dict[str, Any]:
     texts = [context] if isinstance(context, str) else context
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
         raise ValueError("expected 'context' to be a string or a list of strings")
-    return {"tokens": tokens, "offsets": offsets, "context": aligned_texts(texts, "given")}
+    return {"tokens": tokens, "offsets": offsets, "context": text_alignment(texts, "given")}
 
 
 def answers(lines: Sequence[str], model: Any, batch_size: int, device: Any) -> Iterator[dict[str, Any]]:
@@ -71,8 +71,7 @@ def answers(lines: Sequence[str], model: Any, batch_size: int, device: Any) -> I
             posts.append(parse(line))
         except ValueError as error:
             errors[number] = str(error)
-    contexts = [([word for word, _ in post["context"]], [kind for _, kind in post["context"]]) for post in posts]
-    encoded = encoder.encode([post["tokens"] for post in posts], contexts)
+    encoded = encoder.encode([post["tokens"] for post in posts], [post["context"] for post in posts])
     tagged = iter(
         zip(
             posts,
@@ -93,7 +92,7 @@ def answers(lines: Sequence[str], model: Any, batch_size: int, device: Any) -> I
             if post["offsets"]:
                 entity |= {"from": post["offsets"][span.start][0], "to": post["offsets"][span.end - 1][1]}
             spans.append({**entity, "words": post["tokens"][span.start : span.end]})
-        yield {"tokens": post["tokens"], "view": "it" if post["context"] else "t", "spans": spans}
+        yield {"tokens": post["tokens"], "view": "it" if post["context"].words else "t", "spans": spans}
 
 
 def run(model: Path, source: TextIO, target: TextIO, batch_size: int, device: str) -> None:

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from ita.config import Text
-from ita.data.formats import SEPARATOR, read_posts
+from ita.data.formats import EOS, read_posts
 from ita.data.sources import read_source
-from ita.data.visual_context import SEP, Word, aligned_texts, words
+from ita.data.visual_context import VisualContext, concatenate, separator, split_words, text_alignment
 from ita.errors import UserError
 from ita.log import log
 
 
-def read_contexts(name: str, text: Text, posts: Sequence[Mapping[str, Any]], cache: Path) -> dict[str, list[Word]]:
+def read_contexts(name: str, text: Text, posts: Sequence[Mapping[str, Any]], cache: Path) -> dict[str, VisualContext]:
     """Contexts of one named text source.
 
     Args:
@@ -37,7 +37,7 @@ def read_contexts(name: str, text: Text, posts: Sequence[Mapping[str, Any]], cac
 
     by_image = read_texts([Path(file) for file in text.files])
     return {
-        post["post_id"]: aligned_texts(by_image[key(post["image_id"])], name)
+        post["post_id"]: text_alignment(by_image[key(post["image_id"])], name)
         for post in posts
         if post["image_id"] is not None and key(post["image_id"]) in by_image
     }
@@ -45,13 +45,13 @@ def read_contexts(name: str, text: Text, posts: Sequence[Mapping[str, Any]], cac
 
 def from_ita_files(
     name: str, files: Sequence[str], posts: Sequence[Mapping[str, Any]], cache: Path
-) -> dict[str, list[Word]]:
+) -> dict[str, VisualContext]:
     """Contexts of ITA-shaped files, matched by the order of posts; a post that a file lacks stays without context.
 
     Raises:
         UserError: when a file has a post that does not come next among the posts.
     """
-    result: dict[str, list[Word]] = {}
+    result: dict[str, VisualContext] = {}
     waiting = iter(posts)
     for file in files:
         source = read_source(file, None, cache, f"external_texts.{name}.files")
@@ -62,9 +62,9 @@ def from_ita_files(
                     f"{source.name}: its post {number} ({' '.join(entry.tokens)[:60]!r}) does not come next; "
                     f"expected the same posts in the same order, files in the order train, dev, test"
                 )
-            result[post["post_id"]] = [
-                pair for word in entry.context for pair in ([(word, SEP)] if word == SEPARATOR else words(word, name))
-            ]
+            result[post["post_id"]] = concatenate(
+                separator() if word == EOS else split_words(word, name) for word in entry.context
+            )
     if len(result) < len(posts):
         log.warning("external_texts.%s: %d of %d posts have no text", name, len(posts) - len(result), len(posts))
     return result

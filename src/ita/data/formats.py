@@ -17,7 +17,7 @@ from typing import Any
 from ita.data.tags import TAG
 from ita.errors import UserError
 
-SEPARATOR = "<EOS>"
+EOS = "<EOS>"
 """The word that ends a post and parts its contexts in files of the official shape."""
 CONTEXT_TAGS = {"X", "B-X", "S-X", "I-X"}
 IMAGE_LINE = re.compile(r"(?:IMGID|WID):(.*)")
@@ -200,11 +200,11 @@ def read_ita(data: bytes, name: str) -> Iterator[Post]:
         tokens = [word for word, _, _ in pairs[:end]]
         tags = [check_tag(tag, name, number) for _, tag, number in pairs[:end]]
         check_lengths(tokens, tags, name, first)
-        if end < len(pairs) and pairs[end][0] != SEPARATOR:
-            raise UserError(f"{name}:{pairs[end][2]}: expected {SEPARATOR} before the context, found {pairs[end][0]!r}")
+        if end < len(pairs) and pairs[end][0] != EOS:
+            raise UserError(f"{name}:{pairs[end][2]}: expected {EOS} before the context, found {pairs[end][0]!r}")
         for _, tag, number in pairs[end:]:
             if tag not in CONTEXT_TAGS:
-                raise UserError(f"{name}:{number}: expected every line after {SEPARATOR} to be tagged X, found {tag!r}")
+                raise UserError(f"{name}:{number}: expected every line after {EOS} to be tagged X, found {tag!r}")
         yield Post(tokens, tags, image, context=tuple(word for word, _, _ in pairs[end + 1 :]))
 
 

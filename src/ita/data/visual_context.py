@@ -1,94 +1,152 @@
-"""Visual contexts as words: the paper's linearisation of objects, captions and characters (section 2.1).
+"""Visual contexts as words: the paper's linearisation of objects, captions and OCR text (section 2.1).
 
-A context is a list of (word, kind). Kinds are the paper's alignments ``la`` (objects with attributes), ``ga``
-(captions), ``oca`` (characters), names of further texts, and ``sep`` for a separator, which becomes the encoder's
-own.
+Every word has a kind: the paper's alignments ``la`` (local: objects with attributes), ``ga`` (global: captions) and
+``oca`` (optical character: OCR text), the name of an external text, or ``sep`` for a separator, which becomes the
+encoder's own separator.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from itertools import groupby
+from typing import Any, NamedTuple
 
-from ita.data.formats import SEPARATOR
+from ita.data.formats import EOS
 
-SEP = "sep"
-Word = tuple[str, str]
+SEPARATOR = "sep"
+"""Kind of a separator."""
 
 
-def words(text: str, kind: str) -> list[Word]:
-    """Words of a text, parted by white space, without unprintable characters."""
+class VisualContext(NamedTuple):
+    """Words of the image text of a post, and the kind of each."""
+
+    words: Sequence[str]
+    kinds: Sequence[str]
+    """As many as words. Only the kind tells a separator from a word, whatever the word."""
+
+    @property
+    def word_count(self) -> int:
+        """Words without the separators."""
+        return sum(kind != SEPARATOR for kind in self.kinds)
+
+    def segments(self) -> list[str]:
+        """The text between separators; ``text_alignment`` makes the same words and separators of it again."""
+        groups = groupby(zip(self.words, self.kinds, strict=True), key=lambda pair: pair[1] == SEPARATOR)
+        return [" ".join(word for word, _ in group) for separates, group in groups if not separates]
+
+    def runs(self) -> list[tuple[str, str]]:
+        """Kind and text of each run of words of one kind, without the separators."""
+        groups = groupby(zip(self.words, self.kinds, strict=True), key=lambda pair: pair[1])
+        return [(kind, " ".join(word for word, _ in group)) for kind, group in groups if kind != SEPARATOR]
+
+
+EMPTY = VisualContext((), ())
+
+
+def split_words(text: str, kind: str) -> VisualContext:
+    """Words of a text, split at white space, without unprintable characters."""
     printable = (w if w.isprintable() else "".join(filter(str.isprintable, w)) for w in text.split())
-    return [(word, kind) for word in printable if word]
+    words = [word for word in printable if word]
+    return VisualContext(words, [kind] * len(words))
 
 
 def count_words(text: str) -> int:
-    """Tokens of a text: the words of an uncut context OCA, which white space parts. The paper does not define them."""
-    return len(words(text, "oca"))
+    """Words of a text, as OCA without a budget has them. The paper does not define its tokens."""
+    return split_words(text, "oca").word_count
 
 
-def join(parts: Iterable[list[Word]]) -> list[Word]:
-    """Non-empty parts with a separator between them."""
-    joined: list[Word] = []
-    for part in filter(None, parts):
-        joined += [(SEPARATOR, SEP), *part] if joined else part
-    return joined
+def concatenate(contexts: Iterable[VisualContext]) -> VisualContext:
+    """Contexts one after another."""
+    words: list[str] = []
+    kinds: list[str] = []
+    for context in contexts:
+        words += context.words
+        kinds += context.kinds
+    return VisualContext(words, kinds)
 
 
-def local_alignment(objects: Sequence[Mapping[str, Any]], threshold: float, attributes: int, tags: int) -> list[Word]:
-    """LA: every object after its attributes, objects by falling confidence.
+def join(contexts: Iterable[VisualContext]) -> VisualContext:
+    """Contexts one after another, with a separator between those that are not empty."""
+    separated: list[VisualContext] = []
+    for context in contexts:
+        if context.words:
+            separated += [separator(), context] if separated else [context]
+    return concatenate(separated)
+
+
+def separator() -> VisualContext:
+    """A separator, as a context of one word: the word that separates contexts in the official files."""
+    return VisualContext([EOS], [SEPARATOR])
+
+
+def local_alignment(
+    objects: Sequence[Mapping[str, Any]], threshold: float, max_attributes: int, max_tags: int
+) -> VisualContext:
+    """LA: every object after its attributes, objects by decreasing confidence.
 
     Args:
-        objects: rows of the objects table, in rank order.
-        threshold: an attribute counts above this confidence.
-        attributes: most attributes of an object; they come by falling confidence (our choice).
-        tags: most labels, objects and attributes together; the first object that does not fit ends the list.
+        objects: rows of the objects table, by rank.
+        threshold: attributes with a confidence above it are read.
+        max_attributes: most attributes of an object, by decreasing confidence (the paper does not say).
+        max_tags: most labels, of objects and attributes together; the first object that does not fit ends the list.
     """
-    result: list[Word] = []
-    used = 0
-    for item in objects:
-        kept = [a["label"] for a in item["attributes"] or () if a["score"] is None or a["score"] > threshold]
-        labels = [*kept[:attributes], item["label"]]
-        if used + len(labels) > tags:
+    tags: list[str] = []
+    for row in objects:
+        attributes = [
+            attribute["label"]
+            for attribute in row["attributes"] or ()
+            if attribute["score"] is None or attribute["score"] > threshold
+        ]
+        labels = [*attributes[:max_attributes], row["label"]]
+        if len(tags) + len(labels) > max_tags:
             break
-        used += len(labels)
-        result += [word for label in labels for word in words(label, "la")]
-    return result
+        tags += labels
+    return concatenate(split_words(tag, "la") for tag in tags)
 
 
-def global_alignment(captions: Sequence[str], most: int) -> list[Word]:
+def global_alignment(captions: Sequence[str], max_captions: int) -> VisualContext:
     """GA: the captions, best first, joined by the separator [X]."""
-    return join(words(caption, "ga") for caption in captions[:most])
+    return text_alignment(captions[:max_captions], "ga")
 
 
-def aligned_texts(texts: Sequence[str], kind: str) -> list[Word]:
-    """Further texts of a kind, joined by the separator."""
-    return join(words(text, kind) for text in texts)
+def character_alignment(text: str) -> VisualContext:
+    """OCA: the OCR text."""
+    return split_words(text, "oca")
 
 
-def within(context: list[Word], budget: int | None) -> tuple[list[Word], int]:
-    """The first words of a context, separators not counted, and the number of words cut."""
+def text_alignment(texts: Iterable[str], kind: str) -> VisualContext:
+    """Texts of one kind, joined by the separator."""
+    return join(split_words(text, kind) for text in texts)
+
+
+def truncate(context: VisualContext, budget: int | None) -> tuple[VisualContext, int]:
+    """Keeps the first words of a context.
+
+    Args:
+        context: the words.
+        budget: most words, separators not counted; None is no limit.
+
+    Returns:
+        The context, which does not end in a separator, and the number of words that were left out.
+    """
     if budget is None:
         return context, 0
-    kept: list[Word] = []
-    count = 0
-    for word in context:
-        count += word[1] != SEP
-        if count > budget:
-            break
-        kept.append(word)
-    while kept and kept[-1][1] == SEP:
-        kept.pop()
-    total = sum(kind != SEP for _, kind in context)
-    return kept, total - sum(kind != SEP for _, kind in kept)
+    end = word_count = 0
+    for position, kind in enumerate(context.kinds, 1):
+        if kind != SEPARATOR:
+            word_count += 1
+            if word_count > budget:
+                break
+            end = position
+    return VisualContext(context.words[:end], context.kinds[:end]), max(context.word_count - budget, 0)
 
 
-def others(count: int, seed: int) -> list[int]:
-    """For each of ``count`` posts the index of another one: a random cyclic permutation (no post keeps its own)."""
+def cyclic_permutation(count: int, seed: int) -> list[int]:
+    """A random permutation of 0 to count - 1 that is a single cycle, so that no post keeps its own context."""
     order = list(range(count))
     generator = random.Random(seed)
-    for i in range(count - 1, 0, -1):  # Sattolo's algorithm: one cycle, hence no fixed point
+    for i in range(count - 1, 0, -1):  # Sattolo's algorithm
         j = generator.randrange(i)
         order[i], order[j] = order[j], order[i]
     return order

@@ -136,7 +136,7 @@ class Writer:
 
     def __init__(self, name: str, file: pq.ParquetWriter) -> None:
         self.name, self.file = name, file
-        self.about: Mapping[str, Any] = {}
+        self.metadata: Mapping[str, Any] = {}
         """Anything JSON, kept with the table: provenance, label version, counts; may be set until the end."""
         self._rows: list[Mapping[str, Any]] = []
 
@@ -155,7 +155,7 @@ class Writer:
         """Writes what is left."""
         if self._rows:
             self._flush()
-        self.file.add_key_value_metadata({"ita": _described(self.name, self.about)})
+        self.file.add_key_value_metadata({"ita": _described(self.name, self.metadata)})
 
 
 @contextmanager
@@ -175,7 +175,7 @@ def create(name: str, path: Path) -> Iterator[Writer]:
 def write(name: str, rows: Iterable[Mapping[str, Any]], path: Path, metadata: Mapping[str, Any] | None = None) -> None:
     """Writes a table atomically; arguments as for :func:`writing` and ``Writer``."""
     with create(name, path) as out:
-        out.about = metadata or {}
+        out.metadata = metadata or {}
         out.add(rows)
 
 

@@ -15,11 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ita.data.visual_context import SEP
+from ita.data.visual_context import SEPARATOR, VisualContext
 from ita.io.features import NONE, Features
 from ita.model.tokenizer import Tokenizer
-
-VIEWS = ("t", "it")
 
 
 class EncodedView(NamedTuple):
@@ -65,20 +63,21 @@ class ViewEncoder:
     def encode(
         self,
         posts: Sequence[Sequence[str]],
-        contexts: Sequence[tuple[Sequence[str], Sequence[str]]] | None = None,
+        contexts: Sequence[VisualContext] | None = None,
         regions: Sequence[NDArray[np.int32]] | None = None,
     ) -> list[EncodedView]:
         """One view of some posts.
 
         Args:
             posts: words of each post.
-            contexts: (words, kinds) of each post's context for the I+T view; None for the T view.
+            contexts: each post's context for the I+T view; None for the T view.
             regions: rows of the table of features of each post's image, for the I+T view.
         """
         self.learn(word for post in posts for word in post)
         if contexts is None:
             return [self._view(post, [], [], NONE) for post in posts]
-        self.learn(word for words, kinds in contexts for word, kind in zip(words, kinds, strict=True) if kind != SEP)
+        pairs = (pair for context in contexts for pair in zip(*context, strict=True))
+        self.learn(word for word, kind in pairs if kind != SEPARATOR)
         seen = regions if regions is not None else [NONE] * len(posts)
         return [self._view(post, *context, own) for post, context, own in zip(posts, contexts, seen, strict=True)]
 
@@ -87,7 +86,7 @@ class ViewEncoder:
     ) -> EncodedView:
         pieces = [self._pieces[word] for word in post]
         if sum(map(len, pieces)) + 2 > self.max_length:
-            return self._windows(pieces, sum(kind != SEP for kind in kinds))
+            return self._windows(pieces, sum(kind != SEPARATOR for kind in kinds))
         row = [self.cls]
         first = []
         for ids in pieces:
@@ -106,9 +105,9 @@ class ViewEncoder:
         """Pieces of the words that fit, whole words only, and the number of words that do not."""
         context: list[int] = []
         for position, (word, kind) in enumerate(zip(words, kinds, strict=True)):
-            ids = [self.sep] if kind == SEP else self._pieces[word]
+            ids = [self.sep] if kind == SEPARATOR else self._pieces[word]
             if len(context) + len(ids) > room:
-                return context, sum(kind != SEP for kind in kinds[position:])
+                return context, sum(kind != SEPARATOR for kind in kinds[position:])
             context += ids
         return context, 0
 
@@ -144,9 +143,10 @@ def encode_views(
         features: of the regions of their images, for systems that read such.
 
     Returns:
-        'T' and 'I+T' under the keys of VIEWS.
+        'T' and 'I+T' under the keys of ita.data.VIEWS.
     """
     tokens = [post["tokens"] for post in posts]
-    pairs = [(contexts[post["post_id"]]["tokens"], contexts[post["post_id"]]["kinds"]) for post in posts]
+    rows = [contexts[post["post_id"]] for post in posts]
+    visual = [VisualContext(row["tokens"], row["kinds"]) for row in rows]
     regions = [features.of(post["image_id"]) for post in posts] if features else None
-    return {"t": encoder.encode(tokens), "it": encoder.encode(tokens, pairs, regions)}
+    return {"t": encoder.encode(tokens), "it": encoder.encode(tokens, visual, regions)}

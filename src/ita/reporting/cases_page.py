@@ -11,11 +11,11 @@ import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from ita.data.tags import spans
+from ita.data.visual_context import VisualContext
 from ita.log import log
 
 Case = Mapping[str, Any]
@@ -50,9 +50,7 @@ def pieces(tokens: Sequence[str], tags: Sequence[str]) -> Iterator[tuple[str, st
 
 def context_parts(case: Case) -> list[tuple[str, str]]:
     """The visual context as (kind, text), a part for each run of words of one kind."""
-    words = zip(case["kinds"], case["context"], strict=True)
-    parts = [(kind, " ".join(word for _, word in group)) for kind, group in groupby(words, key=lambda pair: pair[0])]
-    return [(kind, text) for kind, text in parts if kind != "sep"]
+    return VisualContext(case["context"], case["kinds"]).runs()
 
 
 def readings(case: Case, names: Mapping[str, str]) -> list[tuple[str, Sequence[str]]]:

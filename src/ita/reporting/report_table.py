@@ -8,8 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-VIEWS = {"t": "T", "it": "I+T"}
-"""View -> name in tables."""
+from ita.data import VIEWS as VIEWS
 
 
 @dataclass(frozen=True)

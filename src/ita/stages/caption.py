@@ -75,7 +75,7 @@ def work(
                 {"image_id": image_id, "rank": rank, "caption": one.text, "logprob": one.logprob}
                 for rank, one in enumerate(captions)
             )
-        out.about = {**origin, "counts": dict(counts)}
+        out.metadata = {**origin, "counts": dict(counts)}
     log.info("caption: %d captions of %d images", counts["captions"], counts["images"])
 
 

@@ -15,7 +15,7 @@ from ita.cli import read_section, run_stage
 from ita.config import Context, Text
 from ita.data import visual_context
 from ita.data.external_texts import read_contexts
-from ita.data.visual_context import SEP, Word
+from ita.data.visual_context import EMPTY, SEPARATOR, VisualContext
 from ita.errors import UserError
 from ita.io import parquet
 from ita.io.provenance import provenance_of
@@ -54,7 +54,9 @@ def work(
     rows = table.to_pylist()
     given = {"objects": objects, "captions": captions, "ocr": ocr}
     by_kind = {kind: contexts_of(kind, chosen, settings, given, rows, output) for kind in chosen.kinds}
-    contexts = [compose(chosen, {kind: by_kind[kind].get(row["post_id"], []) for kind in chosen.kinds}) for row in rows]
+    contexts = [
+        compose(chosen, {kind: by_kind[kind].get(row["post_id"], EMPTY) for kind in chosen.kinds}) for row in rows
+    ]
     if chosen.shuffle_seed is not None:
         contexts = shuffled(contexts, [row["split"] for row in rows], chosen.shuffle_seed)
     inputs = {name: path for name, path in {"posts": posts, **given}.items() if path}
@@ -63,8 +65,8 @@ def work(
         (
             {
                 "post_id": row["post_id"],
-                "tokens": [word for word, _ in context],
-                "kinds": [kind for _, kind in context],
+                "tokens": list(context.words),
+                "kinds": list(context.kinds),
                 "truncated": cut,
             }
             for row, (context, cut) in zip(rows, contexts, strict=True)
@@ -85,7 +87,7 @@ def contexts_of(
     given: Mapping[str, Path | None],
     posts: Sequence[Mapping[str, Any]],
     output: Path,
-) -> dict[str, list[Word]]:
+) -> dict[str, VisualContext]:
     """post_id -> words of one kind."""
     if kind not in TABLE_OF:
         if kind not in settings.get("external_texts", {}):
@@ -109,38 +111,38 @@ def contexts_of(
     }
 
 
-def image_words(kind: str, rows: Sequence[Mapping[str, Any]], chosen: Context) -> list[Word]:
+def image_words(kind: str, rows: Sequence[Mapping[str, Any]], chosen: Context) -> VisualContext:
     """Words of one image and kind."""
     if kind == "la":
         return visual_context.local_alignment(rows, chosen.attribute_threshold, chosen.attributes, chosen.tags)
     if kind == "ga":
         return visual_context.global_alignment([row["caption"] for row in rows], chosen.captions)
-    return visual_context.words(rows[0]["text"], "oca")
+    return visual_context.character_alignment(rows[0]["text"])
 
 
-def compose(chosen: Context, by_kind: Mapping[str, list[Word]]) -> tuple[list[Word], int]:
+def compose(chosen: Context, by_kind: Mapping[str, VisualContext]) -> tuple[VisualContext, int]:
     """The kinds of one post within their budgets, in order, and the number of words cut."""
-    parts = [visual_context.within(by_kind[kind], chosen.budget.get(kind)) for kind in chosen.kinds]
+    parts = [visual_context.truncate(by_kind[kind], chosen.budget.get(kind)) for kind in chosen.kinds]
     kept = [part for part, _ in parts]
-    context = visual_context.join(kept) if chosen.separate_kinds else [word for part in kept for word in part]
+    context = (visual_context.join if chosen.separate_kinds else visual_context.concatenate)(kept)
     return context, sum(cut for _, cut in parts)
 
 
 def shuffled(
-    contexts: Sequence[tuple[list[Word], int]], splits: Sequence[str], seed: int
-) -> list[tuple[list[Word], int]]:
+    contexts: Sequence[tuple[VisualContext, int]], splits: Sequence[str], seed: int
+) -> list[tuple[VisualContext, int]]:
     """Gives each post the context of another post of its split (ITA-Random)."""
     result = list(contexts)
     for split in sorted(set(splits)):
         members = [index for index, of in enumerate(splits) if of == split]
-        for index, other in zip(members, visual_context.others(len(members), seed), strict=True):
+        for index, other in zip(members, visual_context.cyclic_permutation(len(members), seed), strict=True):
             result[index] = contexts[members[other]]
     return result
 
 
-def statistics(contexts: Sequence[list[Word]], kinds: Sequence[str]) -> dict[str, dict[str, float]]:
+def statistics(contexts: Sequence[VisualContext], kinds: Sequence[str]) -> dict[str, dict[str, float]]:
     """Share of posts that have words of a kind, and the mean number of words where they do (paper: Table 6)."""
-    counts = [Counter(kind for _, kind in context if kind != SEP) for context in contexts]
+    counts = [Counter(kind for kind in context.kinds if kind != SEPARATOR) for context in contexts]
     result = {}
     for kind in kinds:
         sizes = [count[kind] for count in counts if count[kind]]

@@ -64,9 +64,9 @@ def work(
             objects.add(row(image_id, rank, thing) for rank, thing in enumerate(one.objects))
             if vectors and one.features is not None:
                 vectors.add([region_tables.row(image_id, one)])
-        objects.about = {**described, "counts": dict(counts)}
+        objects.metadata = {**described, "counts": dict(counts)}
         if vectors:
-            vectors.about = objects.about
+            vectors.metadata = objects.metadata
     log.info("detect: %d objects in %d images", counts["objects"], counts["images"])
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from ita.cli import read_section, run_stage
 from ita.config import Evaluate
+from ita.data import VIEWS
 from ita.data.metrics import report
 from ita.errors import UserError
 from ita.io import features as seen
@@ -51,7 +52,7 @@ def work(
     from ita.model.checkpoint import load_model
     from ita.model.distance import Distance
     from ita.model.inference import Prediction, tag
-    from ita.model.inputs import VIEWS, encode_views
+    from ita.model.inputs import encode_views
 
     chosen = read_section(settings, "evaluate", Evaluate)
     where = device.resolve(chosen.device)

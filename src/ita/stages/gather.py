@@ -37,13 +37,13 @@ def work(settings: dict[str, Any], shards: Sequence[Path], output: Path) -> None
             out.add(parquet.stream(name, shard))
             about = {key: value for key, value in parquet.metadata(shard).items() if key != "table"}
             counts.update(about.pop("counts", {}))
-            if out.about and about != out.about:
+            if out.metadata and about != out.metadata:
                 differing = ", ".join(
-                    sorted(key for key in {*about, *out.about} if about.get(key) != out.about.get(key))
+                    sorted(key for key in {*about, *out.metadata} if about.get(key) != out.metadata.get(key))
                 )
                 raise UserError(f"{shard}: was made in another way than {shards[0]} ({differing}); make both again")
-            out.about = about
-        out.about = {**out.about, "counts": dict(counts)}
+            out.metadata = about
+        out.metadata = {**out.metadata, "counts": dict(counts)}
     log.info("gather: %s of %d shards: %s", name, len(shards), dict(counts))
 
 

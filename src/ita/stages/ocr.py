@@ -38,7 +38,7 @@ def work(settings: dict[str, Any], images: Path, output: Path, shard: str | None
             read = count_words(one.text)
             counts.update(images=1, with_text=read > 0, tokens=read)
             out.add([{"image_id": one.image_id, "text": one.text, "confidence": one.confidence, **identity}])
-        out.about = {**described, "counts": dict(counts)}
+        out.metadata = {**described, "counts": dict(counts)}
     log.info("ocr: text in %d of %d images", counts["with_text"], counts["images"])
 
 
