@@ -14,8 +14,7 @@ import time
 import numpy as np
 from tabulate import tabulate
 
-from ita.significance.counts import IntArray
-from ita.significance.counts import f1 as counted_f1
+from ita.significance.counts import IntArray, micro_f1
 from ita.significance.resampling import Resamples
 
 POSTS = 3257
@@ -27,19 +26,20 @@ Rows = list[tuple[int, int, int]]
 def tagger(generator: np.random.Generator, gold: IntArray, recall: float) -> IntArray:
     """Counts (S, P, 3) of a simulated system."""
     shape = (SEEDS, len(gold))
-    right = generator.binomial(np.broadcast_to(gold, shape), recall)
-    return np.stack([right, right + generator.poisson(0.4, shape), np.broadcast_to(gold, shape)], axis=-1)
+    true_positives = generator.binomial(np.broadcast_to(gold, shape), recall)
+    predicted = true_positives + generator.poisson(0.4, shape)
+    return np.stack([true_positives, predicted, np.broadcast_to(gold, shape)], axis=-1)
 
 
 def f1(rows: Rows, posts: list[int]) -> float:
-    """F1 of some posts."""
-    right = found = given = 0
+    """F1 of a list of posts."""
+    true_positives = predicted = gold = 0
     for post in posts:
-        one, two, three = rows[post]
-        right += one
-        found += two
-        given += three
-    return 200.0 * right / (found + given) if right else 0.0
+        row = rows[post]
+        true_positives += row[0]
+        predicted += row[1]
+        gold += row[2]
+    return 200.0 * true_positives / (predicted + gold) if true_positives else 0.0
 
 
 def loop_bootstrap(a: list[Rows], b: list[Rows], samples: int) -> list[float]:
@@ -60,9 +60,9 @@ def loop_randomise(a: list[Rows], b: list[Rows], samples: int) -> list[float]:
         swap = [random.random() < 0.5 for _ in posts]
         total = 0.0
         for x, y in zip(a, b, strict=True):
-            one = [y[post] if moved else x[post] for post, moved in enumerate(swap)]
-            other = [x[post] if moved else y[post] for post, moved in enumerate(swap)]
-            total += f1(other, posts) - f1(one, posts)
+            swapped_x = [y[post] if swapped else x[post] for post, swapped in enumerate(swap)]
+            swapped_y = [x[post] if swapped else y[post] for post, swapped in enumerate(swap)]
+            total += f1(swapped_y, posts) - f1(swapped_x, posts)
         differences.append(total / len(a))
     return differences
 
@@ -73,7 +73,7 @@ def numpy_bootstrap(a: IntArray, b: IntArray, samples: int) -> list[float]:
     differences = []
     for _ in range(samples):
         drawn = generator.integers(0, a.shape[1], a.shape[1])
-        differences.append(float((counted_f1(b[:, drawn]) - counted_f1(a[:, drawn])).mean()))
+        differences.append(float((micro_f1(b[:, drawn]) - micro_f1(a[:, drawn])).mean()))
     return differences
 
 
@@ -83,7 +83,7 @@ def numpy_randomise(a: IntArray, b: IntArray, samples: int) -> list[float]:
     differences = []
     for _ in range(samples):
         swap = generator.random(a.shape[1])[:, None] < 0.5
-        differences.append(float((counted_f1(np.where(swap, a, b)) - counted_f1(np.where(swap, b, a))).mean()))
+        differences.append(float((micro_f1(np.where(swap, a, b)) - micro_f1(np.where(swap, b, a))).mean()))
     return differences
 
 
@@ -93,8 +93,8 @@ def check(resamples: Resamples, a: IntArray, b: IntArray, lists: tuple[list[Rows
     few.weights = resamples.weights[:20]
     drawn = [np.repeat(np.arange(few.posts), weights).tolist() for weights in few.weights]
     loop = [np.mean([f1(y, d) - f1(x, d) for x, y in zip(*lists, strict=True)]) for d in drawn]
-    found = few.bootstrap(a, b)
-    np.testing.assert_allclose([found.low, found.high], np.percentile(loop, [2.5, 97.5]))
+    result = few.bootstrap(a, b)
+    np.testing.assert_allclose([result.low, result.high], np.percentile(loop, [2.5, 97.5]))
 
 
 def main() -> None:
@@ -107,8 +107,8 @@ def main() -> None:
     generator = np.random.default_rng(0)
     gold = generator.poisson(1.56, POSTS)
     base = tagger(generator, gold, 0.75)
-    others = [tagger(generator, gold, 0.75 + 0.001 * n) for n in range(arguments.comparisons)]
-    lists = tuple([[tuple(row) for row in seed] for seed in counts.tolist()] for counts in (base, others[-1]))
+    systems = [tagger(generator, gold, 0.75 + 0.001 * n) for n in range(arguments.comparisons)]
+    lists = tuple([[tuple(row) for row in seed] for seed in counts.tolist()] for counts in (base, systems[-1]))
     rows = []
     for name, attribute, loop, array_loop in (
         ("paired bootstrap", "weights", loop_bootstrap, numpy_bootstrap),
@@ -119,16 +119,16 @@ def main() -> None:
         getattr(resamples, attribute)
         drawn = time.perf_counter() - begin
         test = resamples.bootstrap if attribute == "weights" else resamples.randomise
-        for other in others:
-            test(base, other)
+        for system in systems:
+            test(base, system)
         ours = time.perf_counter() - begin
         if attribute == "weights":
-            check(resamples, base, others[-1], lists)
+            check(resamples, base, systems[-1], lists)
         peers = []
         scale = arguments.samples / arguments.loop_samples * arguments.comparisons
-        for peer, systems in ((loop, lists), (array_loop, (base, others[-1]))):
+        for peer, pair in ((loop, lists), (array_loop, (base, systems[-1]))):
             begin = time.perf_counter()
-            peer(*systems, arguments.loop_samples)
+            peer(*pair, arguments.loop_samples)
             peers.append((time.perf_counter() - begin) * scale)
         rows.append([name, ours, drawn, *(value for taken in peers for value in (taken, taken / ours))])
     print(f"{arguments.comparisons} comparisons, {SEEDS} seeds, {POSTS} posts, {arguments.samples} samples")

@@ -8,15 +8,15 @@ import pytest
 from ita.significance.calibration import expected_calibration_error, reliability
 
 
-def loop(confidences, right, bins):
+def loop(confidences, correct, bins):
     """The definition, bin by bin."""
     total = 0.0
     for number in range(bins):
         low, high = number / bins, (number + 1) / bins
-        inside = [(c, r) for c, r in zip(confidences, right, strict=True) if low < c <= high or (c == 0 == number)]
-        if inside:
-            gap = sum(c for c, _ in inside) / len(inside) - sum(r for _, r in inside) / len(inside)
-            total += abs(gap) * len(inside)
+        members = [(c, r) for c, r in zip(confidences, correct, strict=True) if low < c <= high or (c == 0 == number)]
+        if members:
+            gap = sum(c for c, _ in members) / len(members) - sum(r for _, r in members) / len(members)
+            total += abs(gap) * len(members)
     return 100 * total / len(confidences)
 
 
@@ -24,17 +24,17 @@ def loop(confidences, right, bins):
 def test_equals_the_definition(bins):
     random = np.random.default_rng(bins)
     confidences = np.concatenate([random.random(300), np.arange(11) / 10])
-    right = random.random(311) < 0.6
-    assert expected_calibration_error(confidences, right, bins) == pytest.approx(loop(confidences, right, bins))
+    correct = random.random(311) < 0.6
+    assert expected_calibration_error(confidences, correct, bins) == pytest.approx(loop(confidences, correct, bins))
 
 
-def test_confidences_that_say_the_truth_have_none():
+def test_calibrated_confidences_have_no_error():
     random = np.random.default_rng(0)
     confidences = random.random(200_000)
-    honest, sure = random.random(200_000) < confidences, random.random(200_000) < confidences**2
-    assert expected_calibration_error(confidences, honest) < 0.6
+    calibrated, overconfident = (random.random(200_000) < confidences**power for power in (1, 2))
+    assert expected_calibration_error(confidences, calibrated) < 0.6
     # Mean of c - c^2 over [0, 1] is 1/6.
-    assert expected_calibration_error(confidences, sure) == pytest.approx(100 / 6, abs=0.6)
+    assert expected_calibration_error(confidences, overconfident) == pytest.approx(100 / 6, abs=0.6)
 
 
 def test_reliability_by_hand():

@@ -1,11 +1,11 @@
-"""Detectable differences by simulation: at that difference, the test finds it as often as said."""
+"""Minimum detectable differences by simulation: at that difference, the test has the power it is computed for."""
 
 import numpy as np
 import pytest
 from scipy import stats
 
 from ita.significance.power import detectable_on_test, detectable_over_seeds
-from ita.significance.resampling import Resamples, paired_bootstrap
+from ita.significance.resampling import Resamples
 from tests.support.simulated import gold_spans, tagger, true_difference
 
 
@@ -34,7 +34,7 @@ def test_extremes_over_seeds():
     assert detectable_over_seeds(1.0, 1) is None
     assert detectable_over_seeds(0.0, 5) == 0.0
     assert detectable_over_seeds(1.0, 2, 0.001, 0.99) > detectable_over_seeds(1.0, 2) > detectable_over_seeds(1.0, 3)
-    with pytest.raises(ValueError, match="spread"):
+    with pytest.raises(ValueError, match="deviation"):
         detectable_over_seeds(-1.0, 5)
     with pytest.raises(ValueError, match="alpha < power"):
         detectable_over_seeds(1.0, 5, power=1.0)
@@ -45,16 +45,18 @@ def test_on_a_test_set_by_simulation():
     truth = true_difference(random, 0.7, 0.75)
     # As many posts as make the true difference the detectable one.
     gold = gold_spans(random, 5000)
-    pilot = detectable_on_test(paired_bootstrap(tagger(random, gold, 0.7), tagger(random, gold, 0.75), 1000).error)
-    posts = round(5000 * (pilot / truth) ** 2)
-    shown = 0
+    pilot = Resamples(5000, 1000).bootstrap(tagger(random, gold, 0.7), tagger(random, gold, 0.75))
+    posts = round(5000 * (detectable_on_test(pilot.standard_error) / truth) ** 2)
+    detected = 0
     for number in range(300):
         gold = gold_spans(random, posts)
-        shown += Resamples(posts, 300, number).randomise(tagger(random, gold, 0.7), tagger(random, gold, 0.75)).p < 0.05
-    assert shown / 300 == pytest.approx(0.8, abs=3.3 * 0.4 / 300**0.5)
+        detected += (
+            Resamples(posts, 300, number).randomise(tagger(random, gold, 0.7), tagger(random, gold, 0.75)).p < 0.05
+        )
+    assert detected / 300 == pytest.approx(0.8, abs=3.3 * 0.4 / 300**0.5)
 
 
 def test_on_a_test_set_by_hand():
     assert detectable_on_test(0.5) == pytest.approx(0.5 * (1.959964 + 0.841621), abs=1e-5)
-    with pytest.raises(ValueError, match="spread"):
+    with pytest.raises(ValueError, match="deviation"):
         detectable_on_test(-0.5)

@@ -1,8 +1,8 @@
-"""Simulated taggers, whose scores on a whole population are known."""
+"""Simulated taggers whose F1 on a large population is known."""
 
 import numpy as np
 
-from ita.significance.counts import f1
+from ita.significance.counts import micro_f1
 
 
 def gold_spans(random, posts):
@@ -11,16 +11,16 @@ def gold_spans(random, posts):
 
 
 def tagger(random, gold, recall, seeds=1, spurious=0.4, share=0.0):
-    """Counts (S, P, 3) of a tagger that finds each gold span with a chance, and others; seeds share that many posts."""
+    """Counts (S, P, 3) of a tagger with an expected recall and spurious spans; seeds agree on a share of the posts."""
     shape = (seeds, len(gold))
-    right = random.binomial(np.broadcast_to(gold, shape), recall)
-    extra = random.poisson(spurious, shape)
+    true_positives = random.binomial(np.broadcast_to(gold, shape), recall)
+    false_positives = random.poisson(spurious, shape)
     same = random.random(len(gold)) < share
-    right[:, same], extra[:, same] = right[:1, same], extra[:1, same]
-    return np.stack([right, right + extra, np.broadcast_to(gold, shape)], axis=-1)
+    true_positives[:, same], false_positives[:, same] = true_positives[:1, same], false_positives[:1, same]
+    return np.stack([true_positives, true_positives + false_positives, np.broadcast_to(gold, shape)], axis=-1)
 
 
 def true_difference(random, a, b):
     """F1 of a tagger with recall b less that of one with recall a, on 400,000 posts."""
     gold = gold_spans(random, 400_000)
-    return (f1(tagger(random, gold, b)) - f1(tagger(random, gold, a))).item()
+    return (micro_f1(tagger(random, gold, b)) - micro_f1(tagger(random, gold, a))).item()

@@ -11,7 +11,7 @@ import numpy as np
 from ita.errors import UserError
 from ita.reporting.runs import Run
 from ita.significance import resampling, seeds
-from ita.significance.counts import IntArray, counts
+from ita.significance.counts import IntArray, count_spans
 
 TESTS = ("welch", "paired_t", "bootstrap", "randomisation")
 """The first is the one that marks: the paper's is a t-test over seeds too."""
@@ -51,7 +51,7 @@ class Results:
                 tagged = run.predictions(self.split, self.view)
                 if tagged.posts != self.posts:
                     raise UserError(f"{run.metrics}: evaluated on other posts than its sister runs; evaluate it again")
-                found.append(counts(tagged.gold, tagged.predicted, kind or None))
+                found.append(count_spans(tagged.gold, tagged.predicted, kind or None))
             self.tables[kind] = np.stack(found)
         return self.tables[kind]
 
@@ -98,7 +98,7 @@ class Comparisons:
         posts = len(a.posts)
         draws = self._resamples.setdefault(posts, resampling.Resamples(posts, self.samples, self.seed))
         bootstrap, swaps = draws.bootstrap(one, other), draws.randomise(one, other)
-        self.errors.append(bootstrap.error)
+        self.errors.append(bootstrap.standard_error)
         return result | {
             "gain_low": bootstrap.low,
             "gain_high": bootstrap.high,

@@ -1,4 +1,4 @@
-"""Whether spans found with posterior 0.8 are right in 80 of 100 cases."""
+"""Calibration of span posteriors: whether predicted spans with posterior 0.8 are correct in 80 of 100 cases."""
 
 from __future__ import annotations
 
@@ -22,44 +22,52 @@ class Bin:
     confidence: float
     """Mean confidence."""
     accuracy: float
-    """Share that is right."""
+    """Share of correct spans."""
 
 
-def reliability(confidences: Sequence[float], right: Sequence[bool], bins: int = 10) -> list[Bin]:
+def reliability(confidences: Sequence[float], correct: Sequence[bool], bins: int = 10) -> list[Bin]:
     """Confidence and accuracy in bins of equal width, empty ones included.
 
     Args:
         confidences: posterior of each predicted span, 0 to 1.
-        right: whether that span is a gold span.
+        correct: whether that span is a gold span.
         bins: number of bins over [0, 1].
 
     Raises:
         ValueError: for lists of different lengths, a confidence outside [0, 1], or no bins.
     """
-    sure, hits = np.asarray(confidences, dtype=float), np.asarray(right, dtype=float)
-    if sure.shape != hits.shape or sure.ndim != 1:
-        raise ValueError(f"expected two lists of one length, got shapes {sure.shape} and {hits.shape}")
+    posteriors, hits = np.asarray(confidences, dtype=float), np.asarray(correct, dtype=float)
+    if posteriors.shape != hits.shape or posteriors.ndim != 1:
+        raise ValueError(f"expected two lists of one length, got shapes {posteriors.shape} and {hits.shape}")
     if bins < 1:
         raise ValueError(f"expected at least one bin, got {bins}")
-    if not np.all((sure >= -ROUNDING) & (sure <= 1 + ROUNDING)):
+    if not np.all((posteriors >= -ROUNDING) & (posteriors <= 1 + ROUNDING)):
         raise ValueError("confidences lie in [0, 1]")
-    sure = sure.clip(0.0, 1.0)
+    posteriors = posteriors.clip(0.0, 1.0)
     edges = np.arange(bins + 1) / bins
-    place = np.searchsorted(edges, sure, side="left").clip(1) - 1
-    sizes, sums, rights = (np.bincount(place, weights, bins) for weights in (None, sure, hits))
+    indices = np.searchsorted(edges, posteriors, side="left").clip(1) - 1
+    sizes, confidence_sums, hit_sums = (
+        np.bincount(indices, weights, bins).tolist() for weights in (None, posteriors, hits)
+    )
     return [
-        Bin(float(low), float(high), int(n), total / n if n else math.nan, good / n if n else math.nan)
-        for low, high, n, total, good in zip(
-            edges, edges[1:], sizes.tolist(), sums.tolist(), rights.tolist(), strict=False
+        Bin(
+            low=float(edges[index]),
+            high=float(edges[index + 1]),
+            count=int(size),
+            confidence=confidence_sums[index] / size if size else math.nan,
+            accuracy=hit_sums[index] / size if size else math.nan,
         )
+        for index, size in enumerate(sizes)
     ]
 
 
-def expected_calibration_error(confidences: Sequence[float], right: Sequence[bool], bins: int = 10) -> float:
+def expected_calibration_error(confidences: Sequence[float], correct: Sequence[bool], bins: int = 10) -> float:
     """Mean distance in percent between confidence and accuracy of the bins, weighted by size (Guo et al., ICML 2017).
 
     NaN without any span. Arguments and errors as for ``reliability``.
     """
-    rows = [row for row in reliability(confidences, right, bins) if row.count]
-    total = sum(row.count for row in rows)
-    return 100.0 * sum(row.count * abs(row.accuracy - row.confidence) for row in rows) / total if total else math.nan
+    filled = [row for row in reliability(confidences, correct, bins) if row.count]
+    total = sum(row.count for row in filled)
+    if not total:
+        return math.nan
+    return 100.0 * sum(row.count * abs(row.accuracy - row.confidence) for row in filled) / total

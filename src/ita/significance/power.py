@@ -1,4 +1,4 @@
-"""The smallest difference in F1 that an experiment can be expected to show: by its seeds, and by its test set."""
+"""Minimum detectable difference in F1: over training seeds, and over the posts of a test set."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 
 def detectable_over_seeds(std: float, n: int, alpha: float = 0.05, power: float = 0.8) -> float | None:
-    """Smallest true difference of two means that a two-sided t-test over seeds shows with probability ``power``.
+    """Smallest true difference of two means that a two-sided t-test over seeds detects with probability ``power``.
 
     From the noncentral t distribution with 2 n - 2 degrees of freedom (Cohen 1988, chapter 2): both systems have n
     seeds and the standard deviation ``std``. Welch's test, which estimates two variances, has less power of few seeds:
@@ -17,8 +17,8 @@ def detectable_over_seeds(std: float, n: int, alpha: float = 0.05, power: float 
     Args:
         std: standard deviation of F1 over seeds, in points.
         n: seeds of each system.
-        alpha: level of the test.
-        power: probability of finding the difference.
+        alpha: significance level of the test.
+        power: probability of detecting the difference.
 
     Returns:
         Points of F1; None with fewer than two seeds.
@@ -29,11 +29,11 @@ def detectable_over_seeds(std: float, n: int, alpha: float = 0.05, power: float 
     if n < 2:
         return None
     _check(std, alpha, power)
-    return _standardised(n, alpha, power) * std * (2 / n) ** 0.5
+    return _standardised_difference(n, alpha, power) * std * (2 / n) ** 0.5
 
 
 @lru_cache
-def _standardised(n: int, alpha: float, power: float) -> float:
+def _standardised_difference(n: int, alpha: float, power: float) -> float:
     """The difference in standard errors, (mean - mean) / (std sqrt(2 / n)).
 
     By the definition of T = (Z + shift) / (chi / sqrt(freedom)), as scipy's nct has NaN in places.
@@ -48,37 +48,37 @@ def _standardised(n: int, alpha: float, power: float) -> float:
     roots = np.linspace(chi.ppf(1e-12, freedom), chi.isf(1e-12, freedom), 10_001)
     density = chi.pdf(roots, freedom)
 
-    def missing(shift: float) -> float:
-        beyond = ndtr(shift - threshold * roots) + ndtr(-shift - threshold * roots)
-        return float(np.trapezoid(density * beyond, roots)) - power
+    def excess_power(shift: float) -> float:
+        rejected = ndtr(shift - threshold * roots) + ndtr(-shift - threshold * roots)
+        return float(np.trapezoid(density * rejected, roots)) - power
 
     bound = 1.0
-    while missing(bound) < 0:
+    while excess_power(bound) < 0:
         bound *= 2
-    return float(brentq(missing, 0.0, bound, xtol=1e-9))
+    return float(brentq(excess_power, 0.0, bound, xtol=1e-9))
 
 
-def detectable_on_test(error: float, alpha: float = 0.05, power: float = 0.8) -> float:
-    """Smallest true paired difference in F1 that this test set shows with probability ``power``.
+def detectable_on_test(standard_error: float, alpha: float = 0.05, power: float = 0.8) -> float:
+    """Smallest true paired difference in F1 that this test set detects with probability ``power``.
 
-    (z[1 - alpha/2] + z[power]) x the standard error of the difference of two systems as alike as those it is of.
+    (z[1 - alpha/2] + z[power]) x the standard error of the difference between two such systems.
 
     Args:
-        error: that standard error, in points (``Comparison.error``).
-        alpha: level of the two-sided test.
-        power: probability of finding the difference.
+        standard_error: of the difference, in points (``BootstrapResult.standard_error``).
+        alpha: significance level of the two-sided test.
+        power: probability of detecting the difference.
 
     Raises:
         ValueError: for a negative standard error, or unless 0 < alpha < power < 1.
     """
-    _check(error, alpha, power)
+    _check(standard_error, alpha, power)
     from scipy.stats import norm
 
-    return float(norm.ppf(1 - alpha / 2) + norm.ppf(power)) * error
+    return float(norm.ppf(1 - alpha / 2) + norm.ppf(power)) * standard_error
 
 
-def _check(spread: float, alpha: float, power: float) -> None:
-    if not spread >= 0:
-        raise ValueError(f"expected a spread of at least 0, got {spread}")
+def _check(deviation: float, alpha: float, power: float) -> None:
+    if not deviation >= 0:
+        raise ValueError(f"expected a deviation of at least 0, got {deviation}")
     if not 0 < alpha < power < 1:
         raise ValueError(f"expected 0 < alpha < power < 1, got {alpha} and {power}")

@@ -1,4 +1,4 @@
-"""Parts of a test set: entities seen in training or not, posts with a usable image, posts whose image has text."""
+"""Parts of a test set: entities seen in training or not, posts with a usable image, posts whose image holds text."""
 
 from __future__ import annotations
 
@@ -8,80 +8,76 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ita.data.tags import spans
-from ita.significance.counts import IntArray, Tags, of_types, pairs, tally
+from ita.data.tags import Span, spans
+from ita.significance.counts import IntArray, Tags, count_matches, span_sets
 
 Tokens = Sequence[Sequence[str]]
-Mask = NDArray[np.bool_]
-Surfaces = set[tuple[str, str]]
+PostMask = NDArray[np.bool_]
+"""(P,); True where a post belongs to the part."""
+Surface = tuple[str, str]
 """(words joined by a space, type)"""
 
 
-def seen_surfaces(train_tokens: Tokens, train_tags: Tags) -> Surfaces:
-    """Surface form and type of every gold span of the training posts, case kept."""
+def seen_entities(train_tokens: Tokens, train_tags: Tags) -> set[Surface]:
+    """Surface form and type of every gold span of the training posts, case-sensitive."""
     return {
-        (" ".join(tokens[span.start : span.end]), span.type)
-        for tokens, tags in zip(train_tokens, train_tags, strict=True)
-        for span in spans(tags)
+        _surface(tokens, span) for tokens, tags in zip(train_tokens, train_tags, strict=True) for span in spans(tags)
     }
 
 
-def counts_by_surface(
-    tokens: Tokens,
-    gold: Tags,
-    predicted: Tags,
-    seen: Collection[tuple[str, str]],
-    types: str | Iterable[str] | None = None,
-    strict: bool = False,
+def count_seen_and_unseen(
+    tokens: Tokens, gold: Tags, predicted: Tags, seen: Collection[Surface]
 ) -> dict[str, IntArray]:
     """Counts of spans by whether their (surface form, type) was seen in training.
 
     Every span, gold or predicted, belongs to the slice of its own surface and type. So a false positive counts against
-    the precision of "seen" when the training posts have its words under the type predicted, and of "unseen" otherwise;
-    a span found with wrong boundaries or type may miss in one slice and be false in the other.
+    the precision of "seen" when the training posts have its words under the predicted type, and of "unseen" otherwise;
+    a span with wrong boundaries or type may be a false negative of one slice and a false positive of the other.
 
     Args:
         tokens: words of P posts.
         gold: their IOB2 tags.
-        predicted: tags found.
-        seen: what ``seen_surfaces`` gives for the training posts.
-        types: as for ``ita.significance.counts.counts``.
-        strict: as there.
+        predicted: predicted tags.
+        seen: ``seen_entities`` of the training posts.
 
     Returns:
-        "seen" and "unseen" -> (P, 3); the two add up to ``counts(gold, predicted, types, strict)``.
+        "seen" and "unseen" -> (P, 3); the two add up to ``count_spans(gold, predicted)``.
 
     Raises:
         ValueError: when tokens, gold and predicted are not of the same posts and words.
     """
-    kinds = None if types is None else {types} if isinstance(types, str) else set(types)
-    found = of_types(pairs(gold, predicted, strict), kinds)
+    posts = span_sets(gold, predicted)
     if [len(words) for words in tokens] != [len(tags) for tags in gold]:
         raise ValueError("tokens and tags are not of the same posts and words")
-    known = [
-        ({s for s in want | have if (" ".join(words[s.start : s.end]), s.type) in seen}, want, have)
-        for words, (want, have) in zip(tokens, found, strict=True)
+    seen_spans = [
+        {span for span in gold_spans | pred_spans if _surface(words, span) in seen}
+        for words, (gold_spans, pred_spans) in zip(tokens, posts, strict=True)
     ]
+    pairs = list(zip(seen_spans, posts, strict=True))
     return {
-        "seen": tally((want & old, have & old) for old, want, have in known),
-        "unseen": tally((want - old, have - old) for old, want, have in known),
+        "seen": count_matches((gold_spans & known, pred_spans & known) for known, (gold_spans, pred_spans) in pairs),
+        "unseen": count_matches((gold_spans - known, pred_spans - known) for known, (gold_spans, pred_spans) in pairs),
     }
 
 
-def has_image(image_ids: Sequence[str | None], images: Iterable[Mapping[str, Any]]) -> Mask:
-    """Posts whose image can be used: a mask (P,) for ``counts[..., mask, :]``.
+def has_image(image_ids: Sequence[str | None], images: Iterable[Mapping[str, Any]]) -> PostMask:
+    """Mask (P,) for ``counts[..., mask, :]``: True for a post whose image can be used.
 
     Args:
         image_ids: column ``image_id`` of P rows of posts.parquet.
         images: rows of images.parquet; usable is status "ok".
     """
-    return _among(image_ids, {row["image_id"] for row in images if row["status"] == "ok"})
+    return _is_member(image_ids, {row["image_id"] for row in images if row["status"] == "ok"})
 
 
-def has_ocr(image_ids: Sequence[str | None], ocr: Iterable[Mapping[str, Any]]) -> Mask:
-    """Posts in whose image characters were read: a mask (P,); ``ocr``: rows of ocr/{reader}.parquet."""
-    return _among(image_ids, {row["image_id"] for row in ocr if (row["text"] or "").strip()})
+def has_ocr_text(image_ids: Sequence[str | None], ocr: Iterable[Mapping[str, Any]]) -> PostMask:
+    """Mask (P,): True for a post whose image holds OCR text; ``ocr`` are rows of ocr/{ocr_engine}.parquet."""
+    return _is_member(image_ids, {row["image_id"] for row in ocr if (row["text"] or "").strip()})
 
 
-def _among(names: Sequence[str | None], members: set[str]) -> Mask:
+def _surface(tokens: Sequence[str], span: Span) -> Surface:
+    return " ".join(tokens[span.start : span.end]), span.type
+
+
+def _is_member(names: Sequence[str | None], members: set[str]) -> PostMask:
     return np.array([name in members for name in names], dtype=bool)

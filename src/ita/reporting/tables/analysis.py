@@ -97,9 +97,9 @@ def read_posts(posts: Path, images: Path, ocr: Path | None) -> Posts:
     return Posts(
         tokens={row["post_id"]: row["tokens"] for row in rows},
         images={row["post_id"]: row["image_id"] for row in rows},
-        seen=slices.seen_surfaces([row["tokens"] for row in train], [row["tags"] for row in train]),
+        seen=slices.seen_entities([row["tokens"] for row in train], [row["tags"] for row in train]),
         has_image=lambda names: slices.has_image(names, pictures),
-        has_ocr=None if texts is None else lambda names: slices.has_ocr(names, texts),
+        has_ocr=None if texts is None else lambda names: slices.has_ocr_text(names, texts),
     )
 
 
@@ -112,24 +112,24 @@ def parts(run: Run, split: str, view: str, known: Posts) -> dict[str, Any]:
         raise UserError(
             f"{run.metrics}: has the post {error}, which posts.parquet has not; evaluate it again"
         ) from None
-    pairs = counts.pairs(tagged.gold, tagged.predicted)
-    whole = counts.tally(pairs)
-    bounded = counts.span_only(pairs)
+    pairs = counts.span_sets(tagged.gold, tagged.predicted)
+    whole = counts.count_matches(pairs)
+    bounded = counts.count_boundaries(pairs)
     pictures = [known.images[post] for post in tagged.posts]
     masks = {"image": known.has_image(pictures)}
     if known.has_ocr:
         masks["ocr"] = known.has_ocr(pictures)
-    tallies = slices.counts_by_surface(tokens, tagged.gold, tagged.predicted, known.seen)
+    tallies = slices.count_seen_and_unseen(tokens, tagged.gold, tagged.predicted, known.seen)
     for part, mask in masks.items():
         tallies |= {part: whole[mask], f"no_{part}": whole[~mask]}
-    entities = {part: int(tally[:, counts.GIVEN].sum()) for part, tally in tallies.items()}
+    entities = {part: int(tally[:, counts.GOLD].sum()) for part, tally in tallies.items()}
     columns: dict[str, Any] = dict.fromkeys(COLUMNS)
-    columns |= {part: counts.f1(tally) for part, tally in tallies.items() if entities[part]}
+    columns |= {part: counts.micro_f1(tally) for part, tally in tallies.items() if entities[part]}
     return columns | {
-        "f1": counts.f1(whole),
+        "f1": counts.micro_f1(whole),
         "strict": run.scores(split, view, "strict")["f1"],
-        "span_only": counts.f1(bounded),
-        "typing": counts.typing_accuracy(whole, bounded),
+        "span_only": counts.micro_f1(bounded),
+        "typing": counts.type_accuracy(whole, bounded),
         "ece": calibration(tagged, [want for want, _ in pairs]),
         "entities": entities,
     }
