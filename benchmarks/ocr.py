@@ -16,8 +16,9 @@ import pytesseract
 from PIL import Image, ImageDraw, ImageFont
 
 from ita.config import Ocr
-from ita.vision.images import EXTENSIONS
-from ita.vision.ocr.tesseract import TesseractEngine, cores
+from ita.io.image_formats import is_image_name
+from ita.model.device import cpu_cores
+from ita.vision.ocr.tesseract import TesseractEngine
 from ita.vision.types import ImageFile
 
 WORDS = [
@@ -57,7 +58,7 @@ def measure(files: list[Path], settings: Ocr) -> dict[str, float | int]:
 
     def ours() -> tuple[list[str], float]:
         begin = time.perf_counter()
-        texts = [reading.text for reading in TesseractEngine(settings).read(sources)]
+        texts = [reading.text for reading in TesseractEngine(settings).recognize(sources)]
         return texts, time.perf_counter() - begin
 
     texts, before = ours()
@@ -68,7 +69,7 @@ def measure(files: list[Path], settings: Ocr) -> dict[str, float | int]:
     seconds = (before + after) / 2
     return {
         "images": len(files),
-        "cores": cores(),
+        "cores": cpu_cores(),
         "identical_texts": sum(one == two == three for one, two, three in zip(texts, plain, again, strict=True)),
         "plain_images_per_second": round(len(files) / alone, 2),
         "ours_images_per_second": round(len(files) / seconds, 2),
@@ -86,7 +87,7 @@ def main() -> None:
         if not arguments.folder:
             draw(Path(name), arguments.count)
         folders = arguments.folder or [Path(name)]
-        files = sorted(path for folder in folders for path in folder.rglob("*") if path.suffix.lower() in EXTENSIONS)
+        files = sorted(path for folder in folders for path in folder.rglob("*") if is_image_name(path.name))
         if not files:
             parser.error("no images found")
         result = measure(files, Ocr())

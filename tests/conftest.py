@@ -167,3 +167,14 @@ def tesseract():
     except pytesseract.TesseractNotFoundError:
         pytest.skip("Tesseract is not installed")
     return pytesseract
+
+
+@pytest.fixture
+def write(tmp_path):
+    """A function that writes a text file and returns its path."""
+
+    def write(name, text):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+        return tmp_path / name
+
+    return write

@@ -11,8 +11,9 @@ import pytest
 from ita.config import Ocr
 from ita.errors import UserError
 from ita.io import parquet
+from ita.model.device import cpu_cores
 from ita.stages import ocr
-from ita.vision.ocr import tesseract as readers
+from ita.vision.ocr import tesseract as tesseract_engine
 from ita.vision.ocr.ppocr import RapidEngine
 from ita.vision.ocr.tesseract import TesseractEngine, mean_confidences
 from ita.vision.types import ImageFile
@@ -63,8 +64,8 @@ def test_texts_of_real_images_are_those_of_plain_tesseract(tesseract, data):
     """Text by text equal to ``pytesseract.image_to_string(path)`` on photographs and pictures of tweets."""
     patterns = ("tweets30/*/images/*", "vinvl6/images/*", "coco83/images/*.jpg")
     files = sorted(path for pattern in patterns for path in data.glob(pattern))
-    found = list(TesseractEngine(Ocr()).read([ImageFile(path.name, path) for path in files]))
-    with readers.one_thread(), ThreadPoolExecutor(readers.cores()) as pool:
+    found = list(TesseractEngine(Ocr()).recognize([ImageFile(path.name, path) for path in files]))
+    with tesseract_engine.one_thread(), ThreadPoolExecutor(cpu_cores()) as pool:
         expected = list(pool.map(tesseract.image_to_string, map(str, files)))
     assert files and [reading.text for reading in found] == expected
 
@@ -88,8 +89,8 @@ def test_a_broken_image_costs_only_itself(tesseract, tmp_path, caplog, monkeypat
 
     frames = [lettering("Open 24 hours"), lettering("never seen")]
     frames[0].save(tmp_path / "c.webp", save_all=True, append_images=frames[1:])
-    for check in (readers.check, blind):
-        monkeypatch.setattr(readers, "check", check)
+    for is_plain in (tesseract_engine.is_plain, blind):
+        monkeypatch.setattr(tesseract_engine, "is_plain", is_plain)
         rows = run(ocr.main, table(tmp_path, a="a.png", c="c.webp", b="b.png"), tmp_path / "o", {"processes": 1})
         assert [row["text"].strip() for row in rows] == ["Hello World", "Open 24 hours", "STOP"]
     # Checked by nobody, a broken image still takes only its own text with it.
@@ -110,7 +111,7 @@ def test_a_turned_picture_is_read_upright(tesseract, tmp_path):
 
 def test_the_environment_is_put_back(tesseract, drawn, tmp_path, monkeypatch):
     monkeypatch.setenv("OMP_THREAD_LIMIT", "3")
-    with readers.one_thread():
+    with tesseract_engine.one_thread():
         assert os.environ["OMP_THREAD_LIMIT"] == "1"
     assert os.environ["OMP_THREAD_LIMIT"] == "3"
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from PIL import Image, ImageChops, ImageFile, ImageStat
 
-from ita.download.verify import EXTENSIONS, BadImage, Facts, verify
+from ita.download.verify import BadImage, Facts, verify
+from ita.io.image_formats import FORMATS
 from ita.vision import images
 from tests.support.pictures import scene
 from tests.support.web import noise, picture, png
@@ -76,7 +77,7 @@ def test_kind(tmp_path: Path, name: str) -> None:
     data, pixels = KINDS[name]
     facts = verify(data, MANY)
     image = decoded(tmp_path, data)
-    assert facts.format in EXTENSIONS
+    assert facts.format in FORMATS
     assert (image.mode, image.size) == ("RGB", (facts.width, facts.height)) == ("RGB", (len(pixels), 1))
     assert list(image.get_flattened_data() if hasattr(image, "get_flattened_data") else image.getdata()) == pixels
 
@@ -105,7 +106,7 @@ def test_exif_orientation(tmp_path: Path, kind: str, options: dict[str, Any], or
     data = saved(upright.transpose(turn) if turn is not None else upright, kind, exif=exif, **options)
     image = decoded(tmp_path, data)
     assert verify(data, MANY) == Facts(kind, 48, 32)
-    assert images.check(tmp_path / "image") == (orientation == 1)
+    assert images.is_plain(tmp_path / "image") == (orientation == 1)
     assert image.size == upright.size
     off = ImageStat.Stat(ImageChops.difference(image, upright)).mean
     assert max(off) < (6 if kind == "JPEG" else 1e-9)

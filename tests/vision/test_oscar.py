@@ -327,8 +327,8 @@ def test_old_names_and_other_layouts(saved, tmp_path_factory):
     (folder / "training_args.bin").write_bytes(b"never read")
     captioner = loaded(folder)
     assert captioner.caption_regions([found(4)]) == expected
-    assert captioner.facts["class"] == "BertForImageCaptioning"
-    assert len(captioner.facts["weights"]["pytorch_model.bin"]) == 64
+    assert captioner.metadata["class"] == "BertForImageCaptioning"
+    assert len(captioner.metadata["weights"]["pytorch_model.bin"]) == 64
 
 
 def test_naming_a_captioner_imports_no_torch():

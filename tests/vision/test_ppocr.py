@@ -19,7 +19,7 @@ from ita.errors import UserError
 from ita.io import parquet
 from ita.stages import ocr
 from ita.vision.ocr import ppocr
-from ita.vision.ocr.ppocr import PaddleEngine, TextBox, reading
+from ita.vision.ocr.ppocr import PaddleEngine, TextBox, join_text_boxes
 from tests.support.pictures import lettering, run, table
 
 
@@ -115,10 +115,10 @@ def test_models_in_folders(package, paddle, tmp_path, weights, engine):
     }
     reader = PaddleEngine(Ocr(engine="paddleocr", **models))
     given = package.options
-    assert given["engine"] == reader.facts["runtime"] == engine
+    assert given["engine"] == reader.metadata["runtime"] == engine
     assert (given["text_detection_model_name"], given["text_recognition_model_name"]) == ("D", "R")
     assert given["text_recognition_model_dir"] == str(tmp_path / "r")
-    assert reader.facts["detection"]["files"].keys() == {"inference.yml", weights}
+    assert reader.metadata["detection"]["files"].keys() == {"inference.yml", weights}
 
 
 def test_what_is_missing_is_named(package, tmp_path, monkeypatch):
@@ -147,10 +147,13 @@ def test_rapidocr_passes_over_what_it_cannot_take(tmp_path):
     assert [row["text"] for row in rows] == ["", "STOP"]
 
 
-def test_the_order_of_pieces_does_not_matter():
-    pieces = [TextBox(*one) for one in zip(PAGE["rec_polys"], PAGE["rec_texts"], PAGE["rec_scores"], strict=True)]
-    assert reading("a", pieces) == reading("a", pieces[::-1])
-    assert reading("a", [*pieces, TextBox(corners(0, 80), " ", 0.0)]) == reading("a", pieces)
+def test_the_order_of_text_boxes_does_not_matter():
+    columns = zip(PAGE["rec_polys"], PAGE["rec_texts"], PAGE["rec_scores"], strict=True)
+    text_boxes = [TextBox(*values) for values in columns]
+    result = join_text_boxes("a", text_boxes)
+    assert result.text == "to Town\ncity limits" and result.confidence == pytest.approx(0.85)
+    assert join_text_boxes("a", text_boxes[::-1]) == result
+    assert join_text_boxes("a", [*text_boxes, TextBox(corners(0, 80), " ", 0.0)]) == result
 
 
 def test_paddleocr_reads_lettering(tmp_path):

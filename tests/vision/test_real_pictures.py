@@ -18,7 +18,7 @@ from ita.io import parquet
 from ita.stages import caption, detect, ocr
 from ita.vision.detectors.bottomup.detector import ATTRIBUTES, OBJECTS
 from ita.vision.detectors.vinvl.detector import CONFIG
-from ita.vision.images import decode, sources
+from ita.vision.images import decode, list_image_files
 from tests.support.pictures import run, table
 
 PATTERNS = ("tweets30/*/images/*", "vinvl6/images/*", "coco83/images/*.jpg")
@@ -66,7 +66,7 @@ def updown(golden, folder, kind):
 @pytest.fixture(scope="module")
 def sizes(photos):
     """Width and height of each picture, in the order of the table."""
-    return {source.image_id: decode(source.path).size for source in sources(photos)}
+    return {source.image_id: decode(source.path).size for source in list_image_files(photos)}
 
 
 def narrowed(features, width, output):
@@ -144,7 +144,7 @@ def captioned(images, output, settings, *more):
     given = json.dumps({"caption": {**CPU, "beams": 3, "captions": 3, "max_tokens": 8, **settings}})
     assert caption.main(["--settings", given, "--images", str(images), "--output", str(output), *more]) == 0
     found = [(row["image_id"], row["rank"]) for row in parquet.rows("captions", output)]
-    assert found == [(source.image_id, rank) for source in sources(images) for rank in range(3)]
+    assert found == [(source.image_id, rank) for source in list_image_files(images) for rank in range(3)]
 
 
 def paddle():
@@ -165,7 +165,7 @@ def test_readers(engine, photos, tmp_path, request):
     else:
         settings = paddle()
     rows = run(ocr.main, photos, tmp_path / "o", {"engine": engine, **settings})
-    assert [row["image_id"] for row in rows] == [source.image_id for source in sources(photos)]
+    assert [row["image_id"] for row in rows] == [source.image_id for source in list_image_files(photos)]
     assert any(row["text"].strip() for row in rows)
     for row in rows:
         # Tesseract now and then gives a page of white space confidence in words it does not print.

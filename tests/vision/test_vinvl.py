@@ -228,7 +228,7 @@ def test_objects_and_regions(tiny):
             assert list(item.attributes) == sorted(item.attributes, key=lambda pair: -pair[1])
         assert any(item.attributes for item in objects)
     assert detector.regions([]) == []
-    assert set(detector.facts["weights"]) == {"model.safetensors", LABELS}
+    assert set(detector.metadata["weights"]) == {"model.safetensors", LABELS}
 
 
 def test_filter_0_gives_classes_one_after_another_which_are_then_ranked(tiny):

@@ -72,7 +72,7 @@ def look(files: Sequence[Path], settings: dict[str, Any], draw: Path | None) -> 
             captions = captioner.caption_regions([regions])[0]
         else:
             captions = captioner.caption([picture])[0]
-        text = next(engine.read([ImageFile(file.stem, file)])).text
+        text = next(engine.recognize([ImageFile(file.stem, file)])).text
         rows = [row(file.stem, rank, one) for rank, one in enumerate(regions.objects)]
         context = visual_context.concatenate(
             [

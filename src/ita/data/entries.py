@@ -1,4 +1,18 @@
-"""Files keyed by image: TXT, JSON, JSONL, CSV, Parquet and NPZ, read into entries that know where they stand."""
+"""Files keyed by image: TXT, JSON, JSONL, CSV, Parquet and NPZ, read into entries that know their file and line.
+
+The format follows from the file name; images are named by id, with or without a suffix.
+
+=========  =====================================================================================================
+.txt       lines ``id.jpg :caption``, or ``id.jpg :tag, tag`` for objects
+.json      map from id to a text, a list of texts, a list of objects, or an object with the keys of JSONL
+.jsonl     a JSON object per line: ``image_id`` (or image, id) and ``caption`` (captions, text, texts), or for objects
+           ``objects``: ``[{"label", "score", "attributes": [{"label", "score"}, ...], "box": [x1, y1, x2, y2]}, ...]``,
+           ``tags``: ``["red car", ...]``, or a single object's keys
+.csv       header, then a row per caption or object: ``image_id`` and ``caption``, or ``label``, ``score``, ``x1`` ...
+.parquet   the same columns; this project's own tables ``captions``, ``objects`` and ``ocr`` fit
+.npz       objects of the one image that the file is named after, as extractors of VinVL's features write them
+=========  =====================================================================================================
+"""
 
 from __future__ import annotations
 
@@ -6,37 +20,83 @@ import csv
 import json
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from ita.errors import UserError
-from ita.vision.images import EXTENSIONS
+from ita.io.image_formats import IMAGE_SUFFIXES, strip_image_suffix
+from ita.log import log
 
-NAMES = ("image_id", "image", "id")
-TEXTS = ("caption", "captions", "text", "texts")
-LINE = re.compile(rf"(?P<name>\S.*?(?:{'|'.join(map(re.escape, EXTENSIONS))})|[^\s:]+)\s*:(?P<text>.*)", re.IGNORECASE)
+T = TypeVar("T")
+
+ID_KEYS = ("image_id", "image", "id")
+TEXT_KEYS = ("caption", "captions", "text", "texts")
+SUFFIX = "|".join(map(re.escape, IMAGE_SUFFIXES))
+TXT_LINE = re.compile(rf"(?P<name>\S.*?(?:{SUFFIX})|[^\s:]+)\s*:(?P<text>.*)", re.IGNORECASE)
 
 
 class Entry(NamedTuple):
     """What a file says about an image."""
 
-    where: str
+    location: str
     """File and line, for messages."""
     image_id: str
     value: Any
     """A text, a list, or a mapping with the keys of the row."""
 
 
-def entries(file: Path) -> Iterator[Entry]:
-    """All entries of a file, whatever its format."""
+def list_files(names: Sequence[str], setting: str) -> list[Path]:
+    """The files that a setting names; a folder counts as the files in it.
+
+    Raises:
+        UserError: when there are none.
+    """
+    if not names:
+        raise UserError(f"setting {setting}: backend precomputed needs at least one file")
+    paths = [Path(name) for name in names]
+    return [file for path in paths for file in (sorted(path.iterdir()) if path.is_dir() else [path])]
+
+
+def match_images(values: Mapping[str, list[T]], rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, list[T]]]:
+    """Pairs each row of images.parquet, whatever became of its download, with the values that files have for it.
+
+    Images without values are left out; names that are in no row are counted in the log.
+
+    Args:
+        values: image id without suffix -> values.
+        rows: rows of images.parquet.
+
+    Yields:
+        Image id of the row, its values.
+    """
+    keys = {row["image_id"]: image_key(row["image_id"]) for row in rows}
+    unknown = len(values.keys() - set(keys.values()))
+    missing = len(set(keys.values()) - values.keys())
+    log.info("precomputed: nothing for %d of %d images; %d names are of no image here", missing, len(keys), unknown)
+    for image_id, key in keys.items():
+        if key in values:
+            yield image_id, values[key]
+
+
+def image_key(name: str) -> str:
+    """The image id in the name of an image: without the suffix of an image file."""
+    return strip_image_suffix(name.strip())
+
+
+def read_entries(file: Path) -> Iterator[Entry]:
+    """All entries of a file of any of the formats above.
+
+    Raises:
+        UserError: for a file that is missing or malformed: file, line, what was found and what was expected.
+    """
     formats = {
-        ".txt": lines,
-        ".json": json_map,
-        ".jsonl": json_lines,
-        ".csv": csv_rows,
-        ".parquet": parquet_rows,
-        ".npz": detections,
+        ".txt": read_txt,
+        ".json": read_json,
+        ".jsonl": read_jsonl,
+        ".csv": read_csv,
+        ".parquet": read_parquet,
+        ".npz": read_npz,
     }
     reader = formats.get(file.suffix.lower())
     if reader is None:
@@ -49,61 +109,48 @@ def entries(file: Path) -> Iterator[Entry]:
         raise UserError(f"{file}: expected UTF-8, found other bytes at position {error.start}") from None
 
 
-def lines(file: Path) -> Iterator[Entry]:
-    """``id.jpg :text`` lines; empty lines are passed over."""
-    with open(file, encoding="utf-8-sig") as stream:
-        for number, line in enumerate(stream, 1):
-            if not line.strip():
-                continue
-            match = LINE.match(line.strip())
-            if match is None:
-                raise wrong(f"{file}:{number}", line.strip(), "'id.jpg :text'")
-            yield Entry(f"{file}:{number}", key(match["name"]), match["text"].strip())
+def read_txt(file: Path) -> Iterator[Entry]:
+    """``id.jpg :text`` lines; empty lines are skipped."""
+    for location, line in numbered_lines(file):
+        match = TXT_LINE.match(line)
+        if match is None:
+            raise malformed(location, line, "'id.jpg :text'")
+        yield Entry(location, image_key(match["name"]), match["text"].strip())
 
 
-def json_map(file: Path) -> Iterator[Entry]:
+def read_json(file: Path) -> Iterator[Entry]:
     """A map from image id to value."""
-    try:
-        values = json.loads(file.read_text(encoding="utf-8-sig"))
-    except json.JSONDecodeError as error:
-        raise UserError(f"{file}:{error.lineno}: not JSON: {error.msg} at column {error.colno}") from None
+    values = parse_json(file.read_text(encoding="utf-8-sig"), file)
     if not isinstance(values, dict):
-        raise wrong(f"{file}:1", values, "a map from image id to texts or objects")
+        raise malformed(f"{file}:1", values, "a map from image id to texts or objects")
     for name, value in values.items():
-        yield Entry(f"{file}: '{name}'", key(name), value)
+        yield Entry(f"{file}: '{name}'", image_key(name), value)
 
 
-def json_lines(file: Path) -> Iterator[Entry]:
+def read_jsonl(file: Path) -> Iterator[Entry]:
     """A JSON object per line."""
-    with open(file, encoding="utf-8-sig") as stream:
-        for number, line in enumerate(stream, 1):
-            if not line.strip():
-                continue
-            where = f"{file}:{number}"
-            try:
-                value = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise UserError(f"{where}: not JSON: {error.msg} at column {error.colno}") from None
-            yield named(value, where)
+    for location, line in numbered_lines(file):
+        yield entry_of_row(parse_json(line, location), location)
 
 
-def csv_rows(file: Path) -> Iterator[Entry]:
-    """Rows of a CSV file with a header; empty cells count as not given."""
+def read_csv(file: Path) -> Iterator[Entry]:
+    """Rows of a CSV file with a header; empty cells count as missing."""
     with open(file, encoding="utf-8-sig", newline="") as stream:
         reader = csv.DictReader(stream, strict=True)
         try:
             for row in reader:
-                where = f"{file}:{reader.line_num}"
+                location = f"{file}:{reader.line_num}"
                 if None in row or None in row.values():
-                    found = [cell for cell in row.values() if cell is not None]
-                    raise wrong(where, found, f"{len(reader.fieldnames or [])} cells, as the header has")
-                yield named({name: cell for name, cell in row.items() if cell.strip() or name in TEXTS}, where)
+                    cells = [cell for cell in row.values() if cell is not None]
+                    raise malformed(location, cells, f"{len(reader.fieldnames or [])} cells, as the header has")
+                filled = {name: cell for name, cell in row.items() if cell.strip() or name in TEXT_KEYS}
+                yield entry_of_row(filled, location)
         except csv.Error as error:
             raise UserError(f"{file}:{reader.reader.line_num}: not CSV: {error}") from None
 
 
-def parquet_rows(file: Path) -> Iterator[Entry]:
-    """Rows of a Parquet file; nulls count as not given."""
+def read_parquet(file: Path) -> Iterator[Entry]:
+    """Rows of a Parquet file; nulls count as missing."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -112,49 +159,66 @@ def parquet_rows(file: Path) -> Iterator[Entry]:
     except pa.ArrowInvalid as error:
         raise UserError(f"{file}: not a Parquet file: {error}") from None
     for number, row in enumerate(rows, 1):
-        yield named({name: cell for name, cell in row.items() if cell is not None}, f"{file}: row {number}")
+        yield entry_of_row({name: cell for name, cell in row.items() if cell is not None}, f"{file}: row {number}")
 
 
-def detections(file: Path) -> Iterator[Entry]:
+def read_npz(file: Path) -> Iterator[Entry]:
     """The objects of the image that an .npz file is named after, as extractors of VinVL's features write them."""
     import numpy as np
 
-    needed = ("objects", "scores", "bounding_boxes", "attr_obj", "attr_scores")
+    arrays = ("objects", "scores", "bounding_boxes", "attr_obj", "attr_scores")
     try:
         with np.load(file, allow_pickle=False) as content:
-            labels, scores, boxes, phrases, sure = (content[name].tolist() for name in needed)
+            labels, scores, boxes, phrases, attribute_scores = (content[name].tolist() for name in arrays)
     except (KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
         reason = " ".join(str(error).split())
-        raise UserError(f"{file}: expected arrays {', '.join(needed)} without pickled objects: {reason}") from None
-    objects = [
-        {
-            "label": label,
-            "score": score,
-            "box": box,
-            "attributes": [{"label": phrase.removesuffix(label).strip(), "score": best[0]}] if phrase != label else [],
-        }
-        for label, score, box, phrase, best in zip(labels, scores, boxes, phrases, sure, strict=True)
-    ]
-    yield Entry(str(file), key(file.stem), {"objects": objects})
+        raise UserError(f"{file}: expected arrays {', '.join(arrays)} without pickled objects: {reason}") from None
+    objects = []
+    for label, score, box, phrase, (attribute_score, *_) in zip(
+        labels, scores, boxes, phrases, attribute_scores, strict=True
+    ):
+        attribute = {"label": phrase.removesuffix(label).strip(), "score": attribute_score}
+        attributes = [attribute] if phrase != label else []
+        objects.append({"label": label, "score": score, "box": box, "attributes": attributes})
+    yield Entry(str(file), image_key(file.stem), {"objects": objects})
 
 
-def named(value: Any, where: str) -> Entry:
-    """Finds the image id of a row."""
-    if not isinstance(value, dict):
-        raise wrong(where, value, "an object with the key image_id")
-    for name in NAMES:
-        if isinstance(value.get(name), str | int):
-            return Entry(where, key(str(value[name])), value)
-    raise wrong(where, value, f"an image id under one of {', '.join(NAMES)}")
+def numbered_lines(file: Path) -> Iterator[tuple[str, str]]:
+    """Location and stripped text of each line that is not blank."""
+    with open(file, encoding="utf-8-sig") as stream:
+        for number, line in enumerate(stream, 1):
+            if line.strip():
+                yield f"{file}:{number}", line.strip()
 
 
-def key(name: str) -> str:
-    """The image id in the name of an image: without the extension of an image file."""
-    stem, dot, extension = name.strip().rpartition(".")
-    return stem if dot + extension.lower() in EXTENSIONS else name.strip()
+def parse_json(text: str, location: str | Path) -> Any:
+    """Parses JSON.
+
+    Args:
+        text: a whole file, or one line of it.
+        location: the file, or file and line.
+
+    Raises:
+        UserError: for text that is not JSON.
+    """
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        line = f":{error.lineno}" if isinstance(location, Path) else ""
+        raise UserError(f"{location}{line}: not JSON: {error.msg} at column {error.colno}") from None
 
 
-def wrong(where: str, found: Any, expected: str) -> UserError:
+def entry_of_row(row: Any, location: str) -> Entry:
+    """The entry in a row, which has its image id under one of ID_KEYS."""
+    if not isinstance(row, dict):
+        raise malformed(location, row, "an object with the key image_id")
+    for key in ID_KEYS:
+        if isinstance(row.get(key), str | int):
+            return Entry(location, image_key(str(row[key])), row)
+    raise malformed(location, row, f"an image id under one of {', '.join(ID_KEYS)}")
+
+
+def malformed(location: str, value: Any, expected: str) -> UserError:
     """The error for a malformed entry."""
-    text = found if isinstance(found, str) else json.dumps(found, ensure_ascii=False, default=str)
-    return UserError(f"{where}: expected {expected}, found {text[:200]!r}")
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return UserError(f"{location}: expected {expected}, found {text[:200]!r}")

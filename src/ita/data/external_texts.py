@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from ita.config import Text
+from ita.data.entries import image_key
 from ita.data.formats import EOS, read_posts
+from ita.data.image_texts import read_texts
 from ita.data.sources import read_source
 from ita.data.visual_context import VisualContext, concatenate, separator, split_words, text_alignment
 from ita.errors import UserError
@@ -33,13 +35,11 @@ def read_contexts(name: str, text: Text, posts: Sequence[Mapping[str, Any]], cac
         raise UserError(f"external_texts.{name}.files is empty: name the files of this text")
     if text.format == "ita":
         return from_ita_files(name, text.files, posts, cache)
-    from ita.vision.precomputed import key, read_texts
-
     by_image = read_texts([Path(file) for file in text.files])
     return {
-        post["post_id"]: text_alignment(by_image[key(post["image_id"])], name)
+        post["post_id"]: text_alignment(by_image[image_key(post["image_id"])], name)
         for post in posts
-        if post["image_id"] is not None and key(post["image_id"]) in by_image
+        if post["image_id"] is not None and image_key(post["image_id"]) in by_image
     }
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from ita.data.tags import TAG
 from ita.errors import UserError
+from ita.io.image_formats import strip_image_suffix
 
 EOS = "<EOS>"
 """The word that ends a post and parts its contexts in files of the official shape."""
@@ -134,7 +135,7 @@ def read_three_line(data: bytes, name: str) -> Iterator[Post]:
         tokens = BLANKS.split(words.strip(" \t"))
         tags = [check_tag(tag, name, tag_line) for tag in BLANKS.split(labels.strip(" \t"))]
         check_lengths(tokens, tags, name, number)
-        yield Post(tokens, tags, re.sub(r"\.(jpe?g|png|gif|webp|bmp)$", "", image.strip(" \t"), flags=re.IGNORECASE))
+        yield Post(tokens, tags, strip_image_suffix(image.strip(" \t")))
 
 
 def read_jsonl(data: bytes, name: str) -> Iterator[Post]:

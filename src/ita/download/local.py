@@ -18,8 +18,7 @@ from typing import IO, NamedTuple
 
 from ita.download.address_guard import FetchError
 from ita.errors import UserError
-
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp")
+from ita.io.image_formats import IMAGE_SUFFIXES
 
 
 class ImageEntry(NamedTuple):
@@ -42,15 +41,15 @@ def lookup(entries: Iterable[ImageEntry]) -> dict[str, ImageEntry]:
     """Entries by name, and by name without its image extension where no other file has that very name.
 
     Of files with the same name the first counts; of ``1.jpg`` and ``1.png`` the one whose extension comes first in
-    SUFFIXES answers to ``1``.
+    IMAGE_SUFFIXES answers to ``1``.
     """
     found: dict[str, ImageEntry] = {}
     stems: list[tuple[int, str, ImageEntry]] = []
     for entry in entries:
         found.setdefault(entry.name, entry)
         stem, suffix = os.path.splitext(entry.name)
-        if suffix.lower() in SUFFIXES:
-            stems.append((SUFFIXES.index(suffix.lower()), stem, entry))
+        if suffix.lower() in IMAGE_SUFFIXES:
+            stems.append((IMAGE_SUFFIXES.index(suffix.lower()), stem, entry))
     for _, stem, entry in sorted(stems, key=lambda item: item[0]):
         found.setdefault(stem, entry)
     return found

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any, Self
 
 from ita.config import Download
-from ita.download.verify import EXTENSIONS, BadImage, verify
+from ita.download.verify import BadImage, verify
 from ita.errors import UserError
 from ita.io import parquet
 from ita.io.files import atomic
+from ita.io.image_formats import FORMATS
 
 Row = dict[str, Any]
 COLUMNS = [column for column, _, _ in parquet.SCHEMAS["images"]]
@@ -87,7 +88,7 @@ class Store:
 
 def place(digest: str, name: str) -> str:
     """File of an image, relative to images.parquet; made from its content alone, never from its id."""
-    return f"images/{digest[:2]}/{digest}.{EXTENSIONS[name]}"
+    return f"images/{digest[:2]}/{digest}.{FORMATS[name]}"
 
 
 class Journal:

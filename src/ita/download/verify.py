@@ -8,10 +8,8 @@ from typing import NamedTuple
 
 from PIL import Image, UnidentifiedImageError
 
-EXTENSIONS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "GIF": "gif", "BMP": "bmp"}
-"""Formats that are accepted, and the extension their files get. Pillow's other decoders are never tried."""
+from ita.io.image_formats import EXIF_ORIENTATION, FORMATS
 
-ORIENTATION = 0x0112
 SIDEWAYS = (5, 6, 7, 8)
 
 
@@ -24,7 +22,7 @@ class BadImage(ValueError):
 
 
 class Facts(NamedTuple):
-    """What an image is: format as in EXTENSIONS, width and height in pixels of the upright image."""
+    """What an image is: format as in FORMATS, width and height in pixels of the upright image."""
 
     format: str
     width: int
@@ -50,11 +48,11 @@ def verify(data: bytes, max_pixels: int) -> Facts:
     if not data:
         raise BadImage("not-an-image", "no bytes")
     try:
-        image = Image.open(BytesIO(data), formats=list(EXTENSIONS))
+        image = Image.open(BytesIO(data), formats=list(FORMATS))
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise BadImage("too-many-pixels", f"more than {max_pixels}") from None
     except UnidentifiedImageError:
-        raise BadImage("not-an-image", f"none of {', '.join(EXTENSIONS)}; starts with {data[:12]!r}") from None
+        raise BadImage("not-an-image", f"none of {', '.join(FORMATS)}; starts with {data[:12]!r}") from None
     except Exception as error:  # decoders raise anything on strange bytes
         raise BadImage("corrupt", f"starts with {data[:12]!r}: {error}") from None
     with image:
@@ -65,12 +63,12 @@ def verify(data: bytes, max_pixels: int) -> Facts:
         name = "JPEG" if image.format == "MPO" else str(image.format)
         try:
             image.load()
-            orientation = image.getexif().get(ORIENTATION, 1)
+            orientation = image.getexif().get(EXIF_ORIENTATION, 1)
         except (Image.DecompressionBombError, Image.DecompressionBombWarning):
             raise BadImage("too-many-pixels", f"a frame with more than {max_pixels}") from None
         except Exception as error:  # as above
             kind = "truncated" if "truncated" in str(error).lower() else "corrupt"
             raise BadImage(kind, f"{name} {width}x{height}: {error}") from None
-    if name not in EXTENSIONS:
-        raise BadImage("not-an-image", f"{name} is none of {', '.join(EXTENSIONS)}")
+    if name not in FORMATS:
+        raise BadImage("not-an-image", f"{name} is none of {', '.join(FORMATS)}")
     return Facts(name, height, width) if orientation in SIDEWAYS else Facts(name, width, height)

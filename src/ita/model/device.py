@@ -56,12 +56,16 @@ def arithmetic(place: torch.device, precision: str, width: int) -> torch.dtype:
     return torch.bfloat16 if precision == "bf16" else torch.float32
 
 
+def cpu_cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def use_threads(wanted: int) -> int:
     """Sets the CPU threads of this process: as many as wanted, but no more than there are cores for it."""
     import torch
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    threads = min(wanted, cores)
+    threads = min(wanted, cpu_cores())
     torch.set_num_threads(threads)
     return threads
 

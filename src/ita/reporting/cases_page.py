@@ -136,10 +136,10 @@ def section(case: Case, names: Mapping[str, str], colours: Mapping[str, str], pi
 
 def thumbnails(wanted: set[str], images: Path, side: int) -> dict[str, str]:
     """image_id -> JPEG in Base64, its longest side at most ``side`` pixels; without images that cannot be read."""
-    from ita.vision.images import Unreadable, decode, sources
+    from ita.vision.images import Unreadable, decode, list_image_files
 
     found = {}
-    for source in sources(images):
+    for source in list_image_files(images):
         if source.image_id in wanted:
             try:
                 image = decode(source.path)

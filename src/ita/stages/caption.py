@@ -15,6 +15,8 @@ from typing import Any
 
 from ita.cli import SHARD, read_section, run_stage
 from ita.config import Caption
+from ita.data.entries import list_files, match_images
+from ita.data.image_texts import read_texts
 from ita.errors import UserError
 from ita.io import parquet
 from ita.io.provenance import provenance_of
@@ -22,7 +24,6 @@ from ita.log import log, progress
 from ita.vision import images as decoding
 from ita.vision import region_tables, sharding
 from ita.vision.captioners import build_captioner
-from ita.vision.precomputed import given, matched, read_texts
 from ita.vision.types import Captioner, ImageCaption, ImageFile, RegionCaptioner, Regions
 
 VERSION = 1
@@ -53,19 +54,20 @@ def work(
     files: dict[str, Path] = {}
     about: dict[str, Any] = {"backend": caption.backend}
     if caption.backend == "precomputed":
-        files = {str(path): path for path in given(caption.files, "caption.files")}
+        files = {str(path): path for path in list_files(caption.files, "caption.files")}
         written = precomputed(caption, images, shard)
     else:
         captioner = build_captioner(caption)
-        about |= captioner.facts
+        about |= captioner.metadata
         if isinstance(captioner, RegionCaptioner):
             if not (objects and features):
                 raise UserError(f"captioner '{caption.backend}' describes regions: give --objects and --features")
             about["detector"] = parquet.metadata(objects).get("engine")
-            blocks = sharding.blocks([source.image_id for source in decoding.sources(images)], shard)
+            blocks = sharding.blocks([source.image_id for source in decoding.list_image_files(images)], shard)
             written = described(captioner, region_tables.read(objects, features), blocks)
         else:
-            written = captioned(captioner, sharding.blocks(decoding.sources(images), shard, caption.batch_size))
+            image_files = decoding.list_image_files(images)
+            written = captioned(captioner, sharding.blocks(image_files, shard, caption.batch_size))
     counts: Counter[str] = Counter(images=0, captions=0)
     origin = {**provenance_of(settings, {"images": images, **files}), "engine": about}
     with parquet.create("captions", output) as out:
@@ -81,7 +83,7 @@ def work(
 
 def captioned(captioner: Captioner, batches: Sequence[Sequence[ImageFile]]) -> Iterator[Written]:
     """Every image that can be read and its captions."""
-    for pictures in progress(decoding.batches(batches), len(batches), "caption", "batch"):
+    for pictures in progress(decoding.decode_batches(batches), len(batches), "caption", "batch"):
         for picture, captions in zip(pictures, captioner.caption(pictures), strict=True):
             yield picture.image_id, captions
 
@@ -110,8 +112,8 @@ def described(
 
 def precomputed(caption: Caption, images: Path, shard: str | None = None) -> Iterator[Written]:
     """Every image that the files name and its captions."""
-    found = read_texts(given(caption.files, "caption.files"))
-    for image_id, texts in matched(found, sharding.part(parquet.rows("images", images), shard)):
+    found = read_texts(list_files(caption.files, "caption.files"))
+    for image_id, texts in match_images(found, sharding.part(parquet.rows("images", images), shard)):
         yield image_id, [ImageCaption(text) for text in texts[: caption.captions]]
 
 

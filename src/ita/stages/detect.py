@@ -16,13 +16,14 @@ from typing import Any
 
 from ita.cli import SHARD, read_section, run_stage
 from ita.config import Detect
+from ita.data.entries import list_files, match_images
 from ita.io import parquet
 from ita.io.provenance import provenance_of
 from ita.log import log, progress
 from ita.vision import images as decoding
 from ita.vision import region_tables, sharding
 from ita.vision.detectors import build_detector
-from ita.vision.precomputed import given, matched, read_objects
+from ita.vision.precomputed import read_objects
 from ita.vision.types import DetectedObject, Detector, ImageFile, Regions
 
 VERSION = 2
@@ -47,13 +48,13 @@ def work(
     detect = read_section(settings, "detect", Detect)
     files = {}
     if detect.backend == "precomputed":
-        files = {str(path): path for path in given(detect.files, "detect.files")}
+        files = {str(path): path for path in list_files(detect.files, "detect.files")}
         found: Iterable[Found] = precomputed(detect, images, shard)
         about: dict[str, Any] = {"backend": detect.backend}
     else:
         detector = build_detector(detect)
-        found = detected(detector, sharding.blocks(decoding.sources(images), shard, detect.batch_size))
-        about = {"backend": detect.backend, **detector.facts}
+        found = detected(detector, sharding.blocks(decoding.list_image_files(images), shard, detect.batch_size))
+        about = {"backend": detect.backend, **detector.metadata}
     counts: Counter[str] = Counter(images=0, objects=0)
     described = {**provenance_of(settings, {"images": images, **files}), "engine": about}
     with ExitStack() as stack:
@@ -72,16 +73,16 @@ def work(
 
 def detected(detector: Detector, batches: Sequence[Sequence[ImageFile]]) -> Iterator[Found]:
     """Every image that can be read and what is in it."""
-    for pictures in progress(decoding.batches(batches), len(batches), "detect", "batch"):
+    for pictures in progress(decoding.decode_batches(batches), len(batches), "detect", "batch"):
         for picture, regions in zip(pictures, detector.regions(pictures), strict=True):
             yield picture.image_id, regions.ranked()
 
 
 def precomputed(detect: Detect, images: Path, shard: str | None = None) -> Iterator[Found]:
     """Every image that the files name and its objects; the same limits hold as for a detector."""
-    found = read_objects(given(detect.files, "detect.files"))
+    found = read_objects(list_files(detect.files, "detect.files"))
     rows = sharding.part(parquet.rows("images", images), shard)
-    for image_id, objects in matched(found, rows):
+    for image_id, objects in match_images(found, rows):
         kept = [one for one in objects if one.score is None or one.score >= detect.score_threshold]
         yield image_id, Regions(kept[: detect.max_objects])
 

@@ -29,12 +29,12 @@ def work(settings: dict[str, Any], images: Path, output: Path, shard: str | None
     """
     ocr = read_section(settings, "ocr", Ocr)
     engine = build_ocr_engine(ocr)
-    sources = sharding.part(decoding.sources(images), shard)
+    sources = sharding.part(decoding.list_image_files(images), shard)
     counts: Counter[str] = Counter(images=0, with_text=0, tokens=0)
     identity = {"engine": engine.name, "version": engine.version}
-    described = {**provenance_of(settings, {"images": images}), "engine": {**identity, **engine.facts}}
+    described = {**provenance_of(settings, {"images": images}), "engine": {**identity, **engine.metadata}}
     with parquet.create("ocr", output) as out:
-        for one in progress(engine.read(sources), len(sources), "ocr", "images"):
+        for one in progress(engine.recognize(sources), len(sources), "ocr", "images"):
             read = count_words(one.text)
             counts.update(images=1, with_text=read > 0, tokens=read)
             out.add([{"image_id": one.image_id, "text": one.text, "confidence": one.confidence, **identity}])

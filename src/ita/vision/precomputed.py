@@ -1,190 +1,117 @@
-"""Captions, texts and objects that somebody else computed, from TXT, JSON, JSONL, CSV, Parquet or NPZ files.
-
-The format is told by the file name; images are named by id, with or without an extension.
-
-=========  =====================================================================================================
-.txt       lines ``id.jpg :caption``, or ``id.jpg :tag, tag`` for objects
-.json      map from id to a text, a list of texts, a list of objects, or an object with the keys of JSONL
-.jsonl     a JSON object per line: ``image_id`` (or image, id) and ``caption`` (captions, text, texts), or for objects
-           ``objects``: ``[{"label", "score", "attributes": [{"label", "score"}, ...], "box": [x1, y1, x2, y2]}, ...]``,
-           ``tags``: ``["red car", ...]``, or a single object's keys
-.csv       header, then a row per caption or object: ``image_id`` and ``caption``, or ``label``, ``score``, ``x1`` ...
-.parquet   the same columns; this project's own tables ``captions``, ``objects`` and ``ocr`` fit
-.npz       objects of the one image that the file is named after, as extractors of VinVL's features write them
-=========  =====================================================================================================
-"""
+"""Objects that somebody else detected, from TXT, JSON, JSONL, CSV, Parquet or NPZ files (see ``ita.data.entries``)."""
 
 from __future__ import annotations
 
-import logging
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from ita.data.entries import TEXTS, entries, key, wrong
-from ita.errors import UserError
+from ita.data.entries import malformed, read_entries
 from ita.vision.types import DetectedObject
 
-T = TypeVar("T")
-log = logging.getLogger("ita")
-
-BOX = ("x1", "y1", "x2", "y2")
+BOX_KEYS = ("x1", "y1", "x2", "y2")
 
 
-def read_texts(files: Sequence[Path]) -> dict[str, list[str]]:
-    """Texts of each image.
+def read_objects(files: Sequence[Path]) -> dict[str, list[DetectedObject]]:
+    """Objects of each image, by falling score where all of them have one, else in the order of the files.
 
     Args:
-        files: files of any of the formats above. Texts of an image keep the order of the files and of their lines.
+        files: files of any format of ``entries``.
 
     Returns:
-        Image id, without extension, -> texts. Empty texts are left out.
+        Image id without suffix -> objects.
 
     Raises:
         UserError: for a file that is missing or malformed: file, line, what was found and what was expected.
     """
-    texts: dict[str, list[str]] = defaultdict(list)
+    objects_of_image: dict[str, list[DetectedObject]] = defaultdict(list)
     for file in files:
-        for where, image_id, value in entries(file):
-            cleaned = (" ".join(text.split()) for text in texts_of(value, where))
-            texts[image_id] += [text for text in cleaned if text]
-    return dict(texts)
+        for location, image_id, value in read_entries(file):
+            objects_of_image[image_id] += parse_objects(value, location)
+    for objects in objects_of_image.values():
+        if all(item.score is not None for item in objects):
+            objects.sort(key=lambda item: -(item.score or 0.0))
+    return dict(objects_of_image)
 
 
-def read_objects(files: Sequence[Path]) -> dict[str, list[DetectedObject]]:
-    """Objects of each image, by falling score where all of them have one, else as they stand in the files.
-
-    Args:
-        files: files of any of the formats above.
-
-    Returns:
-        Image id, without extension, -> objects.
-
-    Raises:
-        UserError: as ``read_texts``.
-    """
-    objects: dict[str, list[DetectedObject]] = defaultdict(list)
-    for file in files:
-        for where, image_id, value in entries(file):
-            objects[image_id] += objects_of(value, where)
-    for found in objects.values():
-        if all(one.score is not None for one in found):
-            found.sort(key=lambda one: -(one.score or 0.0))
-    return dict(objects)
-
-
-def given(names: Sequence[str], setting: str) -> list[Path]:
-    """The files that a setting names; a folder stands for the files in it.
-
-    Raises:
-        UserError: when there are none.
-    """
-    if not names:
-        raise UserError(f"setting {setting}: backend precomputed needs at least one file")
-    paths = [Path(name) for name in names]
-    return [file for path in paths for file in (sorted(path.iterdir()) if path.is_dir() else [path])]
-
-
-def matched(found: Mapping[str, list[T]], rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, list[T]]]:
-    """Image id and what the files have for it, for each row of images.parquet, whatever became of its download.
-
-    Images that the files do not name are left out; names that are in no row are counted in the log.
-    """
-    wanted = {row["image_id"]: key(row["image_id"]) for row in rows}
-    unknown = len(found.keys() - set(wanted.values()))
-    missing = len(set(wanted.values()) - found.keys())
-    log.info("precomputed: nothing for %d of %d images; %d names are of no image here", missing, len(wanted), unknown)
-    for image_id, name in wanted.items():
-        if name in found:
-            yield image_id, found[name]
-
-
-def texts_of(value: Any, where: str) -> list[str]:
-    """The texts in a value: a string, a list of strings, or a mapping with one of these under a key of TEXTS."""
-    if isinstance(value, Mapping):
-        known = [name for name in TEXTS if name in value]
-        if not known:
-            raise wrong(where, value, f"texts under one of {', '.join(TEXTS)}")
-        value = value[known[0]]
-    if isinstance(value, str):
-        return [value]
-    if isinstance(value, list) and all(isinstance(text, str) for text in value):
-        return value
-    raise wrong(where, value, "a text or a list of texts")
-
-
-def objects_of(value: Any, where: str) -> list[DetectedObject]:
+def parse_objects(value: Any, location: str) -> list[DetectedObject]:
     """The objects in a value: 'tag, tag', a list of tags or objects, or a mapping that holds one of these."""
     if isinstance(value, Mapping):
         if "label" in value:
-            return [object_of(value, where)]
-        known = [name for name in ("objects", "tags") if name in value]
-        if not known:
-            raise wrong(where, value, "objects under one of objects, tags, label")
-        value = value[known[0]]
+            return [parse_object(value, location)]
+        keys = [key for key in ("objects", "tags") if key in value]
+        if not keys:
+            raise malformed(location, value, "objects under one of objects, tags, label")
+        value = value[keys[0]]
     if isinstance(value, str):
         value = [tag for tag in value.split(",") if tag.strip()]
     if not isinstance(value, list):
-        raise wrong(where, value, "a list of tags or objects")
-    return [object_of(one, where) for one in value]
+        raise malformed(location, value, "a list of tags or objects")
+    return [parse_object(item, location) for item in value]
 
 
-def object_of(value: Any, where: str) -> DetectedObject:
-    """One object: a tag, or a mapping with a label and what else is known."""
+def parse_object(value: Any, location: str) -> DetectedObject:
+    """One object: a tag, or a mapping with a label and optionally score, box and attributes."""
     if isinstance(value, str):
         value = {"label": value}
     if not isinstance(value, Mapping):
-        raise wrong(where, value, "a tag or an object with a label")
-    edges = [value[edge] for edge in BOX] if all(edge in value for edge in BOX) else value.get("box")
-    if edges is not None and not (isinstance(edges, list | tuple) and len(edges) == len(BOX)):
-        raise wrong(where, edges, "a box [x1, y1, x2, y2] in pixels")
-    box = None
-    if edges is not None:
-        x1, y1, x2, y2 = (number(edge, where, "an edge of a box in pixels") for edge in edges)
-        box = (x1, y1, x2, y2)
+        raise malformed(location, value, "a tag or an object with a label")
     attributes = value.get("attributes") or []
     if not isinstance(attributes, list):
-        raise wrong(where, attributes, "a list of attributes")
-    known = [attribute_of(one, where) for one in attributes]
-    if all(score is not None for _, score in known):
-        known.sort(key=lambda one: -(one[1] or 0.0))
-    return DetectedObject(label(value.get("label"), where), score(value.get("score"), where), box, tuple(known))
+        raise malformed(location, attributes, "a list of attributes")
+    box = parse_box(value, location)
+    scored = [parse_attribute(attribute, location) for attribute in attributes]
+    if all(score is not None for _, score in scored):
+        scored.sort(key=lambda attribute: -(attribute[1] or 0.0))
+    label, score = parse_label(value.get("label"), location), parse_score(value.get("score"), location)
+    return DetectedObject(label, score, box, tuple(scored))
 
 
-def attribute_of(value: Any, where: str) -> tuple[str, float | None]:
-    """One attribute: a word, ``[word, score]`` or ``{"label", "score"}``."""
+def parse_box(value: Mapping[str, Any], location: str) -> tuple[float, float, float, float] | None:
+    """The box of an object under the keys of BOX_KEYS or as a list under ``box``; None without one."""
+    edges = [value[key] for key in BOX_KEYS] if all(key in value for key in BOX_KEYS) else value.get("box")
+    if edges is None:
+        return None
+    if not (isinstance(edges, list | tuple) and len(edges) == len(BOX_KEYS)):
+        raise malformed(location, edges, "a box [x1, y1, x2, y2] in pixels")
+    x1, y1, x2, y2 = (parse_number(edge, location, "an edge of a box in pixels") for edge in edges)
+    return x1, y1, x2, y2
+
+
+def parse_attribute(value: Any, location: str) -> tuple[str, float | None]:
+    """Label and score of an attribute: a word, ``[word, score]`` or ``{"label", "score"}``."""
     if isinstance(value, str):
-        return label(value, where), None
+        return parse_label(value, location), None
     if isinstance(value, Mapping):
-        return label(value.get("label"), where), score(value.get("score"), where)
+        return parse_label(value.get("label"), location), parse_score(value.get("score"), location)
     if isinstance(value, list) and len(value) == 2:
-        return label(value[0], where), score(value[1], where)
-    raise wrong(where, value, "an attribute: a word, [word, score] or {label, score}")
+        return parse_label(value[0], location), parse_score(value[1], location)
+    raise malformed(location, value, "an attribute: a word, [word, score] or {label, score}")
 
 
-def label(value: Any, where: str) -> str:
+def parse_label(value: Any, location: str) -> str:
     """A class or attribute in lower case."""
     if not isinstance(value, str) or not value.strip():
-        raise wrong(where, value, "a label")
+        raise malformed(location, value, "a label")
     return " ".join(value.lower().split())
 
 
-def score(value: Any, where: str) -> float | None:
+def parse_score(value: Any, location: str) -> float | None:
     """A confidence or None."""
     if value is None:
         return None
-    result = number(value, where, "a score from 0 to 1")
-    if not 0.0 <= result <= 1.0:
-        raise wrong(where, value, "a score from 0 to 1")
-    return result
+    score = parse_number(value, location, "a score from 0 to 1")
+    if not 0.0 <= score <= 1.0:
+        raise malformed(location, value, "a score from 0 to 1")
+    return score
 
 
-def number(value: Any, where: str, meaning: str) -> float:
+def parse_number(value: Any, location: str, meaning: str) -> float:
     """A number, or the text of one, as in CSV."""
     try:
         if isinstance(value, bool):
             raise TypeError
         return float(value)
     except (TypeError, ValueError):
-        raise wrong(where, value, meaning) from None
+        raise malformed(location, value, meaning) from None

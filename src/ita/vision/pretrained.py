@@ -15,7 +15,7 @@ from ita.config import Detect
 from ita.errors import UserError
 from ita.io.files import sha256
 from ita.model import hub
-from ita.vision.images import DECODERS
+from ita.vision.images import DECODER_THREADS
 
 T = TypeVar("T")
 SETTING = "detect.model"
@@ -40,7 +40,7 @@ def in_threads(work: Callable[[T], Any], items: Sequence[T]) -> list[Any]:
     """Pillow and numpy let go of the interpreter lock: results of ``work`` on some threads, in order."""
     if len(items) < 2:
         return [work(item) for item in items]
-    with ThreadPoolExecutor(DECODERS) as pool:
+    with ThreadPoolExecutor(DECODER_THREADS) as pool:
         return list(pool.map(work, items))
 
 

@@ -1,4 +1,4 @@
-"""What detectors, captioners and OCR engines take and give."""
+"""Inputs and outputs of detectors, captioners and OCR engines."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ImageFile:
-    """An image file: the name of the image and where its bytes are."""
+    """An image file."""
 
     image_id: str
     path: Path
@@ -35,7 +35,7 @@ class DetectedObject:
     label: str
     """Class, lower case."""
     score: float | None = None
-    """Confidence, 0 to 1; None where the source gives none."""
+    """Confidence, 0 to 1; None where the source has none."""
     box: tuple[float, float, float, float] | None = None
     """Left, top, right and bottom edge in pixels of the upright image."""
     attributes: tuple[tuple[str, float | None], ...] = ()
@@ -44,13 +44,13 @@ class DetectedObject:
 
 @dataclass(frozen=True)
 class Regions:
-    """What a detector found in one image."""
+    """Objects and region features of one image."""
 
     objects: list[DetectedObject]
     """Boxes in pixels of the upright image."""
     features: Tensor | None = None
-    """(n, F) float32 on the CPU, a row per object, or per cell where there are no objects; None of detectors that keep
-    none."""
+    """(V, F) float32 on the CPU, a row per object, or per grid cell where there are no objects; None of detectors
+    without features."""
     size: tuple[int, int] | None = None
     """Width and height of the upright image in pixels."""
 
@@ -64,13 +64,13 @@ class Regions:
 
 
 class Detector(Protocol):
-    """Finds objects."""
+    """Detects objects."""
 
-    facts: dict[str, Any]
-    """What identifies the model, for the output's metadata."""
+    metadata: dict[str, Any]
+    """What identifies the model, for the metadata of the output."""
 
-    def regions(self, pictures: Sequence[DecodedImage]) -> list[Regions]:
-        """What is in each picture."""
+    def regions(self, images: Sequence[DecodedImage]) -> list[Regions]:
+        """Objects and region features of each image."""
         ...
 
 
@@ -80,25 +80,26 @@ class ImageCaption:
 
     text: str
     logprob: float | None = None
-    """Score of the beam as its search ranks it (log-probability over length); None for a greedy search."""
+    """Score of the beam in its search (log-probability over length); None for a greedy search."""
 
 
 class Captioner(Protocol):
-    """Writes captions."""
+    """Generates captions from pixels."""
 
-    facts: dict[str, Any]
-    """What identifies the model, for the output's metadata."""
+    metadata: dict[str, Any]
+    """What identifies the model, for the metadata of the output."""
 
-    def caption(self, pictures: Sequence[DecodedImage]) -> list[list[ImageCaption]]:
-        """Captions of each picture, best first."""
+    def caption(self, images: Sequence[DecodedImage]) -> list[list[ImageCaption]]:
+        """Captions of each image, best first."""
         ...
 
 
 @runtime_checkable
 class RegionCaptioner(Protocol):
-    """Writes captions of what a detector found."""
+    """Generates captions from the regions of a detector."""
 
-    facts: dict[str, Any]
+    metadata: dict[str, Any]
+    """What identifies the model, for the metadata of the output."""
 
     def caption_regions(self, regions: Sequence[Regions]) -> list[list[ImageCaption]]:
         """Captions of each image, best first."""
@@ -107,22 +108,22 @@ class RegionCaptioner(Protocol):
 
 @dataclass(frozen=True)
 class OcrResult:
-    """What was read from an image."""
+    """OCR text of an image."""
 
     image_id: str
     text: str = ""
     confidence: float | None = None
-    """Mean confidence, 0 to 1: of Tesseract's words, or of the pieces of lines that PP-OCR reads; None without text."""
+    """Mean confidence, 0 to 1, of Tesseract's words or of PP-OCR's text boxes; None without text."""
 
 
 class OcrEngine(Protocol):
-    """Reads characters."""
+    """Recognises the text in images."""
 
     name: str
     version: str
-    facts: dict[str, Any]
-    """What else identifies it, for the output's metadata."""
+    metadata: dict[str, Any]
+    """What else identifies the engine, for the metadata of the output."""
 
-    def read(self, sources: Sequence[ImageFile]) -> Iterator[OcrResult]:
-        """One reading per image, in the order given; an image that cannot be read has no text."""
+    def recognize(self, image_files: Sequence[ImageFile]) -> Iterator[OcrResult]:
+        """One result per image, in the same order; an image that cannot be decoded has no text."""
         ...

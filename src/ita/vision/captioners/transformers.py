@@ -39,7 +39,7 @@ class TransformersCaptioner:
         self.processor.tokenizer.padding_side = "left"
         model = hub.load("AutoModelForImageTextToText", found, SETTING, use_safetensors=True, dtype=self.dtype)
         self.model = model.to(self.device).eval()
-        self.facts = {**hub.facts(found, model), "device": str(self.device), "precision": str(self.dtype)}
+        self.metadata = {**hub.facts(found, model), "device": str(self.device), "precision": str(self.dtype)}
 
     def caption(self, pictures: Sequence[DecodedImage]) -> list[list[ImageCaption]]:
         """Captions of each picture by beam search; in fp32 they do not depend on what else is in the batch."""

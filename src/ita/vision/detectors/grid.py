@@ -51,7 +51,7 @@ class GridDetector:
         counters = {name: torch.tensor(0) for name in network.state_dict() if name.endswith("num_batches_tracked")}
         checkpoints.fill(network, {**counters, **weights}, file)
         self.network = network.to(self.device).eval().requires_grad_(False)
-        self.facts: dict[str, Any] = {
+        self.metadata: dict[str, Any] = {
             **pretrained.facts(settings, self.network, [file]),
             "device": str(self.device),
             "precision": str(self.dtype),

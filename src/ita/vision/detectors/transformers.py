@@ -34,7 +34,7 @@ class TransformersDetector:
         self.processor = hub.load("AutoImageProcessor", found, SETTING, backend="pil")
         model = hub.load("AutoModelForObjectDetection", found, SETTING, use_safetensors=True)
         self.model = model.to(self.device).eval()
-        self.facts = {**hub.facts(found, model), "device": str(self.device), "precision": str(self.dtype)}
+        self.metadata = {**hub.facts(found, model), "device": str(self.device), "precision": str(self.dtype)}
 
     def regions(self, pictures: Sequence[DecodedImage]) -> list[Regions]:
         """Objects of each picture with at least the score asked for; boxes are cut off at the edges of the picture.

@@ -1,20 +1,25 @@
-"""OCR engines: images -> the characters in them."""
+"""OCR engines: images -> the text in them."""
 
 from __future__ import annotations
 
+from typing import cast
+
 from ita.config import Ocr
-from ita.vision.ocr.tesseract import TesseractEngine
+from ita.vision.backends import load_backend
 from ita.vision.types import OcrEngine
 
+ENGINES = {
+    "tesseract": "ita.vision.ocr.tesseract:TesseractEngine",
+    "rapidocr": "ita.vision.ocr.ppocr:RapidEngine",
+    "paddleocr": "ita.vision.ocr.ppocr:PaddleEngine",
+}
+"""Engine -> class."""
 
-def build_ocr_engine(settings: Ocr) -> OcrEngine:
-    """The engine of the engine.
+
+def build_ocr_engine(ocr: Ocr) -> OcrEngine:
+    """The OCR engine of the settings.
 
     Raises:
-        UserError: when it is not installed, or its models can not be had.
+        UserError: when it is not installed, or its models cannot be loaded.
     """
-    if settings.engine == "tesseract":
-        return TesseractEngine(settings)
-    from ita.vision.ocr.ppocr import PaddleEngine, RapidEngine
-
-    return PaddleEngine(settings) if settings.engine == "paddleocr" else RapidEngine(settings)
+    return cast(OcrEngine, load_backend(ENGINES, ocr.engine, "ocr.engine")(ocr))

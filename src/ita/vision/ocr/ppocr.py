@@ -1,12 +1,11 @@
-"""PP-OCR: readers that find pieces of lines and read each, through RapidOCR or through PaddleOCR itself.
+"""PP-OCR, through RapidOCR or through PaddleOCR itself: engines that detect text boxes and recognise each.
 
-RapidOCR's models come inside its package. PaddleOCR's are fetched from its hubs by name, or lie in folders. The setting
-``language`` does not apply to either: it is the models that know languages.
+RapidOCR's models come inside its package. PaddleOCR's are fetched from its hubs by name, or are in local folders. The
+setting ``language`` does not apply to either: their models determine the languages.
 """
 
 from __future__ import annotations
 
-import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
@@ -18,69 +17,71 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ita.config import Ocr
 from ita.errors import UserError
 from ita.io.files import sha256
+from ita.log import log
+from ita.model.device import cpu_cores
 from ita.vision.images import Unreadable, decode
-from ita.vision.ocr.reading_order import Quad, lines
-from ita.vision.ocr.tesseract import cores
+from ita.vision.ocr.reading_order import Quad, sort_into_lines
 from ita.vision.types import ImageFile, OcrResult
 
 if TYPE_CHECKING:
     import numpy as np
 
-log = logging.getLogger("ita")
-
-DESCRIPTION = "inference.yml"
+MODEL_DESCRIPTION = "inference.yml"
 """File of a PaddleOCR model's folder that names the model."""
-ONNX = "inference.onnx"
-"""File of its weights, where ONNX Runtime is to run it."""
+ONNX_WEIGHTS = "inference.onnx"
+"""File of its weights for ONNX Runtime."""
+PREPROCESSING = ("use_doc_orientation_classify", "use_doc_unwarping", "use_textline_orientation")
+"""Steps of PaddleOCR for scanned documents, which are switched off."""
 
 
 class TextBox(NamedTuple):
-    """A piece of a line."""
+    """A text box: the words of a line, or of a part of it."""
 
     box: Quad
     text: str
     score: float
-    """The recogniser's confidence, 0 to 1."""
+    """Confidence of the recognition model, 0 to 1."""
 
 
 class PPOcrEngine(ABC):
-    """A reader of pieces; what differs between engines is ``spot``."""
+    """What the two packages share; they differ in ``detect_and_recognize``."""
 
     name: str
     version: str
-    facts: dict[str, Any]
+    metadata: dict[str, Any]
 
     @abstractmethod
-    def spot(self, pixels: np.ndarray) -> list[TextBox]:
-        """The pieces of an image, in any order; pixels are (height, width, BGR) bytes."""
+    def detect_and_recognize(self, pixels: np.ndarray) -> list[TextBox]:
+        """The text boxes of an image, in any order; pixels are (height, width, BGR) bytes."""
 
-    def read(self, sources: Sequence[ImageFile]) -> Iterator[OcrResult]:
-        """One reading per image, in the order given; the lines of a text are those of the image."""
+    def recognize(self, image_files: Sequence[ImageFile]) -> Iterator[OcrResult]:
+        """One result per image, in the same order; an image that cannot be decoded has no text."""
         import numpy as np
 
-        for source in sources:
+        for image_file in image_files:
+            image_id = image_file.image_id
             try:
-                pixels = np.ascontiguousarray(np.asarray(decode(source.path))[:, :, ::-1])
+                pixels = np.ascontiguousarray(np.asarray(decode(image_file.path))[:, :, ::-1])
             except Unreadable as error:
-                log.warning("%s: no text, the image cannot be read (%s)", source.image_id, error)
-                yield OcrResult(source.image_id)
+                log.warning("%s: no text, the image cannot be read (%s)", image_id, error)
+                yield OcrResult(image_id)
                 continue
             try:
-                pieces = self.spot(pixels)
-            except Exception as error:  # engines raise what they like: RapidOCR for an image of 4000 x 2 pixels
-                log.warning("%s: no text, %s failed (%s: %s)", source.image_id, self.name, type(error).__name__, error)
-                pieces = []
-            yield reading(source.image_id, pieces)
+                text_boxes = self.detect_and_recognize(pixels)
+            except Exception as error:  # engines raise anything: RapidOCR for an image of 4000 x 2 pixels
+                log.warning("%s: no text, %s failed (%s: %s)", image_id, self.name, type(error).__name__, error)
+                text_boxes = []
+            yield join_text_boxes(image_id, text_boxes)
 
 
-def reading(image_id: str, pieces: Sequence[TextBox]) -> OcrResult:
-    """Pieces in the order of reading: a space between those of a line, each line on its own."""
-    pieces = [piece for piece in pieces if piece.text.strip()]  # PaddleOCR keeps those in which it reads nothing
-    if not pieces:
+def join_text_boxes(image_id: str, text_boxes: Sequence[TextBox]) -> OcrResult:
+    """The text of boxes in reading order: spaces within a line, line breaks between lines."""
+    text_boxes = [box for box in text_boxes if box.text.strip()]  # PaddleOCR keeps boxes without text
+    if not text_boxes:
         return OcrResult(image_id)
-    ordered = lines([piece.box for piece in pieces])
-    text = "\n".join(" ".join(pieces[index].text for index in line) for line in ordered)
-    return OcrResult(image_id, text, fmean(pieces[index].score for line in ordered for index in line))
+    lines = [[text_boxes[index] for index in line] for line in sort_into_lines([box.box for box in text_boxes])]
+    text = "\n".join(" ".join(box.text for box in line) for line in lines)
+    return OcrResult(image_id, text, fmean(box.score for line in lines for box in line))
 
 
 class RapidEngine(PPOcrEngine):
@@ -102,18 +103,20 @@ class RapidEngine(PPOcrEngine):
             raise UserError(
                 f"rapidocr is not installed ({error}): pip install -c constraints.txt -e '.[rapidocr]'"
             ) from None
-        self.facts = {}
+        self.metadata = {}
         self.engine: Any = rapidocr.RapidOCR(
             params={
                 "Global.log_level": "critical",
-                "EngineConfig.onnxruntime.intra_op_num_threads": settings.processes or cores(),
+                "EngineConfig.onnxruntime.intra_op_num_threads": settings.processes or cpu_cores(),
             }
         )
 
-    def spot(self, pixels: np.ndarray) -> list[TextBox]:
-        """The pieces of an image."""
-        found = self.engine(pixels)
-        return [TextBox(*one) for one in zip(found.boxes, found.txts, found.scores, strict=True)] if found.txts else []
+    def detect_and_recognize(self, pixels: np.ndarray) -> list[TextBox]:
+        """The text boxes of an image."""
+        output = self.engine(pixels)
+        if not output.txts:
+            return []
+        return [TextBox(*values) for values in zip(output.boxes, output.txts, output.scores, strict=True)]
 
 
 class PaddleEngine(PPOcrEngine):
@@ -125,7 +128,7 @@ class PaddleEngine(PPOcrEngine):
         """Loads the models.
 
         Raises:
-            UserError: when the package is not installed, or a model can not be had.
+            UserError: when the package is not installed, or a model cannot be loaded.
         """
         import numpy as np
 
@@ -139,67 +142,73 @@ class PaddleEngine(PPOcrEngine):
                 "without constraints.txt; or set ocr.engine to rapidocr, which has such models in its package"
             ) from None
         models = {
-            "detection": model(settings.detection_model, "ocr.detection_model"),
-            "recognition": model(settings.recognition_model, "ocr.recognition_model"),
+            "detection": find_model(settings.detection_model, "ocr.detection_model"),
+            "recognition": find_model(settings.recognition_model, "ocr.recognition_model"),
         }
-        threads = settings.processes or cores()
-        options: dict[str, Any] = runtime([folder for _, folder in models.values()], threads)
-        for part, (name, folder) in models.items():
-            options |= {f"text_{part}_model_name": name, f"text_{part}_model_dir": folder and str(folder)}
-        extras = ("use_doc_orientation_classify", "use_doc_unwarping", "use_textline_orientation")
+        options = runtime_options([folder for _, folder in models.values()], settings.processes or cpu_cores())
+        runtime = options["engine"]
+        for role, (name, folder) in models.items():
+            options |= {f"text_{role}_model_name": name, f"text_{role}_model_dir": folder and str(folder)}
         try:
-            self.engine: Any = paddleocr.PaddleOCR(device="cpu", **dict.fromkeys(extras, False), **options)
-            self.spot(np.full((64, 64, 3), 255, np.uint8))  # a recogniser in place of a detector loads, and then fails
+            self.engine: Any = paddleocr.PaddleOCR(device="cpu", **dict.fromkeys(PREPROCESSING, False), **options)
+            # A recognition model in place of a detection model loads, and fails only here.
+            self.detect_and_recognize(np.full((64, 64, 3), 255, np.uint8))
         except Exception as error:  # PaddleOCR raises whatever its hubs, runtimes and parsers do
             reason = " ".join(f"{error} {error.__cause__ or ''}".split())
             raise UserError(
-                f"PaddleOCR can not load ocr.detection_model '{settings.detection_model}' and ocr.recognition_model "
-                f"'{settings.recognition_model}' with {options['engine']}: {reason[:400]}. A name is fetched from "
+                f"PaddleOCR cannot load ocr.detection_model '{settings.detection_model}' and ocr.recognition_model "
+                f"'{settings.recognition_model}' with {runtime}: {reason[:400]}. A name is fetched from "
                 "PaddleOCR's hubs; without network set both to folders of models, or set ocr.engine to rapidocr"
             ) from error
-        self.facts = {"runtime": options["engine"], **{part: about(*found) for part, found in models.items()}}
+        descriptions = {role: model_metadata(name, folder) for role, (name, folder) in models.items()}
+        self.metadata = {"runtime": runtime, **descriptions}
 
-    def spot(self, pixels: np.ndarray) -> list[TextBox]:
-        """The pieces of an image."""
+    def detect_and_recognize(self, pixels: np.ndarray) -> list[TextBox]:
+        """The text boxes of an image."""
         return [
-            TextBox(*one)
+            TextBox(*values)
             for page in self.engine.predict(pixels)
-            for one in zip(page["rec_polys"], page["rec_texts"], page["rec_scores"], strict=True)
+            for values in zip(page["rec_polys"], page["rec_texts"], page["rec_scores"], strict=True)
         ]
 
 
-def model(given: str, setting: str) -> tuple[str, Path | None]:
-    """Name of a model, and its folder where it has one.
+def find_model(value: str, setting: str) -> tuple[str, Path | None]:
+    """Name of a model, and its folder if it is a local one.
+
+    Args:
+        value: name on PaddleOCR's hubs, or a folder.
+        setting: the setting that has this value, for messages.
 
     Raises:
-        UserError: for a folder that is not there or holds no model.
+        UserError: for a folder that does not exist or holds no model.
     """
     import yaml
 
-    folder = Path(given).expanduser()
+    folder = Path(value).expanduser()
     if not folder.is_dir():
-        if folder.is_absolute() or "/" in given:
-            raise UserError(f"setting {setting}: no such folder: '{given}'")
-        return given, None
+        if folder.is_absolute() or "/" in value:
+            raise UserError(f"setting {setting}: no such folder: '{value}'")
+        return value, None
     try:
-        return str(yaml.safe_load((folder / DESCRIPTION).read_text(encoding="utf-8"))["Global"]["model_name"]), folder
+        description = yaml.safe_load((folder / MODEL_DESCRIPTION).read_text(encoding="utf-8"))
+        return str(description["Global"]["model_name"]), folder
     except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError) as error:
         raise UserError(
-            f"setting {setting}: the folder '{given}' holds no {DESCRIPTION} that names a model "
-            f"({' '.join(str(error).split())[:200]}); expected a model of PaddleOCR 3: {DESCRIPTION} with {ONNX}, or "
-            "with inference.json and inference.pdiparams"
+            f"setting {setting}: the folder '{value}' holds no {MODEL_DESCRIPTION} that names a model "
+            f"({' '.join(str(error).split())[:200]}); expected a model of PaddleOCR 3: {MODEL_DESCRIPTION} with "
+            f"{ONNX_WEIGHTS}, or with inference.json and inference.pdiparams"
         ) from None
 
 
-def runtime(folders: Sequence[Path | None], threads: int) -> dict[str, Any]:
-    """Who runs the models: ONNX Runtime where a folder holds ONNX or PaddlePaddle is not installed."""
-    if any(folder and (folder / ONNX).is_file() for folder in folders) or not find_spec("paddle"):
+def runtime_options(folders: Sequence[Path | None], threads: int) -> dict[str, Any]:
+    """PaddleOCR's options of the runtime: ONNX Runtime for ONNX weights or where PaddlePaddle is not installed."""
+    if any(folder and (folder / ONNX_WEIGHTS).is_file() for folder in folders) or not find_spec("paddle"):
         return {"engine": "onnxruntime", "engine_config": {"intra_op_num_threads": threads}}
     # With oneDNN PaddlePaddle 3.3 fails on a CPU.
     return {"engine": "paddle", "cpu_threads": threads, "enable_mkldnn": False}
 
 
-def about(name: str, folder: Path | None) -> dict[str, Any]:
+def model_metadata(name: str, folder: Path | None) -> dict[str, Any]:
     """What identifies a model: its name, and hashes of the files in a folder."""
-    files = sorted(folder.glob("inference.*")) if folder else []
-    return {"model": name, **({"files": {file.name: sha256(file) for file in files}} if files else {})}
+    files = {file.name: sha256(file) for file in sorted(folder.glob("inference.*"))} if folder else {}
+    return {"model": name, "files": files} if files else {"model": name}

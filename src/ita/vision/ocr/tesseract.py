@@ -1,4 +1,4 @@
-"""Readers: images -> the characters in them. Those of PP-OCR are in ``ppocr``.
+"""Tesseract.
 
 Tesseract spends most of its time on starting: it is given lists of images, and one process per core. The text of an
 image is the one that ``pytesseract.image_to_string(path)`` gives.
@@ -6,7 +6,7 @@ image is the one that ``pytesseract.image_to_string(path)`` gives.
 
 from __future__ import annotations
 
-import logging
+import math
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -17,31 +17,26 @@ from typing import Any
 
 from ita.config import Ocr
 from ita.errors import UserError
-from ita.vision.images import Unreadable, check, decode
+from ita.log import log
+from ita.model.device import cpu_cores
+from ita.vision.images import Unreadable, decode, is_plain
 from ita.vision.types import ImageFile, OcrResult
-
-log = logging.getLogger("ita")
-
-
-def cores() -> int:
-    """CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Keeps each Tesseract to one thread: several processes of several threads take twice the time.
+    """Limits each Tesseract process to one thread: several processes of several threads take twice the time.
 
-    pytesseract hands its processes our own environment, so it is set here.
+    pytesseract hands its processes our own environment, so the limit is set here.
     """
-    before = os.environ.get("OMP_THREAD_LIMIT")
+    limit = os.environ.get("OMP_THREAD_LIMIT")
     os.environ["OMP_THREAD_LIMIT"] = "1"
     try:
         yield
     finally:
         del os.environ["OMP_THREAD_LIMIT"]
-        if before is not None:
-            os.environ["OMP_THREAD_LIMIT"] = before
+        if limit is not None:
+            os.environ["OMP_THREAD_LIMIT"] = limit
 
 
 class TesseractEngine:
@@ -58,7 +53,7 @@ class TesseractEngine:
         import pytesseract
 
         self.settings = settings
-        self.facts: dict[str, Any] = {}
+        self.metadata: dict[str, Any] = {}
         self.config = f"--psm {settings.page_segmentation} -c tessedit_create_txt=1 -c tessedit_create_tsv=1"
         try:
             self.version = str(pytesseract.get_tesseract_version()).strip()
@@ -75,71 +70,75 @@ class TesseractEngine:
                     f"apt-get install tesseract-ocr-{language.replace('_', '-')}, or set TESSDATA_PREFIX to its folder"
                 )
 
-    def read(self, sources: Sequence[ImageFile]) -> Iterator[OcrResult]:
-        """One reading per image, in the order given."""
-        processes = self.settings.processes or cores()
+    def recognize(self, image_files: Sequence[ImageFile]) -> Iterator[OcrResult]:
+        """One result per image, in the same order; an image that cannot be decoded has no text."""
+        processes = self.settings.processes or cpu_cores()
         # Short lists at the end of a small set would leave cores idle.
-        size = max(1, min(self.settings.images_per_process, -(-len(sources) // processes)))
-        lists = [sources[start : start + size] for start in range(0, len(sources), size)]
+        size = max(1, min(self.settings.images_per_process, math.ceil(len(image_files) / processes)))
+        batches = [image_files[start : start + size] for start in range(0, len(image_files), size)]
         with one_thread():
             pool = ThreadPoolExecutor(processes)
             try:
-                for readings in pool.map(self.read_list, lists):
-                    yield from readings
+                for results in pool.map(self.recognize_batch, batches):
+                    yield from results
             finally:
                 pool.shutdown(cancel_futures=True)
 
-    def read_list(self, sources: Sequence[ImageFile]) -> list[OcrResult]:
-        """Reads a list of images with one process, and one by one if that fails."""
+    def recognize_batch(self, image_files: Sequence[ImageFile]) -> list[OcrResult]:
+        """Runs one process on a list of images, or one per image if that fails."""
         with tempfile.TemporaryDirectory(prefix="ita-ocr-") as name:
             folder = Path(name)
             # A broken image ends the run of its list, and text in place of an image would be taken for another list.
-            files = [self.usable(source, folder) for source in sources]
-            good = [file for file in files if file is not None]
+            inputs = [self.prepare(image_file, folder) for image_file in image_files]
+            readable = [file for file in inputs if file is not None]
             try:
-                pages = iter(self.run(good, folder) if good else [])
+                pages = iter(self.run(readable, folder) if readable else [])
             except RuntimeError as error:
-                log.info("Tesseract failed on a list of %d images, reading them one by one (%s)", len(good), error)
-                pages = iter([self.read_one(file, folder) for file in good])
+                log.info("Tesseract failed on a list of %d images, reading them one by one (%s)", len(readable), error)
+                pages = iter([self.run_on_one(file, folder) for file in readable])
             return [
-                OcrResult(source.image_id) if file is None else OcrResult(source.image_id, *next(pages))
-                for source, file in zip(sources, files, strict=True)
+                OcrResult(image_file.image_id) if file is None else OcrResult(image_file.image_id, *next(pages))
+                for image_file, file in zip(image_files, inputs, strict=True)
             ]
 
-    def usable(self, source: ImageFile, folder: Path) -> Path | None:
+    def prepare(self, image_file: ImageFile, folder: Path) -> Path | None:
         """The file that Tesseract gets, or None for a broken image.
 
-        That is the file itself, for the text of a re-encoded one differs now and then. Tesseract ignores EXIF
+        That is the file itself, because the text of a re-encoded one sometimes differs. Tesseract ignores EXIF
         orientation and cannot read animated WebP, so these become an upright PNG of the first frame.
         """
         try:
-            if check(source.path) and "\n" not in str(source.path):
-                return source.path
-            return self.upright(source.path, folder)
+            if is_plain(image_file.path) and "\n" not in str(image_file.path):
+                return image_file.path
+            return self.decoded_copy(image_file.path, folder)
         except Unreadable as error:
-            log.warning("%s: no text, the image cannot be read (%s)", source.image_id, error)
+            log.warning("%s: no text, the image cannot be read (%s)", image_file.image_id, error)
             return None
 
     @staticmethod
-    def upright(path: Path, folder: Path) -> Path:
-        """A decoded copy of an image in ``folder``."""
+    def decoded_copy(path: Path, folder: Path) -> Path:
+        """Writes a decoded image to ``folder`` as PNG."""
         handle, name = tempfile.mkstemp(suffix=".png", dir=folder)
         os.close(handle)
         decode(path).save(name, compress_level=1)
         return Path(name)
 
-    def read_one(self, file: Path, folder: Path) -> tuple[str, float | None]:
-        """Reads one image: as it is, or else (a variant that Tesseract cannot open) as a copy; no text if both fail."""
+    def run_on_one(self, file: Path, folder: Path) -> tuple[str, float | None]:
+        """Runs Tesseract on an image: on the file, or else (a variant that it cannot open) on a decoded copy.
+
+        Returns:
+            Text and confidence; no text if both fail.
+        """
         try:
             return self.run([file], folder)[0]
         except RuntimeError as error:
-            problem = error
-        if "timeout" not in str(problem):
+            failure = error
+        if "timeout" not in str(failure):
             try:
-                return self.run([self.upright(file, folder)], folder)[0]
+                return self.run([self.decoded_copy(file, folder)], folder)[0]
             except (RuntimeError, Unreadable) as error:
-                problem = RuntimeError(error)
-        log.warning("%s: no text, Tesseract failed (%s)", file, problem)
+                failure = RuntimeError(error)
+        log.warning("%s: no text, Tesseract failed (%s)", file, failure)
         return "", None
 
     def run(self, files: Sequence[Path], folder: Path) -> list[tuple[str, float | None]]:
@@ -170,10 +169,14 @@ class TesseractEngine:
 
 
 def mean_confidences(tsv: str) -> dict[int, float]:
-    """Mean confidence (0 to 1) of the words of each page, from Tesseract's TSV output."""
-    words: dict[int, list[float]] = {}
+    """Mean confidence (0 to 1) of the words of each page, from Tesseract's TSV output.
+
+    Returns:
+        Page number, from 1 -> mean confidence; pages without words are left out.
+    """
+    confidences: dict[int, list[float]] = {}
     for line in tsv.split("\n")[1:]:
         cells = line.split("\t")
-        if len(cells) == 12 and cells[0] == "5" and cells[11].strip():
-            words.setdefault(int(cells[1]), []).append(float(cells[10]) / 100)
-    return {page: sum(found) / len(found) for page, found in words.items()}
+        if len(cells) == 12 and cells[0] == "5" and cells[11].strip():  # level 5 is a word
+            confidences.setdefault(int(cells[1]), []).append(float(cells[10]) / 100)
+    return {page: sum(values) / len(values) for page, values in confidences.items()}

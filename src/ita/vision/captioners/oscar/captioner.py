@@ -105,7 +105,7 @@ class OscarCaptioner:
         self.model = model
         pad, _, cls, sep, self.mask = self.pieces.specials
         self.rules = BeamConfig(settings.beams, settings.captions, settings.max_tokens, cls, sep, pad, length_penalty)
-        self.facts: dict[str, Any] = {
+        self.metadata: dict[str, Any] = {
             **hub.facts(found, model),
             "weights": {file.name: sha256(file)},
             "device": str(self.device),

@@ -76,7 +76,7 @@ class UpDownCaptioner:
         unknown = last if suppress_unknown and self.words[last] == "UNK" else None
         penalty = Penalty.of(length_penalty)
         self.rules = BeamConfig(settings.beams, settings.captions, settings.max_tokens, penalty, unknown)
-        self.facts: dict[str, Any] = {
+        self.metadata: dict[str, Any] = {
             **hub.facts(found, model),
             "weights": {file.name: sha256(file)},
             "device": str(self.device),

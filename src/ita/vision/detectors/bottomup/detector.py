@@ -83,7 +83,7 @@ class BottomUpDetector:
         if settings.precision != "fp32":
             # Even in float32 this moves the last two digits; who asks for fp32 gets upstream's operations in its order.
             self.network.prepare(self.dtype)
-        self.facts = {
+        self.metadata = {
             **pretrained.facts(settings, self.network, [weights, folder / OBJECTS, folder / ATTRIBUTES]),
             "device": str(self.device),
             "precision": str(self.dtype),

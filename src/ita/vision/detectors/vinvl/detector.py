@@ -57,7 +57,7 @@ class VinvlDetector:
         if settings.precision != "fp32":
             # Even in float32 this moves the last two digits; who asks for fp32 gets upstream's operations in its order.
             self.network.prepare(self.dtype)
-        self.facts = {
+        self.metadata = {
             **pretrained.facts(settings, self.network, [weights, labels]),
             "device": str(self.device),
             "precision": str(self.dtype),
