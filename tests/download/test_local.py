@@ -11,12 +11,26 @@ from pathlib import Path
 
 import pytest
 
+from ita.download.local import ImageEntry, index_by_name
 from ita.errors import UserError
 from ita.stages import download
 from tests.support import web
-from tests.support.web import Project, picture
+from tests.support.web import Project, kind_of, picture
 
 project, clean_slate = web.project, web.clean_slate
+
+
+def entries(*names: str) -> list[ImageEntry]:
+    return [ImageEntry(name, f"folder:{name}", number, lambda _: b"") for number, name in enumerate(names)]
+
+
+def test_index_by_name() -> None:
+    index = index_by_name(entries("1.png", "1.JPG", "2.webp", "2", "3.txt", "4.gif", "4.gif"))
+    names = {key: (entry.name, entry.offset) for key, entry in index.items()}
+    assert names["1"] == ("1.JPG", 1), "JPEG comes before PNG"
+    assert names["2"] == ("2", 3), "a file of that very name comes first"
+    assert "3" not in names
+    assert names["4"] == names["4.gif"] == ("4.gif", 5), "the first of the same name"
 
 
 def test_folder(project: Project, tmp_path: Path) -> None:
@@ -45,8 +59,8 @@ def test_folder(project: Project, tmp_path: Path) -> None:
     ]
     ids = ["a", "b", "c", "d", "d.jpg", "deep", "big", "leak", "alias", *hostile]
     rows = project.run(dict.fromkeys(ids), source="folder", folder=str(source), max_bytes=50_000)
-    found = {image: (row["status"], (row["error"] or "").partition(":")[0]) for image, row in rows.items()}
-    assert found == {
+    outcomes = {image: (row["status"], kind_of(row)) for image, row in rows.items()}
+    assert outcomes == {
         "a": ("ok", ""),
         "b": ("ok", ""),
         "c": ("refused", "not-an-image"),
@@ -69,7 +83,7 @@ def test_folder_is_read_again_but_times_stay(project: Project, tmp_path: Path, m
     for name in ("a.png", "b.png"):
         (source / name).write_bytes(picture())
     clock = iter(f"2026-01-01T00:00:{second:02}+00:00" for second in range(60))
-    monkeypatch.setattr(download, "now", lambda: next(clock))
+    monkeypatch.setattr(download, "utc_now", lambda: next(clock))
     options = {"source": "folder", "folder": str(source)}
     before = project.run(dict.fromkeys(["a", "b", "c"]), **options)
     (source / "a.png").write_bytes(picture(colour="blue"))
@@ -124,9 +138,9 @@ def test_archive(project: Project, tmp_path: Path, name: str, make: Callable[[Pa
         **dict.fromkeys(["link", "pictures", "../../etc/passwd", "../evil.png"], "missing"),
     }
     assert rows["a"]["sha256"] == hashlib.sha256(MEMBERS["pictures/a.jpg"]).hexdigest()
-    made = {path for path in tmp_path.rglob("*") if path.is_file()}
+    written = {path for path in tmp_path.rglob("*") if path.is_file()}
     known = {tmp_path / name, project.posts, project.output, project.journal}
-    assert made - known == {project.folder / row["path"] for row in rows.values() if row["path"]}
+    assert written - known == {project.folder / row["path"] for row in rows.values() if row["path"]}
     assert not Path("/tmp/ita-absolute.png").exists()
 
 
@@ -138,7 +152,7 @@ def test_broken_member_costs_only_itself(project: Project, tmp_path: Path) -> No
     data[data.index(b"IDAT") + 6] ^= 0xFF
     (tmp_path / "i.zip").write_bytes(data)
     rows = project.run(dict.fromkeys(["a", "b"]), source="archive", archive=str(tmp_path / "i.zip"))
-    assert (rows["a"]["status"], rows["a"]["error"].partition(":")[0]) == ("refused", "unreadable")
+    assert (rows["a"]["status"], kind_of(rows["a"])) == ("refused", "unreadable")
     assert rows["b"]["status"] == "ok"
 
 
@@ -159,16 +173,16 @@ def test_sources_that_cannot_be_used(project: Project, options: dict[str, str], 
     assert not project.output.exists()
 
 
-@pytest.mark.parametrize("cut", [0.3, 0.7])
-def test_cut_archives_are_named_as_such(project: Project, tmp_path: Path, cut: float) -> None:
+@pytest.mark.parametrize("share", [0.3, 0.7])
+def test_truncated_archives_are_named_as_such(project: Project, tmp_path: Path, share: float) -> None:
     make_tar(tmp_path / "i.tar.gz")
     data = (tmp_path / "i.tar.gz").read_bytes()
-    (tmp_path / "i.tar.gz").write_bytes(data[: int(len(data) * cut)])
+    (tmp_path / "i.tar.gz").write_bytes(data[: int(len(data) * share)])
     with pytest.raises(UserError, match=r"i\.tar\.gz is broken"):
         project.run({"a": None}, source="archive", archive=str(tmp_path / "i.tar.gz"))
 
 
 def test_no_source(project: Project) -> None:
     rows = project.run({"a": "http://example.org/a.jpg", "b": None}, source="none")
-    assert {(row["status"], row["error"].partition(":")[0]) for row in rows.values()} == {("missing", "no-source")}
+    assert {(row["status"], kind_of(row)) for row in rows.values()} == {("missing", "no-source")}
     assert not project.journal.exists()

@@ -15,7 +15,7 @@ import pytest
 from ita.io import parquet
 from ita.stages import download
 from tests.support import web
-from tests.support.web import Handler, Project, arguments, body, closed_port, command, picture, serve, status
+from tests.support.web import Handler, Project, arguments, body, closed_port, picture, serve, start_stage, status
 
 server, project, clean_slate = web.server, web.project, web.clean_slate
 
@@ -27,31 +27,31 @@ def test_second_run_asks_only_for_what_may_have_changed(project: Project, server
         gone=status(404),
         page=body(b"<html>"),
         down=status(500),
-        lost=body(picture((9, 9))),
+        deleted=body(picture((9, 9))),
     )
     before = project.run(images, attempts=1)
     size = project.journal.stat().st_size
-    Handler.seen.clear()
-    (project.folder / before["lost"]["path"]).unlink()
+    Handler.requests.clear()
+    (project.folder / before["deleted"]["path"]).unlink()
     after = project.run(attempts=1)
-    assert Handler.seen == {"/down": 1, "/lost": 1}
+    assert Handler.requests == {"/down": 1, "/deleted": 1}
     assert {name: after[name] for name in ("good", "gone", "page")} == {n: before[n] for n in ("good", "gone", "page")}
-    assert (project.folder / after["lost"]["path"]).is_file()
+    assert (project.folder / after["deleted"]["path"]).is_file()
     assert project.journal.stat().st_size >= size
 
-    Handler.seen.clear()
+    Handler.requests.clear()
     Handler.replies["/gone"] = body(picture())
     after = project.run(attempts=1, retry_failed=True)
-    assert Handler.seen == {"/gone": 1, "/page": 1, "/down": 1}
+    assert Handler.requests == {"/gone": 1, "/page": 1, "/down": 1}
     assert after["gone"]["status"] == "ok"
 
 
 def test_unchanged_run_makes_no_request_and_the_same_table(project: Project, server: str) -> None:
     before = project.run(serve(server, good=body(picture()), gone=status(404)))
     journal = project.journal.read_bytes()
-    Handler.seen.clear()
+    Handler.requests.clear()
     assert project.run() == before
-    assert not Handler.seen
+    assert not Handler.requests
     assert project.journal.read_bytes() == journal
 
 
@@ -63,7 +63,7 @@ def test_another_url_and_a_damaged_file_are_asked_again(project: Project, server
     (project.folder / new["path"]).write_bytes(b"cut")
     assert project.run()["a"]["sha256"] == new["sha256"]
     assert (project.folder / new["path"]).read_bytes() == picture(colour="blue")
-    assert Handler.seen == {"/old": 1, "/new": 2}
+    assert Handler.requests == {"/old": 1, "/new": 2}
 
 
 def test_folder_run_is_not_taken_for_a_download(project: Project, server: str, tmp_path: Path) -> None:
@@ -80,18 +80,18 @@ def test_tighter_limits_hold_for_images_already_there(project: Project, server: 
 
 
 @pytest.mark.parametrize(
-    "torn", [b'{"image_id": "b", "sta', b"\0\0\0", b"[1]\n", b'{"image_id": "b"}\n', b"\xff\xfe\n"]
+    "line", [b'{"image_id": "b", "sta', b"\0\0\0", b"[1]\n", b'{"image_id": "b"}\n', b"\xff\xfe\n"]
 )
-def test_torn_journal_lines_are_passed_over(project: Project, server: str, torn: bytes) -> None:
+def test_broken_journal_lines_are_skipped(project: Project, server: str, line: bytes) -> None:
     images = serve(server, a=body(picture()))
     project.run(images)
     with open(project.journal, "ab") as journal:
-        journal.write(torn)
+        journal.write(line)
     images |= serve(server, b=body(picture()))
     for _ in range(2):
         rows = project.run(images)
         assert [row["status"] for row in rows.values()] == ["ok", "ok"]
-    assert Handler.seen == {"/a": 1, "/b": 1}
+    assert Handler.requests == {"/a": 1, "/b": 1}
     assert json.loads(project.journal.read_bytes().splitlines()[-1])["image_id"] == "b"
 
 
@@ -102,21 +102,21 @@ def test_an_interrupted_run_is_completed_by_the_next(project: Project, server: s
 
     images = serve(server, **{f"i{n}": reply for n in range(80)})
     project.write_posts(images)
-    process = command(project, connections=2)
+    process = start_stage(project, connections=2)
     limit = time.monotonic() + 15
-    while sum(Handler.seen.values()) < 20 and time.monotonic() < limit:
+    while sum(Handler.requests.values()) < 20 and time.monotonic() < limit:
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     errors = process.communicate(timeout=10)[1]
     assert process.returncode == 130, errors
     assert not project.output.exists()
-    asked = set(Handler.seen)
-    assert 20 <= len(asked) < 80
+    requested = set(Handler.requests)
+    assert 20 <= len(requested) < 80
 
     rows = project.run()
     assert [row["width"] for row in rows.values()] == list(range(1, 81))
     assert {row["status"] for row in rows.values()} == {"ok"}
-    again = {path for path, times in Handler.seen.items() if times > 1}
+    again = {path for path, times in Handler.requests.items() if times > 1}
     assert len(again) <= 6  # only what was under way
     assert {project.folder / row["path"] for row in rows.values()} <= set(project.files())
     for row in rows.values():
@@ -149,37 +149,38 @@ def test_kill_9_at_random_moments_loses_nothing(project: Project, server: str, k
     count = 60 * kills
     images = serve(server, **{f"i{n}": reply for n in range(count)})
     project.write_posts(images)
-    asked = 0
+    requested = 0
     for _ in range(kills):
-        before, moment = assert_nothing_is_half_written(project), asked + draw.randint(1, 50)
-        process = command(project, connections=4)
-        while Handler.seen.total() < moment:
+        before, moment = assert_nothing_is_half_written(project), requested + draw.randint(1, 50)
+        process = start_stage(project, connections=4)
+        while Handler.requests.total() < moment:
             assert process.poll() is None
             time.sleep(0.001)
         time.sleep(draw.uniform(0, 0.02))
         process.kill()
         process.communicate(timeout=10)
-        asked = Handler.seen.total()
+        requested = Handler.requests.total()
         assert before <= assert_nothing_is_half_written(project)
         assert not project.output.exists()
 
-    process = command(project, connections=4)
-    assert process.communicate(timeout=60)[1] is not None
-    assert process.returncode == 0
+    process = start_stage(project, connections=4)
+    errors = process.communicate(timeout=60)[1]
+    assert process.returncode == 0, errors
+    assert f"download: {count} ok, 0 missing, 0 failed, 0 refused" in errors
     assert assert_nothing_is_half_written(project) == set(images)
     rows = {row["image_id"]: row for row in parquet.rows("images", project.output)}
     assert [row["width"] for row in rows.values()] == list(range(1, count + 1))
-    assert Handler.seen.total() <= count + 8 * kills  # only what was under way is asked for again
+    assert Handler.requests.total() <= count + 8 * kills  # only what was under way is asked for again
 
 
 def test_retry_failed_on_the_command_line(project: Project, server: str) -> None:
     images = serve(server, gone=status(404), page=body(b"<html>"), good=body(picture()))
     project.run(images)
     Handler.replies["/gone"] = Handler.replies["/page"] = body(picture(colour="blue"))
-    Handler.seen.clear()
-    for flags, asked in ([], set()), (["--retry-failed"], {"/gone", "/page"}):
+    Handler.requests.clear()
+    for flags, requested in ([], set()), (["--retry-failed"], {"/gone", "/page"}):
         assert download.main([*arguments(project), *flags]) == 0
-        assert set(Handler.seen) == asked
+        assert set(Handler.requests) == requested
     table = parquet.read("images", project.output)
     assert table["status"].to_pylist() == ["ok"] * 3
     assert parquet.metadata(table)["settings"]["download"]["retry_failed"] is True
@@ -187,7 +188,7 @@ def test_retry_failed_on_the_command_line(project: Project, server: str) -> None
 
 def test_command_line_says_what_is_wrong(project: Project) -> None:
     project.write_posts({str(n): f"http://127.0.0.1:{closed_port()}/{n}" for n in range(3)})
-    process = command(project, give_up_after=2)
+    process = start_stage(project, give_up_after=2)
     errors = process.communicate(timeout=15)[1]
     assert process.returncode == 1
     assert "download: no server answered" in errors

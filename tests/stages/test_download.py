@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
-import time
-from collections import Counter
 
 import pytest
 
@@ -18,7 +16,6 @@ from tests.support.web import (
     Project,
     arguments,
     body,
-    closed_port,
     environment,
     picture,
     serve,
@@ -86,7 +83,9 @@ def test_memory_is_flat(project: Project, server: str) -> None:
         number = int(handler.path[2:]).to_bytes(3, "big")
         handler.send(200, bytes(blank[:-3]) + number)
 
-    program = "import sys; from ita.download import main; main(sys.argv[1:]); print(open('/proc/self/status').read())"
+    program = (
+        "import sys; from ita.stages.download import main; main(sys.argv[1:]); print(open('/proc/self/status').read())"
+    )
     peaks = []
     for count in (500, 3000):
         images = serve(server, **{f"i{n}": reply for n in range(count)})
@@ -109,36 +108,3 @@ def test_log_counts_errors_and_warns(project: Project, server: str, caplog: pyte
     assert [record.message for record in caplog.records if record.levelname == "WARNING"] == [
         "download: 2 of 3 images are not there (2 x http-404)"
     ]
-
-
-# No network
-
-
-def test_no_network_stops_at_once_and_says_what_to_do(project: Project) -> None:
-    images = {str(n): f"http://127.0.0.1:{closed_port()}/{n}" for n in range(60)}
-    start = time.monotonic()
-    for _ in range(2):  # a rerun is no different
-        with pytest.raises(UserError) as caught:
-            project.run(images, backoff=30.0, attempts=5)
-        for part in ("127.0.0.1", "first 24 images", "download.folder", "download.archive", "download.url", "mirror"):
-            assert part in str(caught.value)
-    assert time.monotonic() - start < 4
-    assert not project.output.exists()
-
-
-def test_zero_never_gives_up(project: Project) -> None:
-    images = {str(n): f"http://127.0.0.1:{closed_port()}/{n}" for n in range(30)}
-    rows = project.run(images, give_up_after=0, backoff=30.0)
-    assert {(row["status"], row["error"].partition(":")[0]) for row in rows.values()} == {("failed", "connect")}
-
-
-def test_a_dead_host_does_not_stop_images_of_a_living_one(project: Project, server: str) -> None:
-    dead = f"http://127.0.0.1:{closed_port()}/"
-    images = {f"dead{n}": dead + str(n) for n in range(10)} | serve(server, alive=body(picture()))
-    rows = project.run(images, give_up_after=12, connections=2, attempts=3)
-    assert rows.pop("alive")["status"] == "ok"
-    assert {row["status"] for row in rows.values()} == {"failed"}
-    assert {row["attempts"] for row in rows.values()} == {3}  # those put off got the rest of their attempts
-    # Nothing but known failures is left: asked again, but no reason to stop.
-    rows = project.run(give_up_after=5)
-    assert Counter(row["status"] for row in rows.values()) == {"failed": 10, "ok": 1}

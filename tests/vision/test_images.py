@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from PIL import Image, ImageChops, ImageFile, ImageStat
 
-from ita.download.verify import BadImage, Facts, verify
+from ita.download.verify import BadImage, ImageInfo, verify_image
 from ita.io.image_formats import FORMATS
 from ita.vision import images
 from tests.support.pictures import scene
@@ -75,7 +75,7 @@ KINDS: dict[str, tuple[bytes, list[tuple[int, int, int]]]] = {
 @pytest.mark.parametrize("name", KINDS)
 def test_kind(tmp_path: Path, name: str) -> None:
     data, pixels = KINDS[name]
-    facts = verify(data, MANY)
+    facts = verify_image(data, MANY)
     image = decoded(tmp_path, data)
     assert facts.format in FORMATS
     assert (image.mode, image.size) == ("RGB", (facts.width, facts.height)) == ("RGB", (len(pixels), 1))
@@ -105,7 +105,7 @@ def test_exif_orientation(tmp_path: Path, kind: str, options: dict[str, Any], or
     exif[0x0112] = orientation
     data = saved(upright.transpose(turn) if turn is not None else upright, kind, exif=exif, **options)
     image = decoded(tmp_path, data)
-    assert verify(data, MANY) == Facts(kind, 48, 32)
+    assert verify_image(data, MANY) == ImageInfo(kind, 48, 32)
     assert images.is_plain(tmp_path / "image") == (orientation == 1)
     assert image.size == upright.size
     off = ImageStat.Stat(ImageChops.difference(image, upright)).mean
@@ -115,7 +115,7 @@ def test_exif_orientation(tmp_path: Path, kind: str, options: dict[str, Any], or
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")
 def test_exif_of_nonsense_is_passed_over(tmp_path: Path) -> None:
     data = picture((8, 6), "JPEG", exif=b"Exif\0\0MM\0*" + b"\xff" * 40)
-    assert verify(data, MANY) == Facts("JPEG", 8, 6)
+    assert verify_image(data, MANY) == ImageInfo("JPEG", 8, 6)
     assert decoded(tmp_path, data).size == (8, 6)
 
 
@@ -135,7 +135,7 @@ def test_20000_by_20000_is_refused_by_its_header(tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr(ImageFile.ImageFile, "load", load)
     with pytest.raises(BadImage) as caught:
-        verify(data, 89_478_485)
+        verify_image(data, 89_478_485)
     assert caught.value.kind == "too-many-pixels"
     with pytest.raises(images.Unreadable, match="DecompressionBomb"):
         decoded(tmp_path, data)
@@ -144,14 +144,14 @@ def test_20000_by_20000_is_refused_by_its_header(tmp_path: Path, monkeypatch: py
 @pytest.mark.parametrize("size", [(0, 0), (0, 5), (5, 0)])
 def test_images_of_no_size_are_refused(size: tuple[int, int]) -> None:
     with pytest.raises(BadImage):
-        verify(png(size, 8, 2), MANY)
+        verify_image(png(size, 8, 2), MANY)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP"])
 def test_formats(kind: str) -> None:
-    assert verify(picture((5, 7), kind), 35) == (kind, 5, 7)
+    assert verify_image(picture((5, 7), kind), 35) == (kind, 5, 7)
     with pytest.raises(BadImage, match="at most 34") as caught:
-        verify(picture((5, 7), kind), 34)
+        verify_image(picture((5, 7), kind), 34)
     assert caught.value.kind == "too-many-pixels"
 
 
@@ -159,7 +159,7 @@ def test_formats(kind: str) -> None:
 def test_formats_outside_the_list_are_refused(tmp_path: Path, kind: str) -> None:
     data = picture(kind=kind)
     with pytest.raises(BadImage) as caught:
-        verify(data, MANY)
+        verify_image(data, MANY)
     assert caught.value.kind == "not-an-image"
     with pytest.raises(images.Unreadable):
         decoded(tmp_path, data)
@@ -170,4 +170,4 @@ def test_every_prefix_of_an_image_is_refused_or_whole() -> None:
         data = noise(kind)
         for length in range(0, len(data) * 3 // 4, 97):
             with pytest.raises(BadImage):
-                verify(data[:length], 10**6)
+                verify_image(data[:length], 10**6)

@@ -65,9 +65,9 @@ def done(tmp_path_factory, data, served, server, tiny_encoder):
     torn = max(served.values(), key=len)
     replies = {**{image: body(content) for image, content in served.items()}, "late": late}
     replies["torn"] = body(torn[: len(torn) // 2])
-    Handler.replies, Handler.seen = {f"/{image}.jpg": reply for image, reply in replies.items()}, Counter()
+    Handler.replies, Handler.requests = {f"/{image}.jpg": reply for image, reply in replies.items()}, Counter()
     pipeline.run("results/tweets/table1.csv")
-    return pipeline, Counter({Path(path).stem: times for path, times in Handler.seen.items()})
+    return pipeline, Counter({Path(path).stem: times for path, times in Handler.requests.items()})
 
 
 @pytest.fixture(scope="module")

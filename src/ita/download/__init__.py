@@ -1,1 +1,1 @@
-"""Fetching files: HTTP client, guard against private addresses, pool of requests, content-addressed store."""
+"""Download of files from untrusted hosts: HTTP client, address guard, crawler, content-addressed store."""

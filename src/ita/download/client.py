@@ -1,7 +1,6 @@
-"""Asking strangers' servers for bytes: http(s) only, public or allowed addresses only, with limits on size and time.
+"""HTTP client for untrusted hosts: guarded addresses, limits on size and time, bounded requests per host.
 
-``Client`` serves the images of posts, ``fetch_file`` the text of datasets. Both check every address they connect to,
-also behind redirects: a name is resolved once and the connection goes to the very address that was checked.
+``Client`` downloads the images of posts, ``fetch_file`` the files of datasets, whose content is known by its hash.
 """
 
 from __future__ import annotations
@@ -14,28 +13,31 @@ import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
 import aiohttp
 from yarl import URL
 
-from ita.download.address_guard import ANYWHERE, FetchError, Networks, Resolver, checked_url
-from ita.download.headers import BLOCK, Unpacker, forbidden, seconds_of
+from ita.download.address_guard import ANY_ADDRESS, GuardedResolver, Networks, check_url
+from ita.download.errors import FetchError
+from ita.download.headers import CHUNK_BYTES, BodyDecoder, forbidding_directive, parse_retry_after
 from ita.errors import UserError
 from ita.io import files
 from ita.io.files import atomic
 
 MAX_REDIRECTS = 5
-REDIRECTS = (301, 302, 303, 307, 308)
-MISSING = (404, 410)
-WORTH_RETRYING = (408, 425, 429)
+REDIRECT_CODES = (301, 302, 303, 307, 308)
+MISSING_CODES = (404, 410)
+RETRYABLE_CODES = (408, 425, 429)
+
+Write = Callable[[bytes], object]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What one URL may cost (seconds, bytes), requests in flight to one host, and who is asked in what way."""
+    """Limits of one URL (seconds, bytes) and of one host (requests in flight), and how requests are made."""
 
     connect_timeout: float = 10.0
     read_timeout: float = 15.0
@@ -47,24 +49,54 @@ class Limits:
     honour_robots: bool = False
 
 
-class Budget:
-    """Seconds left for a URL over all requests, redirects and waits; its turn at a busy host is waited for freely."""
+FILE_LIMITS = Limits(connect_timeout=5.0, total_timeout=600.0, max_bytes=1 << 30)
+"""Limits of a file of a dataset."""
+
+
+class TimeBudget:
+    """Seconds that remain for a URL over all its requests, redirects and waits; queueing for a busy host is free."""
 
     def __init__(self, seconds: float) -> None:
-        self.left = seconds
+        self.remaining = seconds
 
     @contextmanager
-    def running(self) -> Iterator[None]:
-        """Counts the time of a block."""
+    def spend(self) -> Iterator[None]:
+        """Subtracts the time that the block takes."""
         start = time.monotonic()
         try:
             yield
         finally:
-            self.left -= time.monotonic() - start
+            self.remaining -= time.monotonic() - start
+
+
+class BoundedWriter:
+    """Passes the chunks of a body on until they exceed a number of bytes.
+
+    Args:
+        write: takes the chunks.
+        max_bytes: largest body.
+        http_status: status of the response, for the error.
+    """
+
+    def __init__(self, write: Write, max_bytes: int, http_status: int) -> None:
+        self.write = write
+        self.max_bytes = max_bytes
+        self.http_status = http_status
+        self.received = 0
+
+    def check(self, size: int) -> None:
+        """Raises FetchError when a body of that size is too large."""
+        if size > self.max_bytes:
+            raise FetchError("refused", "too-large", f"more than {self.max_bytes} bytes", http_status=self.http_status)
+
+    def __call__(self, chunk: bytes) -> None:
+        self.received += len(chunk)
+        self.check(self.received)
+        self.write(chunk)
 
 
 class Client:
-    """A session with limits. Used as ``async with Client(limits) as client``.
+    """An HTTP session with limits. Used as ``async with Client(limits) as client``.
 
     Attributes:
         reached: True once any server has answered.
@@ -78,104 +110,95 @@ class Client:
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
             # The slots bound the connections; waiting for one must not count as time to connect.
-            connector=aiohttp.TCPConnector(resolver=Resolver(self.limits.allow), limit=0, ttl_dns_cache=300),
+            connector=aiohttp.TCPConnector(resolver=GuardedResolver(self.limits.allow), limit=0, ttl_dns_cache=300),
             timeout=aiohttp.ClientTimeout(
                 total=None, connect=self.limits.connect_timeout, sock_read=self.limits.read_timeout
             ),
             headers={"User-Agent": self.limits.user_agent, "Accept-Encoding": "identity"},
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
-            auto_decompress=False,  # ours is bounded, in every version
+            auto_decompress=False,  # BodyDecoder is bounded, in every version
         )
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._session.close()
 
-    async def get(self, url: str, budget: Budget | None = None) -> tuple[int, bytes]:
-        """HTTP status and body of a URL, held in memory. Raises as ``fetch``."""
+    async def get(self, url: str, budget: TimeBudget | None = None) -> tuple[int, bytes]:
+        """HTTP status and body of a URL, held in memory. Raises as ``stream``."""
         body = bytearray()
-        status = await self.fetch(url, body.extend, budget)
+        status = await self.stream(url, body.extend, budget)
         return status, bytes(body)
 
-    async def fetch(self, url: str, sink: Callable[[bytes], object], budget: Budget | None = None) -> int:
-        """Asks once for a URL, following redirects, and passes its body on block by block.
+    async def stream(self, url: str, write: Write, budget: TimeBudget | None = None) -> int:
+        """Requests a URL once, following redirects, and passes its body on chunk by chunk.
 
         Args:
             url: address.
-            sink: takes the blocks.
-            budget: time that earlier requests for this URL have left; all of it by default.
+            write: takes the chunks.
+            budget: time that remains for this URL after earlier attempts; by default all of it.
 
         Returns:
             The HTTP status, 200 to 299.
 
         Raises:
-            Failure: in every case in which the body did not arrive in full and within the limits.
+            FetchError: whenever the body did not arrive in full and within the limits.
         """
-        budget = budget or Budget(self.limits.total_timeout)
+        budget = budget or TimeBudget(self.limits.total_timeout)
         for _ in range(MAX_REDIRECTS + 1):
-            target = checked_url(url, self.limits.allow)
+            target = check_url(url, self.limits.allow)
             async with self._slots[target.raw_host or ""]:
-                with budget.running():
-                    answer = await self._hop(target, sink, budget.left)
-            if isinstance(answer, int):
-                return answer
-            url = answer
+                with budget.spend():
+                    result = await self._request(target, write, budget.remaining)
+            if isinstance(result, int):
+                return result
+            url = result
         raise FetchError("refused", "too-many-redirects", f"more than {MAX_REDIRECTS}")
 
-    async def _hop(self, url: URL, sink: Callable[[bytes], object], seconds: float) -> int | str:
-        """One request: its status, or the address it redirects to."""
+    async def _request(self, url: URL, write: Write, seconds: float) -> int | str:
+        """One request: its HTTP status, or the address it redirects to."""
         answered = False
         try:
             async with asyncio.timeout(seconds), self._session.get(url, allow_redirects=False) as response:
                 self.reached = answered = True
-                if response.status in REDIRECTS and "Location" in response.headers:
+                if response.status in REDIRECT_CODES and "Location" in response.headers:
                     return str(response.url.join(URL(response.headers["Location"])))
-                await self._receive(response, sink)
+                await self._receive(response, write)
                 return response.status
         except (FetchError, UserError):
             raise
-        except Exception as error:
-            raise failure_of(error, url.raw_host or "", answered) from error
+        except Exception as exception:
+            raise error_of_exception(exception, url.raw_host or "", answered) from exception
 
-    async def _receive(self, response: aiohttp.ClientResponse, sink: Callable[[bytes], object]) -> None:
+    async def _receive(self, response: aiohttp.ClientResponse, write: Write) -> None:
+        """Passes on the body of a successful response; raises FetchError for any other."""
         if not 200 <= response.status < 300:
-            raise failure_of_status(response)
+            raise error_of_response(response)
         if self.limits.honour_robots:
-            directive = forbidden(response.headers.getall("X-Robots-Tag", []), self.limits.user_agent)
+            directive = forbidding_directive(response.headers.getall("X-Robots-Tag", []), self.limits.user_agent)
             if directive:
                 raise FetchError("refused", "robots", f"X-Robots-Tag says {directive}", http_status=response.status)
-        limit, received = self.limits.max_bytes, 0
-        too_large = FetchError("refused", "too-large", f"more than {limit} bytes", http_status=response.status)
-        if (response.content_length or 0) > limit:
-            raise too_large
-
-        def take(piece: bytes) -> None:
-            nonlocal received
-            received += len(piece)
-            if received > limit:
-                raise too_large
-            sink(piece)
-
-        unpacker = Unpacker(response.headers.get("Content-Encoding", ""))
-        async for block in response.content.iter_chunked(BLOCK):  # the header may lie, so what comes is counted
-            for piece in unpacker.feed(block):
-                take(piece)
-        take(unpacker.end())
+        bounded_write = BoundedWriter(write, self.limits.max_bytes, response.status)
+        bounded_write.check(response.content_length or 0)
+        decoder = BodyDecoder(response.headers.get("Content-Encoding", ""))
+        async for chunk in response.content.iter_chunked(CHUNK_BYTES):  # the header may lie: bytes are counted
+            for decoded in decoder.decode(chunk):
+                bounded_write(decoded)
+        bounded_write(decoder.flush())
 
 
-def failure_of_status(response: aiohttp.ClientResponse) -> FetchError:
-    """What a response without success means for its URL."""
+def error_of_response(response: aiohttp.ClientResponse) -> FetchError:
+    """The error that a response without success is for its URL."""
     code = response.status
-    later = code >= 500 or code in WORTH_RETRYING
-    status = "failed" if later else "missing" if code in MISSING else "refused"
-    wait = seconds_of(response.headers.get("Retry-After")) if later else None
-    return FetchError(
-        status, f"http-{code}", response.reason or "no reason given", http_status=code, retry=later, retry_after=wait
-    )
+    kind, reason = f"http-{code}", response.reason or "no reason given"
+    if code >= 500 or code in RETRYABLE_CODES:
+        wait = parse_retry_after(response.headers.get("Retry-After"))
+        return FetchError("failed", kind, reason, http_status=code, retryable=True, retry_after=wait)
+    status = "missing" if code in MISSING_CODES else "refused"
+    return FetchError(status, kind, reason, http_status=code)
 
 
-ERRORS: list[tuple[type[Exception], str, bool]] = [
+KIND_OF_EXCEPTION: list[tuple[type[Exception], str, bool]] = [
     (aiohttp.ConnectionTimeoutError, "connect-timeout", True),
     (aiohttp.SocketTimeoutError, "read-timeout", True),
     (TimeoutError, "total-timeout", True),
@@ -188,33 +211,30 @@ ERRORS: list[tuple[type[Exception], str, bool]] = [
     (aiohttp.ClientConnectionError, "disconnected", True),
     (OSError, "connection", True),
 ]
-"""Errors on the way to a response, most special first: type, class, whether asking again is worth while."""
+"""Exceptions during a request, most specific first: type, kind, whether another attempt may succeed."""
 
 
-def failure_of(error: Exception, host: str, answered: bool) -> FetchError:
-    """What an exception during a request means for its URL."""
-    detail = f"{host}: {str(error) or type(error).__name__}"
-    for kind, name, retry in ERRORS:
-        if isinstance(error, kind):
-            return FetchError("failed", name, detail, retry=retry, connection=not answered)
-    if isinstance(error, ValueError):
+def error_of_exception(exception: Exception, host: str, answered: bool) -> FetchError:
+    """The error that an exception during a request is for its URL.
+
+    Args:
+        exception: what was raised.
+        host: whose request it was.
+        answered: whether a response had arrived before.
+    """
+    detail = f"{host}: {str(exception) or type(exception).__name__}"
+    for exception_type, kind, retryable in KIND_OF_EXCEPTION:
+        if isinstance(exception, exception_type):
+            return FetchError("failed", kind, detail, retryable=retryable, unreachable=not answered)
+    if isinstance(exception, ValueError):
         return FetchError("refused", "bad-url", detail)
     return FetchError("failed", "bad-response", detail)
 
 
 def fetch_file(
-    url: str,
-    target: Path,
-    sha256: str,
-    *,
-    hint: str,
-    allow_private: bool = False,
-    max_bytes: int = 1 << 30,
-    connect_timeout: float = 5.0,
-    read_timeout: float = 15.0,
-    total_timeout: float = 600.0,
+    url: str, target: Path, sha256: str, *, hint: str, allow_private: bool = False, limits: Limits = FILE_LIMITS
 ) -> Path:
-    """Gets one file whose content is known beforehand; does nothing when it is already there.
+    """Downloads one file whose hash is known; does nothing when it is already there.
 
     Args:
         url: http(s) address.
@@ -222,10 +242,7 @@ def fetch_file(
         sha256: hash that the content must have, 64 hex digits.
         hint: what to do instead, for the error message.
         allow_private: allow loopback and private addresses.
-        max_bytes: largest file in bytes.
-        connect_timeout: seconds to connect.
-        read_timeout: seconds without a byte.
-        total_timeout: seconds for the whole file.
+        limits: limits on size and time.
 
     Returns:
         ``target``.
@@ -235,32 +252,30 @@ def fetch_file(
     """
     if target.is_file() and files.sha256(target) == sha256:
         return target
-    limits = Limits(
-        connect_timeout=connect_timeout,
-        read_timeout=read_timeout,
-        total_timeout=total_timeout,
-        max_bytes=max_bytes,
-        allow=ANYWHERE if allow_private else (),
-    )
-    digest = hashlib.sha256()
+    if allow_private:
+        limits = replace(limits, allow=ANY_ADDRESS)
+    try:
+        with atomic(target) as part:
+            digest = asyncio.run(_stream_to_file(url, part, target, limits))
+            if digest != sha256:
+                raise UserError(f"{url}: the content has the sha256 {digest}, expected {sha256}; {hint}")
+    except FetchError as error:
+        raise UserError(f"{url}: {error}; {hint}") from None
+    return target
 
-    async def run(write: Callable[[bytes], object]) -> None:
-        def sink(block: bytes) -> None:
-            digest.update(block)
+
+async def _stream_to_file(url: str, path: Path, target: Path, limits: Limits) -> str:
+    """Downloads a URL into the file ``path``, which becomes ``target``; returns the SHA-256 of the content."""
+    digest = hashlib.sha256()
+    with open(path, "wb") as file:
+
+        def write(chunk: bytes) -> None:
+            digest.update(chunk)
             try:
-                write(block)
+                file.write(chunk)
             except OSError as error:
                 raise UserError(f"{target}: cannot be written: {error}") from None
 
         async with Client(limits) as client:
-            await client.fetch(url, sink)
-
-    try:
-        with atomic(target) as part:
-            with open(part, "wb") as file:
-                asyncio.run(run(file.write))
-            if digest.hexdigest() != sha256:
-                raise UserError(f"{url}: the content has the sha256 {digest.hexdigest()}, expected {sha256}; {hint}")
-    except FetchError as failure:
-        raise UserError(f"{url}: {failure}; {hint}") from None
-    return target
+            await client.stream(url, write)
+    return digest.hexdigest()

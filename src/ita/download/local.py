@@ -1,6 +1,6 @@
-"""Images that are already here: a folder or an archive of files named by image id.
+"""Local sources of images: a folder or an archive of files named by image id.
 
-Names are looked up in a list made beforehand. Neither an image id nor the name of a member is ever used as a path.
+Names are looked up in an index made beforehand. Neither an image id nor the name of a member is ever used as a path.
 """
 
 from __future__ import annotations
@@ -16,47 +16,47 @@ from functools import partial
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from ita.download.address_guard import FetchError
+from ita.download.errors import FetchError
 from ita.errors import UserError
 from ita.io.image_formats import IMAGE_SUFFIXES
 
 
 class ImageEntry(NamedTuple):
-    """A file of a source.
+    """A file of a folder or an archive.
 
     Attributes:
         name: without folders.
-        key: what it is called in the journal.
-        order: where it lies; reading in this order never goes back.
-        read: gives at most so many of its bytes.
+        key: its name in the journal.
+        offset: where it lies in the source; reading in this order never goes back.
+        read: returns at most so many of its first bytes.
     """
 
     name: str
     key: str
-    order: int
+    offset: int
     read: Callable[[int], bytes]
 
 
-def lookup(entries: Iterable[ImageEntry]) -> dict[str, ImageEntry]:
-    """Entries by name, and by name without its image extension where no other file has that very name.
+def index_by_name(entries: Iterable[ImageEntry]) -> dict[str, ImageEntry]:
+    """Entries by name, and by name without its image suffix where no other file has that very name.
 
-    Of files with the same name the first counts; of ``1.jpg`` and ``1.png`` the one whose extension comes first in
-    IMAGE_SUFFIXES answers to ``1``.
+    Of files with the same name the first counts; of ``1.jpg`` and ``1.png`` the one whose suffix comes first in
+    IMAGE_SUFFIXES is the entry of ``1``.
     """
-    found: dict[str, ImageEntry] = {}
+    index: dict[str, ImageEntry] = {}
     stems: list[tuple[int, str, ImageEntry]] = []
     for entry in entries:
-        found.setdefault(entry.name, entry)
+        index.setdefault(entry.name, entry)
         stem, suffix = os.path.splitext(entry.name)
         if suffix.lower() in IMAGE_SUFFIXES:
             stems.append((IMAGE_SUFFIXES.index(suffix.lower()), stem, entry))
     for _, stem, entry in sorted(stems, key=lambda item: item[0]):
-        found.setdefault(stem, entry)
-    return found
+        index.setdefault(stem, entry)
+    return index
 
 
 @contextmanager
-def folder(path: Path) -> Iterator[list[ImageEntry]]:
+def open_folder(path: Path) -> Iterator[list[ImageEntry]]:
     """The files of a folder, without subfolders.
 
     Raises:
@@ -68,7 +68,10 @@ def folder(path: Path) -> Iterator[list[ImageEntry]]:
             names = sorted(item.name for item in listing if item.is_file())
     except OSError as error:
         raise UserError(f"download.folder: {path} cannot be read as a folder: {error}") from None
-    yield [ImageEntry(name, f"folder:{name}", i, partial(read_inside, root, name)) for i, name in enumerate(names)]
+    yield [
+        ImageEntry(name, f"folder:{name}", number, partial(read_inside, root, name))
+        for number, name in enumerate(names)
+    ]
 
 
 def read_inside(root: Path, name: str, limit: int) -> bytes:
@@ -81,23 +84,23 @@ def read_inside(root: Path, name: str, limit: int) -> bytes:
 
 
 @contextmanager
-def archive(path: Path) -> Iterator[list[ImageEntry]]:
+def open_archive(path: Path) -> Iterator[list[ImageEntry]]:
     """The regular files of a zip or tar archive, compressed or not, by the last part of their names.
 
     Raises:
         UserError: when it is missing, of another kind, or broken.
     """
     try:
-        opened, entries = open_archive(path)
+        archive, entries = open_tar_or_zip(path)
     except OSError as error:
         raise UserError(f"download.archive: {path} cannot be read: {error}") from None
     except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
         raise UserError(f"download.archive: {path} is broken, get it again: {error}") from None
-    with opened:
+    with archive:
         yield entries
 
 
-def open_archive(path: Path) -> tuple[tarfile.TarFile | zipfile.ZipFile, list[ImageEntry]]:
+def open_tar_or_zip(path: Path) -> tuple[tarfile.TarFile | zipfile.ZipFile, list[ImageEntry]]:
     """The archive, open, and its files. Raises what the archive modules raise, or UserError for other files."""
     if tarfile.is_tarfile(path):  # first: a tar file whose last member is a zip file looks like one of those too
         tar = tarfile.open(path)  # noqa: SIM115 - closed by the caller
@@ -111,27 +114,26 @@ def open_archive(path: Path) -> tuple[tarfile.TarFile | zipfile.ZipFile, list[Im
 def tar_entries(tar: tarfile.TarFile) -> Iterator[ImageEntry]:
     """Regular files of a tar archive; links and devices are passed over."""
     for member in tar.getmembers():
-        if member.isreg() and (name := base(member.name)):
-            yield ImageEntry(
-                name, f"archive:{member.name}", member.offset, partial(read_opened, tar.extractfile, member)
-            )
+        if member.isreg() and (name := base_name(member.name)):
+            read = partial(read_member, tar.extractfile, member)
+            yield ImageEntry(name, f"archive:{member.name}", member.offset, read)
 
 
 def zip_entries(package: zipfile.ZipFile) -> Iterator[ImageEntry]:
     """Regular files of a zip archive."""
     for member in package.infolist():
         regular = stat.S_IFMT(member.external_attr >> 16) in (0, stat.S_IFREG) and not member.is_dir()
-        if regular and (name := base(member.filename)):
-            key = f"archive:{member.filename}"
-            yield ImageEntry(name, key, member.header_offset, partial(read_opened, package.open, member))
+        if regular and (name := base_name(member.filename)):
+            read = partial(read_member, package.open, member)
+            yield ImageEntry(name, f"archive:{member.filename}", member.header_offset, read)
 
 
-def base(name: str) -> str:
+def base_name(name: str) -> str:
     """The last part of the name of a member."""
     return name.replace("\\", "/").rpartition("/")[2]
 
 
-def read_opened(opener: Callable[..., IO[bytes] | None], member: object, limit: int) -> bytes:
+def read_member(opener: Callable[..., IO[bytes] | None], member: object, limit: int) -> bytes:
     """The first ``limit`` bytes of a member; never more, whatever size it claims."""
     file = opener(member)
     if file is None:

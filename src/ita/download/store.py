@@ -1,4 +1,4 @@
-"""What the download stage keeps on disk: files named by their content, and a journal of finished images."""
+"""Files of the download stage: images named by the hash of their content, and a journal of finished images."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from ita.config import Download
-from ita.download.verify import BadImage, verify
+from ita.download.verify import BadImage, verify_image
 from ita.errors import UserError
 from ita.io import parquet
 from ita.io.files import atomic
@@ -21,22 +21,22 @@ COLUMNS = [column for column, _, _ in parquet.SCHEMAS["images"]]
 
 
 def new_row(image_id: str, url: str | None = None, **values: Any) -> Row:
-    """A row of images.parquet, null but for the values given."""
+    """A row of images.parquet, null but for the values passed."""
     return {**dict.fromkeys(COLUMNS), "image_id": image_id, "url": url, "attempts": 0, **values}
 
 
-def now() -> str:
+def utc_now() -> str:
     """UTC time to the second, ISO 8601."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def clean(text: str) -> str:
-    """One line of at most 300 characters that can be written anywhere; the text may come from strangers."""
+def single_line(text: str) -> str:
+    """One line of at most 300 characters that can be written anywhere; the text may come from an untrusted host."""
     return " ".join(text.encode(errors="replace").decode().split())[:300]
 
 
-class Store:
-    """Verifies bytes and stores them; its methods are called from several threads.
+class ImageStore:
+    """Verifies bytes and stores images under the hash of their content; its methods are called from several threads.
 
     Args:
         root: folder of images.parquet.
@@ -48,7 +48,7 @@ class Store:
         self.options = options
         self.locks = [threading.Lock() for _ in range(256)]
 
-    def keep(self, data: bytes) -> Row:
+    def add(self, data: bytes) -> Row:
         """The columns that say what the bytes are; they are stored if they are an image.
 
         Raises:
@@ -57,17 +57,17 @@ class Store:
         if len(data) > self.options.max_bytes:
             return {"status": "refused", "error": f"too-large: more than {self.options.max_bytes} bytes"}
         try:
-            facts = verify(data, self.options.max_pixels)
-        except BadImage as bad:
-            return {"status": "refused", "error": clean(f"{bad.kind}: {bad}")}
+            info = verify_image(data, self.options.max_pixels)
+        except BadImage as error:
+            return {"status": "refused", "error": single_line(f"{error.kind}: {error}")}
         digest = hashlib.sha256(data).hexdigest()
-        path = place(digest, facts.format)
+        path = relative_path(digest, info.format)
         try:
             with self.locks[int(digest[:2], 16)]:  # two ids may bring the same bytes at the same time
                 self.write(self.root / path, data)
         except OSError as error:
             raise UserError(f"{self.root / path}: the image cannot be stored: {error}") from None
-        return {"status": "ok", "error": None, "sha256": digest, "path": path, "bytes": len(data), **facts._asdict()}
+        return {"status": "ok", "error": None, "sha256": digest, "path": path, "bytes": len(data), **info._asdict()}
 
     @staticmethod
     def write(path: Path, data: bytes) -> None:
@@ -79,26 +79,26 @@ class Store:
     def has(self, row: Row) -> bool:
         """Whether the file of an earlier run is there and within the limits of this one."""
         try:
-            size = (self.root / place(row["sha256"], row["format"])).stat().st_size
+            size = (self.root / relative_path(row["sha256"], row["format"])).stat().st_size
             pixels = row["width"] * row["height"]
         except (OSError, TypeError, KeyError, ValueError):
             return False
         return size == row["bytes"] <= self.options.max_bytes and pixels <= self.options.max_pixels
 
 
-def place(digest: str, name: str) -> str:
-    """File of an image, relative to images.parquet; made from its content alone, never from its id."""
-    return f"images/{digest[:2]}/{digest}.{FORMATS[name]}"
+def relative_path(digest: str, image_format: str) -> str:
+    """Path of an image, relative to images.parquet; made from its content alone, never from its id."""
+    return f"images/{digest[:2]}/{digest}.{FORMATS[image_format]}"
 
 
 class Journal:
     """Finished images, one JSON line each; only ever appended to, so that a killed run loses nothing.
 
-    Lines that cannot be read, such as the last one of a killed run, are passed over.
+    Lines that cannot be read, such as the last one of a killed run, are skipped.
 
     Args:
         path: file; made if need be.
-        options: the limits that refusals depend on are written down with each line.
+        options: the limits that refusals depend on are written with each line.
     """
 
     def __init__(self, path: Path, options: Download) -> None:
@@ -113,19 +113,19 @@ class Journal:
         except OSError as error:
             raise UserError(f"{self.path}: cannot be written: {error}") from None
         self.file.seek(0)
-        torn = False
+        truncated = False
         for line in self.file:
-            torn = not line.endswith(b"\n")
-            if (entry := parsed(line)) is not None:
+            truncated = not line.endswith(b"\n")
+            if (entry := parse_entry(line)) is not None:
                 self.entries[entry["image_id"]] = entry
-        if torn:
-            self.file.write(b"\n")  # what comes next must not be glued to it
+        if truncated:
+            self.file.write(b"\n")  # the next line must not be appended to it
         return self
 
     def __exit__(self, *_: object) -> None:
         self.file.close()
 
-    def last(self, image_id: str) -> Row | None:
+    def row_of(self, image_id: str) -> Row | None:
         """The row that an earlier run wrote."""
         entry = self.entries.get(image_id)
         return None if entry is None else {column: entry[column] for column in COLUMNS}
@@ -135,7 +135,7 @@ class Journal:
         return self.entries[image_id].get("limits") == self.limits
 
     def add(self, row: Row, source: str | None) -> None:
-        """Appends a row with the place it came from; what an earlier run wrote of that image is forgotten."""
+        """Appends a row and where its bytes are from; the entry of an earlier run for that image is replaced."""
         entry = {**row, "source": source, "limits": self.limits}
         if self.entries.pop(row["image_id"], None) == entry:
             return
@@ -146,11 +146,11 @@ class Journal:
             raise UserError(f"{self.path}: cannot be written: {error}") from None
 
 
-def parsed(line: bytes) -> Row | None:
+def parse_entry(line: bytes) -> Row | None:
     """A line of the journal, None if it is not one."""
     try:
         entry = json.loads(line)
     except ValueError:
         return None
-    whole = isinstance(entry, dict) and entry.keys() >= set(COLUMNS) and isinstance(entry["image_id"], str)
-    return entry if whole else None
+    valid = isinstance(entry, dict) and entry.keys() >= set(COLUMNS) and isinstance(entry["image_id"], str)
+    return entry if valid else None

@@ -1,4 +1,4 @@
-"""Is this an image? The check that strangers' bytes pass before they are kept."""
+"""Verification of image bytes from untrusted hosts before they are stored."""
 
 from __future__ import annotations
 
@@ -11,32 +11,33 @@ from PIL import Image, UnidentifiedImageError
 from ita.io.image_formats import EXIF_ORIENTATION, FORMATS
 
 SIDEWAYS = (5, 6, 7, 8)
+"""Values of the EXIF orientation that swap width and height."""
 
 
 class BadImage(ValueError):
-    """Bytes that are not an image of use here. ``kind`` is a short class, the message says more."""
+    """Bytes that are no usable image. ``kind`` is a short class, the message says more."""
 
     def __init__(self, kind: str, detail: str) -> None:
         super().__init__(detail)
         self.kind = kind
 
 
-class Facts(NamedTuple):
-    """What an image is: format as in FORMATS, width and height in pixels of the upright image."""
+class ImageInfo(NamedTuple):
+    """Format as in FORMATS, width and height in pixels of the upright image."""
 
     format: str
     width: int
     height: int
 
 
-def strict(max_pixels: int) -> None:
+def set_pixel_limit(max_pixels: int) -> None:
     """Makes Pillow's own check, which also sees frames larger than their header says, an error in this process."""
     Image.MAX_IMAGE_PIXELS = max_pixels
     warnings.simplefilter("error", Image.DecompressionBombWarning)
 
 
-def verify(data: bytes, max_pixels: int) -> Facts:
-    """Decodes an image fully and says what it is.
+def verify_image(data: bytes, max_pixels: int) -> ImageInfo:
+    """Decodes an image fully and returns its format and size.
 
     Args:
         data: content of the file.
@@ -53,14 +54,14 @@ def verify(data: bytes, max_pixels: int) -> Facts:
         raise BadImage("too-many-pixels", f"more than {max_pixels}") from None
     except UnidentifiedImageError:
         raise BadImage("not-an-image", f"none of {', '.join(FORMATS)}; starts with {data[:12]!r}") from None
-    except Exception as error:  # decoders raise anything on strange bytes
+    except Exception as error:  # decoders raise anything on malformed bytes
         raise BadImage("corrupt", f"starts with {data[:12]!r}: {error}") from None
     with image:
         width, height = image.size
         if width * height > max_pixels:
             raise BadImage("too-many-pixels", f"{width}x{height}, at most {max_pixels}")
         # JPEG files of phones may hold a second picture, which Pillow calls MPO; the first one counts.
-        name = "JPEG" if image.format == "MPO" else str(image.format)
+        image_format = "JPEG" if image.format == "MPO" else str(image.format)
         try:
             image.load()
             orientation = image.getexif().get(EXIF_ORIENTATION, 1)
@@ -68,7 +69,9 @@ def verify(data: bytes, max_pixels: int) -> Facts:
             raise BadImage("too-many-pixels", f"a frame with more than {max_pixels}") from None
         except Exception as error:  # as above
             kind = "truncated" if "truncated" in str(error).lower() else "corrupt"
-            raise BadImage(kind, f"{name} {width}x{height}: {error}") from None
-    if name not in FORMATS:
-        raise BadImage("not-an-image", f"{name} is none of {', '.join(FORMATS)}")
-    return Facts(name, height, width) if orientation in SIDEWAYS else Facts(name, width, height)
+            raise BadImage(kind, f"{image_format} {width}x{height}: {error}") from None
+    if image_format not in FORMATS:
+        raise BadImage("not-an-image", f"{image_format} is none of {', '.join(FORMATS)}")
+    if orientation in SIDEWAYS:
+        width, height = height, width
+    return ImageInfo(image_format, width, height)

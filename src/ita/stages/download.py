@@ -17,11 +17,11 @@ from urllib.parse import quote
 
 from ita.cli import read_section, run_stage
 from ita.config import Download
-from ita.download.address_guard import FetchError
 from ita.download.crawler import DownloadTarget, download_all
-from ita.download.local import ImageEntry, archive, folder, lookup
-from ita.download.store import Journal, Row, Store, clean, new_row, now
-from ita.download.verify import strict
+from ita.download.errors import FetchError
+from ita.download.local import ImageEntry, index_by_name, open_archive, open_folder
+from ita.download.store import ImageStore, Journal, Row, new_row, single_line, utc_now
+from ita.download.verify import set_pixel_limit
 from ita.errors import UserError
 from ita.io import parquet
 from ita.io.provenance import provenance_of
@@ -54,13 +54,13 @@ def work(settings: dict[str, Any], output: Path, posts: Path) -> None:
     """
     options = read_section(settings, "download", Download)
     images = images_of(parquet.rows("posts", posts), options)
-    strict(options.max_pixels)
+    set_pixel_limit(options.max_pixels)
     if options.source == "none":
         rows = [
             new_row(image.image_id, status="missing", error="no-source: download.source is 'none'") for image in images
         ]
     else:
-        store = Store(output.parent, options)
+        store = ImageStore(output.parent, options)
         get = from_urls if options.source == "urls" else from_files
         with Journal(output.parent / "images" / "journal.jsonl", options) as journal:
             rows = get(images, options, store, journal)
@@ -102,19 +102,19 @@ def summarise(rows: list[Row]) -> None:
         log.warning("download: %d of %d images are not there (%s)", len(rows) - statuses["ok"], len(rows), most)
 
 
-def from_files(images: list[DownloadTarget], options: Download, store: Store, journal: Journal) -> list[Row]:
+def from_files(images: list[DownloadTarget], options: Download, store: ImageStore, journal: Journal) -> list[Row]:
     """Rows of images read from a folder or an archive. Raises UserError when that cannot be read at all."""
     name = options.folder if options.source == "folder" else options.archive
     if not name:
         raise UserError(f"download.source is '{options.source}', so download.{options.source} must name it")
     rows: dict[str, Row] = {}
-    with (folder if options.source == "folder" else archive)(Path(name)) as entries:
-        index = lookup(entries)
+    with (open_folder if options.source == "folder" else open_archive)(Path(name)) as entries:
+        index = index_by_name(entries)
         found = [(image, index.get(image.image_id)) for image in images]
-        found.sort(key=lambda pair: pair[1].order if pair[1] else -1)  # a compressed tar is read from front to back
+        found.sort(key=lambda pair: pair[1].offset if pair[1] else -1)  # a compressed tar is read from front to back
         for image, entry in progress(found, len(found), "download", "image"):
             row = from_file(image, entry, options, store)
-            before = journal.last(image.image_id)
+            before = journal.row_of(image.image_id)
             if before is not None and {**before, "fetched_at": None} == {**row, "fetched_at": None}:
                 row = before  # nothing new: the table stays the same to the byte
             journal.add(row, entry.key if entry else None)
@@ -122,23 +122,23 @@ def from_files(images: list[DownloadTarget], options: Download, store: Store, jo
     return [rows[image.image_id] for image in images]
 
 
-def from_file(image: DownloadTarget, entry: ImageEntry | None, options: Download, store: Store) -> Row:
+def from_file(image: DownloadTarget, entry: ImageEntry | None, options: Download, store: ImageStore) -> Row:
     """The row of one image of a folder or an archive."""
-    row = new_row(image.image_id, fetched_at=now())
+    row = new_row(image.image_id, fetched_at=utc_now())
     if entry is None:
         return {**row, "status": "missing", "error": f"not-found: no file of that name in the {options.source}"}
     try:
-        return {**row, **store.keep(entry.read(options.max_bytes + 1))}
+        return {**row, **store.add(entry.read(options.max_bytes + 1))}
     except UserError:
         raise
     except FetchError as failure:
-        return {**row, "status": failure.status, "error": clean(str(failure))}
+        return {**row, "status": failure.status, "error": single_line(str(failure))}
     except Exception as error:  # archives of strangers break in many ways
         status = "failed" if isinstance(error, OSError) else "refused"
-        return {**row, "status": status, "error": clean(f"unreadable: {entry.key}: {error}")}
+        return {**row, "status": status, "error": single_line(f"unreadable: {entry.key}: {error}")}
 
 
-def from_urls(images: list[DownloadTarget], options: Download, store: Store, journal: Journal) -> list[Row]:
+def from_urls(images: list[DownloadTarget], options: Download, store: ImageStore, journal: Journal) -> list[Row]:
     """Rows of images asked from servers; outcomes of earlier runs that still stand are not asked for again.
 
     Raises:
@@ -148,10 +148,10 @@ def from_urls(images: list[DownloadTarget], options: Download, store: Store, jou
     left: list[DownloadTarget] = []
     retried: set[str] = set()
     for image in images:
-        before = journal.last(image.image_id)
+        before = journal.row_of(image.image_id)
         if before is None or image.url is None or before["url"] != image.url:
             left.append(image)
-        elif stands(before, options, store, journal):
+        elif is_fresh(before, options, store, journal):
             rows[image.image_id] = before
         else:
             left.append(image)
@@ -170,7 +170,7 @@ def from_urls(images: list[DownloadTarget], options: Download, store: Store, jou
     return [rows[image.image_id] for image in images]
 
 
-def stands(row: Row, options: Download, store: Store, journal: Journal) -> bool:
+def is_fresh(row: Row, options: Download, store: ImageStore, journal: Journal) -> bool:
     """Whether the outcome of an earlier run at the same URL is taken over."""
     if row["status"] == "ok":
         return store.has(row)
