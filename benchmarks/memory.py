@@ -70,7 +70,7 @@ def command(stage: str, images: Path, count: int, options: argparse.Namespace) -
         "caption": {"model": str(SHIPPED / "captioner"), "device": options.device},
         "ocr": {"engine": options.engine},
     }
-    words = [sys.executable, "-m", f"ita.{stage}", "--settings", json.dumps({stage: settings[stage]})]
+    words = [sys.executable, "-m", "ita", stage, "--settings", json.dumps({stage: settings[stage]})]
     words += ["--images", str(images), "--output", str(outputs[stage]), "--log", str(folder / "log")]
     if stage == "detect":
         words += ["--features", str(outputs["features"])]

@@ -37,7 +37,7 @@ def commands(chosen: argparse.Namespace, folder: Path) -> dict[str, list[str]]:
     told = subprocess.run(ask, capture_output=True, text=True)
     found = {}
     for line in (told.stdout + told.stderr).splitlines():
-        if match := re.search(r"python (-m ita\.(\w+) .*)", line):
+        if match := re.search(r"python (-m ita (\w+) .*)", line):
             found[match[2]] = [sys.executable, *shlex.split(match[1])]
     if not {"train", "evaluate"} <= found.keys():
         raise SystemExit(f"Snakemake gave no commands for {target}:\n{told.stderr[-2000:]}")
@@ -102,7 +102,7 @@ def main() -> None:
         passed = epochs(after("--log", command["train"]).read_text())
         model = after("--output", command["train"])
         about = json.loads((model.parent / "settings.json").read_text())
-        metrics = json.loads(after("--output", command["evaluate"]).read_text())
+        metrics = json.loads(after("--metrics", command["evaluate"]).read_text())
         with open(model.parent / "history.csv", encoding="utf-8") as file:
             history = list(csv.DictReader(file))
     tagging = sum(view["seconds"] for split in metrics["scores"].values() for view in split.values())

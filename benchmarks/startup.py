@@ -68,7 +68,7 @@ def child(stage: str, started: float, arguments: list[str]) -> None:
         return wrapped
 
     mark("Python started")
-    program = importlib.import_module(f"ita.{stage}")
+    program = importlib.import_module(f"ita.stages.{stage}")
     mark(f"ita.{stage} imported")
     importlib.import_module("torch")
     mark("torch imported")
@@ -81,7 +81,7 @@ def child(stage: str, started: float, arguments: list[str]) -> None:
     if stage == "train":
         optimizer = importlib.import_module("ita.model.optimizer").AdamW
         optimizer.step = timed(optimizer.step, LAST)
-    code = program.main(arguments)
+    code = importlib.import_module("ita.cli").run_stage(program, arguments)
     mark("metrics written" if stage == "evaluate" else "ended")
     print(json.dumps(marks))
     sys.exit(code)
@@ -131,17 +131,21 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         train = ["--settings", settings_of("train", chosen.encoder, chosen.system, chosen.device)]
-        train += ["--context", str(chosen.context), "--output", str(folder / "run" / "model.safetensors")]
+        run = folder / "run"
+        train += ["--context", str(chosen.context), "--output", str(run / "model.safetensors")]
+        history = ["--history", str(run / "history.csv")]
+        train += [*history, "--run-settings", str(run / "settings.json"), "--checkpoint", str(run / "checkpoint")]
         show("train", timeline("train", [*train, "--posts", str(chosen.posts)], chosen.repeats))
         few(chosen.posts, folder / "few.parquet")
         subprocess.run(
-            [sys.executable, "-m", "ita.stages.train", *train, "--posts", str(folder / "few.parquet")],
+            [sys.executable, "-m", "ita", "train", *train, "--posts", str(folder / "few.parquet")],
             check=True,
             capture_output=True,
         )
         evaluate = ["--settings", settings_of("evaluate", chosen.encoder, chosen.system, chosen.device)]
-        evaluate += ["--model", str(folder / "run" / "model.safetensors"), "--posts", str(chosen.posts)]
-        evaluate += ["--context", str(chosen.context), "--output", str(folder / "run" / "metrics.json")]
+        evaluate += ["--model", str(run / "model.safetensors"), *history, "--posts", str(chosen.posts)]
+        evaluate += ["--context", str(chosen.context), "--metrics", str(run / "metrics.json")]
+        evaluate += ["--predictions", str(run / "predictions.parquet")]
         show("evaluate", timeline("evaluate", evaluate, chosen.repeats))
 
 

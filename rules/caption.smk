@@ -20,5 +20,5 @@ rule caption:
         settings=settings("caption"),
         regions=regions_options,
     shell:
-        "python -m ita caption --settings {params.settings:q} --images {input.images} {params.regions}"
-        " --shard {wildcards.shard} --output {output} --log {log}"
+        "python -m ita caption --settings {params.settings:q} --images {input.images:q} {params.regions}"
+        " --shard {wildcards.shard} --output {output:q} --log {log:q}"

@@ -23,5 +23,6 @@ rule cases:
     params:
         settings=settings("cases"),
     shell:
-        "python -m ita cases --settings {params.settings:q} --predictions {input.predictions:q} --posts {input.posts}"
-        " --images {input.images} --context {input.context} --output {output.cases} --log {log}"
+        "python -m ita cases --settings {params.settings:q} --predictions {input.predictions:q} --posts {input.posts:q}"
+        " --images {input.images:q} --context {input.context:q} --output {output.cases:q}"
+        " --markdown {output.markdown:q} --html {output.html:q} --log {log:q}"

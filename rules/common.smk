@@ -10,6 +10,9 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
 # Defaults stay out: filled into a dataset's section they would override what stands above it.
+sys.path.insert(0, str(Path(workflow.basedir) / "src"))
+from ita.workflow.versions import VERSIONS  # noqa: E402
+
 validate(config, schema="../workflow/schemas/config.schema.yaml", set_default=False)
 
 SOURCE = Path(workflow.basedir) / "src" / "ita"
@@ -91,8 +94,8 @@ def threads_of(stage):
 
 @cache
 def version(stage):
-    """VERSION of a stage's module, read as text: a change of method reruns the stage, a comment does not."""
-    return int(re.search(r"^VERSION = (\d+)$", (SOURCE / "stages" / f"{stage}.py").read_text(), re.MULTILINE)[1])
+    """Version of a stage: a change of method reruns the stage, a comment does not."""
+    return VERSIONS[stage]
 
 
 def settings(stage):
@@ -167,7 +170,7 @@ def regions(wildcards):
 
 def regions_options(wildcards):
     """Those inputs as options of the program."""
-    return " ".join(f"--{name} {path}" for name, path in regions(wildcards).items())
+    return " ".join(f"--{name} {shlex.quote(path)}" for name, path in regions(wildcards).items())
 
 
 def context_tables(wildcards):
@@ -184,7 +187,7 @@ def context_tables(wildcards):
 
 def context_options(wildcards):
     """Those inputs as options of the program."""
-    return " ".join(f"--{name} {path}" for name, path in context_tables(wildcards).items())
+    return " ".join(f"--{name} {shlex.quote(path)}" for name, path in context_tables(wildcards).items())
 
 
 def context_texts(wildcards):

@@ -18,6 +18,7 @@ rule context:
     params:
         settings=settings("context"),
         tables=context_options,
+        cache="results/{dataset}/downloads",
     shell:
-        "python -m ita context --settings {params.settings:q} --posts {input.posts} {params.tables}"
-        " --external-texts {input.texts:q} --output {output} --log {log}"
+        "python -m ita context --settings {params.settings:q} --posts {input.posts:q} {params.tables}"
+        " --external-texts {input.texts:q} --cache {params.cache:q} --output {output:q} --log {log:q}"

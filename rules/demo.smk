@@ -17,5 +17,6 @@ rule demo:
         "../envs/ita.yaml"
     params:
         settings=settings("demo"),
+        folder=subpath(output.train, parent=True),
     shell:
-        "python -m ita demo --settings {params.settings:q} --output {output.train} --log {log}"
+        "python -m ita demo --settings {params.settings:q} --output {params.folder:q} --log {log:q}"

@@ -19,5 +19,5 @@ rule detect:
     params:
         settings=settings("detect"),
     shell:
-        "python -m ita detect --settings {params.settings:q} --images {input.images} --shard {wildcards.shard}"
-        " --features {output.features} --output {output.objects} --log {log}"
+        "python -m ita detect --settings {params.settings:q} --images {input.images:q} --shard {wildcards.shard}"
+        " --features {output.features:q} --output {output.objects:q} --log {log:q}"

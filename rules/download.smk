@@ -16,5 +16,7 @@ rule download:
         runtime=240,
     params:
         settings=settings("download"),
+        store=subpath(output[0], strip_suffix=".parquet"),
     shell:
-        "python -m ita download --settings {params.settings:q} --posts {input.posts} --output {output} --log {log}"
+        "python -m ita download --settings {params.settings:q} --posts {input.posts:q} --store {params.store:q}"
+        " --output {output:q} --log {log:q}"

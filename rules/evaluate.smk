@@ -2,6 +2,7 @@ rule evaluate:
     """Tag the evaluation splits in both views and score them."""
     input:
         model="results/{dataset}/runs/{encoder}/{system}/seed{seed}/model.safetensors",
+        history="results/{dataset}/runs/{encoder}/{system}/seed{seed}/history.csv",
         posts="results/{dataset}/posts.parquet",
         context=context_of_system,
         features=features_of_system,
@@ -22,5 +23,6 @@ rule evaluate:
     params:
         settings=settings("evaluate"),
     shell:
-        "python -m ita evaluate --settings {params.settings:q} --model {input.model} --posts {input.posts}"
-        " --context {input.context} --features {input.features:q} --output {output.metrics} --log {log}"
+        "python -m ita evaluate --settings {params.settings:q} --model {input.model:q} --history {input.history:q}"
+        " --posts {input.posts:q} --context {input.context:q} --features {input.features:q}"
+        " --metrics {output.metrics:q} --predictions {output.predictions:q} --log {log:q}"

@@ -22,4 +22,5 @@ rule figure:
         settings=settings("figure"),
         files=options_of("figure"),
     shell:
-        "python -m ita figure --settings {params.settings:q} {params.files} --output {output.svg} --log {log}"
+        "python -m ita figure --settings {params.settings:q} {params.files} --svg {output.svg:q} --pdf {output.pdf:q}"
+        " --csv {output.csv:q} --provenance {output.provenance:q} --log {log:q}"

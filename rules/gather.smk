@@ -16,4 +16,4 @@ rule gather:
     params:
         settings=settings("gather"),
     shell:
-        "python -m ita gather --settings {params.settings:q} --shards {input.shards} --output {output} --log {log}"
+        "python -m ita gather --settings {params.settings:q} --shards {input.shards:q} --output {output:q} --log {log:q}"

@@ -17,5 +17,5 @@ rule ocr:
     params:
         settings=settings("ocr"),
     shell:
-        "python -m ita ocr --settings {params.settings:q} --images {input.images} --shard {wildcards.shard}"
-        " --output {output} --log {log}"
+        "python -m ita ocr --settings {params.settings:q} --images {input.images:q} --shard {wildcards.shard}"
+        " --output {output:q} --log {log:q}"

@@ -22,5 +22,5 @@ rule paper:
         # were kept has none. All jobs are done when this one starts; what they left is read, what is missing is not.
         benchmarks="results/benchmarks/{dataset}",
     shell:
-        "python -m ita paper --settings {params.settings:q} --files {input.files} --benchmarks {params.benchmarks}"
-        " --output {output} --log {log}"
+        "python -m ita paper --settings {params.settings:q} --files {input.files:q}"
+        " --benchmarks {params.benchmarks:q} --output {output:q} --log {log:q}"

@@ -15,5 +15,6 @@ rule posts:
         runtime=30,
     params:
         settings=settings("posts"),
+        cache="results/{dataset}/downloads",
     shell:
-        "python -m ita posts --settings {params.settings:q} --output {output} --log {log}"
+        "python -m ita posts --settings {params.settings:q} --cache {params.cache:q} --output {output:q} --log {log:q}"

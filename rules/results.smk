@@ -6,11 +6,16 @@ READS = {
     "types": ("metrics", "predictions"),
     "analysis": ("metrics", "predictions", "posts", "images", "ocr"),
     "ocr": ("posts", "ocr"),
-    "curves": ("histories",),
+    "curves": ("histories", "run_settings"),
     "captions": ("metrics",),
     "distance": ("metrics",),
 }
-RUN_FILES = {"metrics": "metrics.json", "predictions": "predictions.parquet", "histories": "history.csv"}
+RUN_FILES = {
+    "metrics": "metrics.json",
+    "predictions": "predictions.parquet",
+    "histories": "history.csv",
+    "run_settings": "settings.json",
+}
 FORMS = {"table": ("csv", "md", "tex", "html", "json"), "figure": ("svg", "pdf", "csv", "json")}
 
 
@@ -109,7 +114,10 @@ def options_of(stage):
     """Those inputs as options of the program."""
 
     def of(wildcards):
-        return " ".join(f"--{name} {' '.join(paths)}" for name, paths in read_by(stage)(wildcards).items())
+        return " ".join(
+            f"--{name.replace('_', '-')} {' '.join(map(shlex.quote, paths))}"
+            for name, paths in read_by(stage)(wildcards).items()
+        )
 
     return of
 

@@ -26,4 +26,6 @@ rule table:
         settings=settings("table"),
         files=options_of("table"),
     shell:
-        "python -m ita table --settings {params.settings:q} {params.files} --output {output.csv} --log {log}"
+        "python -m ita table --settings {params.settings:q} {params.files} --csv {output.csv:q}"
+        " --markdown {output.markdown:q} --latex {output.latex:q} --html {output.html:q}"
+        " --provenance {output.provenance:q} --log {log:q}"

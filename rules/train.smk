@@ -22,6 +22,8 @@ rule train:
         runtime=720,
     params:
         settings=settings("train"),
+        checkpoint="results/{dataset}/runs/{encoder}/{system}/seed{seed}/checkpoint",
     shell:
-        "python -m ita train --settings {params.settings:q} --posts {input.posts} --context {input.context}"
-        " --features {input.features:q} --output {output.model} --log {log}"
+        "python -m ita train --settings {params.settings:q} --posts {input.posts:q} --context {input.context:q}"
+        " --features {input.features:q} --checkpoint {params.checkpoint:q} --output {output.model:q}"
+        " --history {output.history:q} --run-settings {output.settings:q} --log {log:q}"

@@ -1,9 +1,14 @@
 """What all stages share, and the tables between them."""
 
+import importlib
 import json
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pyarrow as pa
@@ -11,14 +16,15 @@ import pyarrow.parquet as pq
 import pytest
 from safetensors.numpy import save_file
 
-from ita.__main__ import COMMANDS
+from ita.__main__ import commands, stages
 from ita.__main__ import main as ita
-from ita.cli import read_settings, run_stage
+from ita.cli import read_settings, run_stage, stage_parser
 from ita.errors import UserError
 from ita.io import parquet
 from ita.io.files import atomic, write_text
 from ita.io.provenance import provenance_of
 from ita.log import log
+from ita.workflow.versions import VERSIONS
 from tests.support.paths import ROOT
 
 
@@ -53,36 +59,92 @@ def test_leftovers_of_killed_processes_are_removed_but_not_of_living_ones(tmp_pa
     assert living.exists()
 
 
+def stage(work):
+    """A module with a ``work`` function, under the name of a stage."""
+    module = ModuleType("ita.stages.ocr", "ocr: what it does.")
+    module.work = work
+    return module
+
+
 def test_user_errors_have_no_traceback_and_bugs_do(tmp_path, capsys):
-    def work(settings, output, posts, more, other):
-        assert (more, other) == ([], None)
+    def work(settings: dict, output: Path):
         if settings.get("bug"):
             raise KeyError("bug")
         raise UserError("the file is green; expected a blue one")
 
-    work.__module__ = __name__
     for settings, shown in (({}, "the file is green"), ({"bug": 1}, "Traceback")):
-        arguments = ["--settings", json.dumps(settings), "--output", str(tmp_path / "o"), "--posts", "p"]
-        assert run_stage("x", 1, work, {"posts": "", "more[]": "", "other?": ""}, arguments) == 1
+        arguments = ["--settings", json.dumps(settings), "--output", str(tmp_path / "o")]
+        assert run_stage(stage(work), arguments) == 1
         err = capsys.readouterr().err
-        assert err.startswith("x: ")
+        assert err.startswith("ocr: ")
         assert shown in err
         assert ("Traceback" in err) == bool(settings)
 
 
 def test_errors_reach_the_console_and_the_log(tmp_path, capsys):
-    def work(settings, output):
+    def work(settings: dict, output: Path):
         log.info("quiet")
         log.warning("loud")
 
-    work.__module__ = __name__
-    assert run_stage("x", 1, work, {}, ["--output", str(tmp_path / "o"), "--log", str(tmp_path / "l" / "x.log")]) == 0
+    assert run_stage(stage(work), ["--output", str(tmp_path / "o"), "--log", str(tmp_path / "l" / "x.log")]) == 0
     err = capsys.readouterr().err
     assert "loud" in err
     assert "quiet" not in err
     text = (tmp_path / "l" / "x.log").read_text()
     assert "loud" in text
     assert "quiet" in text
+
+
+def test_options_are_those_of_the_signature(capsys):
+    calls = []
+
+    def work(
+        settings: dict,
+        output: Path,
+        more_files: Sequence[Path] = (),
+        posts: Path | None = None,
+        shard: str | None = None,
+        again: bool = False,
+    ):
+        """Works.
+
+        Args:
+            settings: everything.
+            output: the result,
+                in 50% of the cases.
+            posts: what is read.
+
+        Raises:
+            UserError: never.
+        """
+        calls.append((settings, output, more_files, posts, shard, again))
+
+    module, version = stage(work), {"version": VERSIONS["ocr"]}
+    assert run_stage(module, ["--output", "o"]) == 0
+    assert (
+        run_stage(module, ["--settings", '{"version": 0}', "--output", "o", "--more-files", "a", "b", "--again"]) == 0
+    )
+    assert run_stage(module, ["--output", "o", "--posts", "p", "--shard", "1-of-2", "--more-files"]) == 0
+    assert calls == [
+        (version, Path("o"), [], None, None, False),
+        (version, Path("o"), [Path("a"), Path("b")], None, None, True),
+        (version, Path("o"), [], Path("p"), "1-of-2", False),
+    ]
+    with pytest.raises(SystemExit):
+        run_stage(module, [])
+    assert "required: --output" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        run_stage(module, ["--help"])
+    shown = capsys.readouterr().out
+    assert "ocr: what it does." in shown
+    assert "the result, in 50% of the cases." in " ".join(shown.split())
+
+
+@pytest.mark.parametrize("name", VERSIONS)
+def test_every_option_of_every_stage_is_explained(name):
+    module = importlib.import_module(f"ita.stages.{name}")
+    assert module.__doc__.startswith(f"{name}: ") and " -> " in module.__doc__.splitlines()[0]
+    assert all(action.help for action in stage_parser(name, module.work, module.__doc__)._actions)
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "@/no/such/file"])
@@ -124,7 +186,7 @@ def test_tables_are_checked_on_read(tmp_path):
 def test_help_names_every_command_and_imports_nothing_heavy():
     code = (
         "import sys; from ita.__main__ import main; main(['--help']);"
-        "heavy = {'torch', 'transformers', 'pandas', 'pyarrow', 'numpy', 'PIL'} & set(sys.modules);"
+        "heavy = {'torch', 'transformers', 'pandas', 'pyarrow', 'numpy', 'PIL', 'pydantic'} & set(sys.modules);"
         "sys.exit(str(heavy) if heavy else 0)"
     )
     done = subprocess.run(
@@ -134,8 +196,8 @@ def test_help_names_every_command_and_imports_nothing_heavy():
         env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
     )
     assert done.returncode == 0, done.stderr
-    for command in COMMANDS:
-        assert f"  {command}" in done.stdout
+    for name in (*stages(), *commands()):
+        assert re.search(rf"^  {name} +\S", done.stdout, re.MULTILINE), "with what it does"
 
 
 def test_a_closed_pipe_ends_quietly():

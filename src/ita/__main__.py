@@ -6,23 +6,27 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from importlib import resources
+from importlib.resources.abc import Traversable
 
-from ita.config import STAGES
+from ita.workflow.versions import VERSIONS
 
-COMMANDS = {
-    **{stage: (section.__doc__ or "").splitlines()[0].partition(": ")[2] for stage, section in STAGES.items()},
-    "predict": "tag new posts with a trained model.",
-    "inspect": "say what detector, captioner and reader see in pictures.",
-    "schema": "print the JSON Schema of config.yaml.",
-}
 
-MODULES = {"predict": "ita.commands.predict", "inspect": "ita.commands.inspect", "schema": "ita.config.schema"}
+def stages() -> list[str]:
+    """Stages in the order of the data flow."""
+    return list(VERSIONS)
+
+
+def commands() -> list[str]:
+    """Commands that are no stages."""
+    names = (file.name for file in resources.files("ita.commands").iterdir())
+    return sorted(name.removesuffix(".py") for name in names if name.endswith(".py") and not name.startswith("_"))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs a command; a reader that stops reading our output (``ita ... | head``) ends it quietly."""
+    """Runs a command; a program that stops reading our output (``ita ... | head``) ends it quietly."""
     try:
-        code = run(argv)
+        code = run(list(sys.argv[1:] if argv is None else argv))
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing is left to flush at exit
@@ -30,24 +34,40 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
-def run(argv: Sequence[str] | None) -> int:
+def run(arguments: Sequence[str]) -> int:
     """Dispatches to a command; nothing but that command's module is imported."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ("-h", "--help"):
-        width = max(map(len, COMMANDS))
-        print("usage: ita COMMAND [options]    (ita COMMAND --help explains one)\n")
-        print("\n".join(f"  {name:{width}}  {meaning}" for name, meaning in COMMANDS.items()))
+        print(usage())
         return 0
     if arguments[0] in ("-V", "--version"):
         import ita
 
         print(ita.__version__)
         return 0
-    if arguments[0] not in COMMANDS:
-        print(f"ita: unknown command {arguments[0]!r}; expected one of {', '.join(COMMANDS)}", file=sys.stderr)
-        return 2
-    module = MODULES.get(arguments[0], f"ita.stages.{arguments[0]}")
-    return int(importlib.import_module(module).main(arguments[1:]))
+    name, *rest = arguments
+    if name in stages():
+        from ita.cli import run_stage
+
+        return run_stage(importlib.import_module(f"ita.stages.{name}"), rest)
+    if name in commands():
+        return int(importlib.import_module(f"ita.commands.{name}").main(rest))
+    print(f"ita: unknown command {name!r}; expected one of {', '.join([*stages(), *commands()])}", file=sys.stderr)
+    return 2
+
+
+def usage() -> str:
+    """The help text: every stage and command with the first line of its module, none of which is imported."""
+    lines = ["usage: ita COMMAND [options]    (ita COMMAND --help explains one)"]
+    for group, names in (("stages", stages()), ("commands", commands())):
+        folder = resources.files(f"ita.{group}")
+        lines += ["", f"{group}:", *(f"  {name:<10} {summary(folder / f'{name}.py')}" for name in names)]
+    return "\n".join(lines)
+
+
+def summary(module: Traversable) -> str:
+    """What stands after ``name: `` in the first line of a module's docstring."""
+    with module.open(encoding="utf-8") as file:
+        return file.readline().strip().strip('"').partition(": ")[2]
 
 
 if __name__ == "__main__":

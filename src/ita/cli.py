@@ -1,71 +1,57 @@
-"""Command line of a stage.
+"""Command line of a stage, derived from the signature of its ``work`` function.
 
-A stage is a module with a ``VERSION``, a ``work`` function and::
+``work(settings, output, images, shard=None)`` is run as
+``ita ocr --settings JSON --output FILE --images FILE [--shard 2-of-7] [--log FILE]``:
 
-    def main(argv=None):
-        return run_stage("ocr", VERSION, work, inputs={"images": "images.parquet"}, argv=argv)
-
-It is run as ``ita ocr --settings JSON --images FILE --output FILE``.
+- ``Path`` is a required option, ``Path | None`` an optional one, ``Sequence[Path]`` takes any number of files;
+- ``str | None`` takes a text, ``bool`` is a flag;
+- the help of an option is its line in the ``Args`` section of the docstring.
 """
 
 from __future__ import annotations
 
 import argparse
+import inspect
 import json
-import sys
+import re
+import typing
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any, TypeVar
 
 from ita.errors import UserError
 from ita.log import configure_log, log
+from ita.workflow.versions import VERSIONS
 
 T = TypeVar("T")
-SHARD = {"shard": "which part of the images: 2-of-7 (default: all)"}
+
+OPTIONS: dict[Any, dict[str, Any]] = {
+    Path: {"type": Path, "metavar": "FILE", "required": True},
+    Path | None: {"type": Path, "metavar": "FILE"},
+    Sequence[Path]: {"type": Path, "metavar": "FILE", "nargs": "*", "default": []},
+    str | None: {"metavar": "TEXT"},
+    bool: {"action": "store_true"},
+}
+"""Annotation of a parameter -> its option."""
 
 
-def run_stage(
-    name: str,
-    version: int,
-    work: Callable[..., None],
-    inputs: Mapping[str, str],
-    argv: Sequence[str] | None = None,
-    options: Mapping[str, str] | None = None,
-) -> int:
+def run_stage(module: ModuleType, argv: Sequence[str] | None = None) -> int:
     """Runs a stage from the command line.
 
     Args:
-        name: the stage.
-        version: the module's VERSION, recorded with the output.
-        work: called with ``settings`` (dict), ``output`` (Path) and one keyword per input: a Path, or None for an
-            optional one that is not given, or a list of paths.
-        inputs: input name -> help; every input is an option of that name, required but for a name ending in ``?``
-            (optional) or ``[]`` (any number of files).
+        module: of ``ita.stages``; its ``work`` is called with the settings as a dict and a keyword per option.
         argv: arguments, by default those of the process.
-        options: option that takes a text -> help; ``work`` gets it as a keyword, None where it is not given.
 
     Returns:
         Exit code: 0, 1 for a UserError (printed without a traceback), 130 when interrupted.
     """
-    parser = argparse.ArgumentParser(prog=f"ita {name}", description=sys.modules[work.__module__].__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--settings", default="{}", help="settings as JSON, or @FILE (default: all defaults)")
-    parser.add_argument("--output", type=Path, required=True, help="file to write; it appears only when complete")
-    parser.add_argument("--log", type=Path, help="file for the log (default: standard error)")
-    for option, meaning in inputs.items():
-        flag = f"--{option.rstrip('?[]')}"
-        if option.endswith("[]"):
-            parser.add_argument(flag, type=Path, help=meaning, nargs="*", default=[])
-        else:
-            parser.add_argument(flag, type=Path, help=meaning, required=not option.endswith("?"))
-    for option, meaning in (options or {}).items():
-        parser.add_argument(f"--{option}", help=meaning)
-    arguments = vars(parser.parse_args(argv))
+    name = module.__name__.rpartition(".")[2]
+    arguments = vars(stage_parser(name, module.work, module.__doc__).parse_args(argv))
     configure_log(arguments.pop("log"))
     try:
-        settings = read_settings(arguments.pop("settings"))
-        settings["version"] = version
-        work(settings, **arguments)
+        settings = {**read_settings(arguments.pop("settings")), "version": VERSIONS[name]}
+        module.work(settings, **arguments)
     except UserError as error:
         log.error("%s: %s", name, error)
         return 1
@@ -76,6 +62,30 @@ def run_stage(
         log.exception("%s: failed", name)
         return 1
     return 0
+
+
+def stage_parser(name: str, work: Callable[..., None], description: str | None) -> argparse.ArgumentParser:
+    """The parser of a stage's command line."""
+    parser = argparse.ArgumentParser(prog=f"ita {name}", description=description)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument(
+        "--settings", metavar="JSON", default="{}", help="settings as JSON, or @FILE (default: all defaults)"
+    )
+    hints, meanings = typing.get_type_hints(work), argument_meanings(work.__doc__ or "")
+    for parameter in inspect.signature(work).parameters:
+        if parameter != "settings":
+            flag = f"--{parameter.replace('_', '-')}"
+            parser.add_argument(flag, help=meanings.get(parameter), **OPTIONS[hints[parameter]])
+    parser.add_argument("--log", type=Path, metavar="FILE", help="file for the log (default: standard error)")
+    return parser
+
+
+def argument_meanings(docstring: str) -> dict[str, str]:
+    """Parameter -> its text in the ``Args`` section of a docstring."""
+    _, _, section = inspect.cleandoc(docstring).partition("\nArgs:\n")
+    lines = re.split(r"^(?=\S)", section, maxsplit=1, flags=re.MULTILINE)[0]
+    entries = re.findall(r"^    (\w+): (.*(?:\n {5,}.*)*)", lines, re.MULTILINE)
+    return {name: re.sub(r"\s+", " ", text).replace("%", "%%") for name, text in entries}
 
 
 def read_settings(text: str) -> dict[str, Any]:

@@ -8,10 +8,9 @@ import torch
 
 from ita.config import Caption, Detect
 from ita.demo import ground_truth
-from ita.demo.training import captioner, dataset, detector, metrics
+from ita.demo.training import captioner, dataset, detector, metrics, program
 from ita.demo.training.program import LIMIT, SHIPPED
 from ita.io.files import sha256
-from ita.stages import demo
 from ita.vision import boxes
 from ita.vision.captioners.oscar.captioner import OscarCaptioner
 from ita.vision.captioners.oscar.network import Prefix
@@ -57,12 +56,12 @@ def test_the_shipped_eyes_see_as_well_as_their_record_says(drawn, seen):
 
 def test_training_is_reproducible(tmp_path):
     for name in ("one", "two"):
-        assert demo.main(["train", "--output", str(tmp_path / name), *TINY]) == 0
+        assert program.main(["--output", str(tmp_path / name), *TINY]) == 0
     for file in ("detector/model.safetensors", "captioner/model.safetensors", "captioner/vocab.txt"):
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
     record = json.loads((tmp_path / "one" / "record.json").read_text())
     assert record["scores"]["objects"].keys() == {"precision", "recall", "f1", "attribute_accuracy"}
-    assert demo.main(["train", "--output", str(tmp_path / "other"), *TINY, "--seed", "2"]) == 0
+    assert program.main(["--output", str(tmp_path / "other"), *TINY, "--seed", "2"]) == 0
     other = (tmp_path / "other" / "detector" / "model.safetensors").read_bytes()
     assert other != (tmp_path / "one" / "detector" / "model.safetensors").read_bytes()
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from ita.cli import run_stage
 from ita.io import parquet
 from ita.stages import download
 from tests.support import web
@@ -179,7 +180,7 @@ def test_retry_failed_on_the_command_line(project: Project, server: str) -> None
     Handler.replies["/gone"] = Handler.replies["/page"] = body(picture(colour="blue"))
     Handler.requests.clear()
     for flags, requested in ([], set()), (["--retry-failed"], {"/gone", "/page"}):
-        assert download.main([*arguments(project), *flags]) == 0
+        assert run_stage(download, [*arguments(project), *flags]) == 0
         assert set(Handler.requests) == requested
     table = parquet.read("images", project.output)
     assert table["status"].to_pylist() == ["ok"] * 3

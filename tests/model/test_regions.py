@@ -137,7 +137,7 @@ def test_a_killed_run_goes_on_to_the_same_model(pictured, tiny_encoder, tmp_path
     monkeypatch.setattr(trainer, "run_epoch", dies_in_the_third_epoch)
     with pytest.raises(Killed):
         start("cut")
-    state = torch.load(tmp_path / "cut" / "resume" / "state.pt", weights_only=True)
+    state = torch.load(tmp_path / "cut" / "checkpoint" / "state.pt", weights_only=True)
     assert "projection.weight" in state["model"] and "features" not in state["model"]
     monkeypatch.setattr(trainer, "run_epoch", run_epoch)
     assert digest(start("cut")) == digest(whole)

@@ -21,7 +21,7 @@ def pictures(tmp_path):
 
 
 def test_all_beams_are_kept_best_first(pictures, blip, tmp_path):
-    rows = run(caption.main, pictures, tmp_path / "out.parquet", TINY, model=blip)
+    rows = run(caption, pictures, tmp_path / "out.parquet", TINY, model=blip)
     assert [(row["image_id"], row["rank"]) for row in rows] == [(name, rank) for name in "abc" for rank in range(5)]
     for name in "abc":
         own = [row for row in rows if row["image_id"] == name]
@@ -33,22 +33,22 @@ def test_all_beams_are_kept_best_first(pictures, blip, tmp_path):
 
 
 def test_a_result_does_not_depend_on_its_batch(pictures, blip, tmp_path):
-    alone = run(caption.main, pictures, tmp_path / "one.parquet", TINY, model=blip, batch_size=1)
-    together = run(caption.main, pictures, tmp_path / "three.parquet", TINY, model=blip, batch_size=4)
+    alone = run(caption, pictures, tmp_path / "one.parquet", TINY, model=blip, batch_size=1)
+    together = run(caption, pictures, tmp_path / "three.parquet", TINY, model=blip, batch_size=4)
     assert [row["caption"] for row in alone] == [row["caption"] for row in together]
     assert [row["logprob"] for row in alone] == pytest.approx([row["logprob"] for row in together], abs=1e-4)
 
 
 def test_the_prompt_is_not_part_of_the_caption(pictures, blip, tmp_path):
-    rows = run(caption.main, pictures, tmp_path / "o", TINY, model=blip, prompt="A  photo of", beams=2, captions=1)
+    rows = run(caption, pictures, tmp_path / "o", TINY, model=blip, prompt="A  photo of", beams=2, captions=1)
     assert len(rows) == 3 and not any(row["caption"].lower().startswith("a photo of") for row in rows)
     assert all(row["caption"] for row in rows)
-    plain = run(caption.main, pictures, tmp_path / "p", TINY, model=blip, beams=2, captions=1)
+    plain = run(caption, pictures, tmp_path / "p", TINY, model=blip, beams=2, captions=1)
     assert [row["caption"] for row in plain] != [row["caption"] for row in rows]  # the model did see the prompt
 
 
 def test_greedy_search_has_no_score_of_its_beam(pictures, blip, tmp_path):
-    rows = run(caption.main, pictures, tmp_path / "o", TINY, model=blip, beams=1, captions=1, precision="bf16")
+    rows = run(caption, pictures, tmp_path / "o", TINY, model=blip, beams=1, captions=1, precision="bf16")
     assert len(rows) == 3 and all(row["logprob"] is None for row in rows)
 
 
@@ -69,7 +69,7 @@ def test_files_of_several_captioners(pictures, tmp_path):
     (tmp_path / "one.txt").write_text("a.jpg :first of a\ngone.jpg :seen elsewhere\nstranger.jpg :nobody\nb.JPG :\n")
     (tmp_path / "two.json").write_text('{"a.jpg": ["second  of a", "third of a"], "c": "of c"}')
     files = [str(tmp_path / "one.txt"), str(tmp_path / "two.json")]
-    rows = run(caption.main, pictures, tmp_path / "o", {"backend": "precomputed"}, files=files)
+    rows = run(caption, pictures, tmp_path / "o", {"backend": "precomputed"}, files=files)
     assert [(row["image_id"], row["rank"], row["caption"]) for row in rows] == [
         ("a", 0, "first of a"),
         ("a", 1, "second of a"),
@@ -79,4 +79,4 @@ def test_files_of_several_captioners(pictures, tmp_path):
     ]
     assert {"images", *files} == set(parquet.metadata(parquet.read("captions", tmp_path / "o"))["inputs"])
     with pytest.raises(RuntimeError):
-        run(caption.main, pictures, tmp_path / "o", {"backend": "precomputed"})
+        run(caption, pictures, tmp_path / "o", {"backend": "precomputed"})

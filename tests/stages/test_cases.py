@@ -8,6 +8,7 @@ import re
 import pytest
 from PIL import Image
 
+from ita.cli import run_stage
 from ita.io import parquet
 from ita.reporting.cases_page import pieces, plain
 from ita.stages import cases
@@ -78,7 +79,8 @@ def made(folder, labels=None, skip=None):
 def run(folder, arguments, expect=0, dataset="mine", **chosen):
     settings = {"cases": chosen, "dataset": dataset, "names": {"image_text": "ITA <All>"}}
     output = folder / "cases.parquet"
-    assert cases.main([*map(str, arguments), "--settings", json.dumps(settings), "--output", str(output)]) == expect
+    files = ["--output", output, "--markdown", output.with_suffix(".md"), "--html", output.with_suffix(".html")]
+    assert run_stage(cases, [*map(str, [*arguments, *files]), "--settings", json.dumps(settings)]) == expect
     return output
 
 

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from ita.cli import run_stage
 from ita.data.visual_context import SEPARATOR
 from ita.io import parquet
 from ita.io.parquet import metadata
@@ -56,10 +57,10 @@ def folder(tmp_path):
 def made(folder, texts=None, **settings):
     output = folder / "contexts" / "c.parquet"
     given = {"context": settings, "external_texts": texts or {}}
-    arguments = ["--settings", json.dumps(given), "--output", str(output)]
+    arguments = ["--settings", json.dumps(given), "--cache", str(folder / "downloads"), "--output", str(output)]
     for name in ("posts", "objects", "captions", "ocr"):
         arguments += [f"--{name}", str(folder / f"{name}.parquet")]
-    assert context.main(arguments) == 0
+    assert run_stage(context, arguments) == 0
     table = parquet.read("contexts", output)
     return {row["post_id"]: row for row in table.to_pylist()}, metadata(table)
 
@@ -121,7 +122,10 @@ def test_ready_contexts_match_posts_by_order(folder):
 )
 def test_errors_say_what_to_do(folder, capsys, settings, message):
     arguments = ["--settings", json.dumps({"context": settings}), "--posts", str(folder / "posts.parquet")]
-    assert context.main([*arguments, "--output", str(folder / "x.parquet")]) == 1
+    assert (
+        run_stage(context, [*arguments, "--cache", str(folder / "downloads"), "--output", str(folder / "x.parquet")])
+        == 1
+    )
     assert message in capsys.readouterr().err
     assert not (folder / "x.parquet").exists()
 
@@ -132,20 +136,15 @@ def test_real_ready_contexts(data, tmp_path):
     files = dict(
         zip(posts.SPLITS, (f"{data}/twitter2015/{name}.txt" for name in ("train", "valid", "test")), strict=True)
     )
-    assert (
-        posts.main(["--settings", json.dumps({"posts": {"files": files}}), "--output", f"{tmp_path}/posts.parquet"])
-        == 0
-    )
+    settings = json.dumps({"posts": {"files": files}})
+    cache = ["--cache", str(tmp_path / "downloads")]
+    assert run_stage(posts, ["--settings", settings, *cache, "--output", f"{tmp_path}/posts.parquet"]) == 0
     members = [f"{data}/knowledge/2015.zip::{name}.txt" for name in ("train", "valid", "test")]
     texts = {"knowledge": {"files": members, "format": "ita"}}
     settings = {"context": {"kinds": ["knowledge"], "budget": {"knowledge": 40}}, "external_texts": texts}
     output = tmp_path / "contexts" / "k.parquet"
-    assert (
-        context.main(
-            ["--settings", json.dumps(settings), "--posts", f"{tmp_path}/posts.parquet", "--output", str(output)]
-        )
-        == 0
-    )
+    arguments = ["--settings", json.dumps(settings), "--posts", f"{tmp_path}/posts.parquet", *cache]
+    assert run_stage(context, [*arguments, "--output", str(output)]) == 0
     rows = parquet.rows("contexts", output)
     without = [row["post_id"] for row in rows if not row["tokens"]]
     assert without == ["train-04000", "dev-01000", "test-03257"], "the archive lacks the last post of each split"

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from ita.cli import run_stage
 from ita.config import Demo
 from ita.demo import ground_truth, pictures
 from ita.demo.posts import TYPES, Post
@@ -27,7 +28,7 @@ SEED = Demo().seed
 def made(folder: Path, **settings: int) -> Path:
     """Runs the stage from its command line."""
     chosen = json.dumps({"demo": {**SMALL, **settings}})
-    assert demo.main(["--settings", chosen, "--output", str(folder / "train.txt")]) == 0
+    assert run_stage(demo, ["--settings", chosen, "--output", str(folder)]) == 0
     return folder
 
 
@@ -68,10 +69,10 @@ def seen(source: Path, posts: list[Post]) -> tuple[dict[str, list], dict[str, li
     objects, features, captions = (source.parent / f"{name}.parquet" for name in ("objects", "features", "captions"))
     settings = json.dumps({"detect": {"model": str(source / "detector"), "min_objects": 1}})
     arguments = ["--settings", settings, *common, "--output", str(objects), "--features", str(features)]
-    assert detect.main(arguments) == 0
+    assert run_stage(detect, arguments) == 0
     settings = json.dumps({"caption": {"model": str(source / "captioner")}})
     arguments = ["--settings", settings, *common, "--objects", str(objects), "--features", str(features)]
-    assert caption.main([*arguments, "--output", str(captions)]) == 0
+    assert run_stage(caption, [*arguments, "--output", str(captions)]) == 0
     (images / "images.parquet").unlink()
     by_image: tuple[dict[str, list], dict[str, list]] = defaultdict(list), defaultdict(list)
     for name, file, found in (("objects", objects, by_image[0]), ("captions", captions, by_image[1])):
@@ -116,7 +117,7 @@ def test_failure_leaves_the_older_dataset(tmp_path: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(demo.encoder, "write", fail)
     chosen = json.dumps({"demo": {"train": 16, "valid": 8, "test": 8, "seed": SEED + 1}})
-    assert demo.main(["--settings", chosen, "--output", str(folder / "train.txt")]) == 1
+    assert run_stage(demo, ["--settings", chosen, "--output", str(folder)]) == 1
     assert contents(folder) == before
     assert [path.name for path in tmp_path.iterdir()] == ["source"]
 
@@ -284,6 +285,6 @@ def test_tesseract_reads_the_banners(source: Path, posts: list[Post], tmp_path: 
 
 
 def test_a_wrong_setting_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert demo.main(["--settings", '{"demo": {"train": 0}}', "--output", str(tmp_path / "source" / "train.txt")]) == 1
+    assert run_stage(demo, ["--settings", '{"demo": {"train": 0}}', "--output", str(tmp_path / "source")]) == 1
     assert "train" in capsys.readouterr().err
     assert not (tmp_path / "source").exists()

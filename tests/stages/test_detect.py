@@ -32,7 +32,7 @@ def pictures(tmp_path):
 
 
 def test_objects_are_sorted_bounded_and_in_pixels(pictures, detr, tmp_path):
-    rows = run(detect.main, pictures, tmp_path / "out.parquet", TINY, model=detr)
+    rows = run(detect, pictures, tmp_path / "out.parquet", TINY, model=detr)
     sizes = {"a": (120, 80), "b": (80, 120), "c": (120, 80)}
     assert {row["image_id"] for row in rows} == set(sizes)
     for image_id, (width, height) in sizes.items():
@@ -43,7 +43,7 @@ def test_objects_are_sorted_bounded_and_in_pixels(pictures, detr, tmp_path):
             assert 0 <= row["x1"] <= row["x2"] <= width and 0 <= row["y1"] <= row["y2"] <= height
             assert row["label"] in {"person", "traffic light", "cat"} and row["attributes"] == []
     threshold = sorted(row["score"] for row in rows)[len(rows) // 2]
-    fewer = run(detect.main, pictures, tmp_path / "few.parquet", TINY, model=detr, score_threshold=threshold)
+    fewer = run(detect, pictures, tmp_path / "few.parquet", TINY, model=detr, score_threshold=threshold)
     assert 0 < len(fewer) < len(rows) and min(row["score"] for row in fewer) >= threshold
     about = parquet.metadata(parquet.read("objects", tmp_path / "out.parquet"))
     assert about["engine"]["class"] == "DetrForObjectDetection" and "model.safetensors" in about["engine"]["weights"]
@@ -61,8 +61,8 @@ def same(left, right, tolerance=2e-3):
 
 
 def test_a_result_does_not_depend_on_its_batch(pictures, detr, tmp_path):
-    alone = run(detect.main, pictures, tmp_path / "one.parquet", TINY, model=detr, batch_size=1)
-    same(alone, run(detect.main, pictures, tmp_path / "three.parquet", TINY, model=detr, batch_size=3))
+    alone = run(detect, pictures, tmp_path / "one.parquet", TINY, model=detr, batch_size=1)
+    same(alone, run(detect, pictures, tmp_path / "three.parquet", TINY, model=detr, batch_size=3))
 
 
 def test_boxes_are_in_the_upright_frame(detr, tmp_path):
@@ -71,9 +71,7 @@ def test_boxes_are_in_the_upright_frame(detr, tmp_path):
     assert Image.open(tmp_path / "turned.png").size == (80, 120)
     assert images.decode(tmp_path / "turned.png").size == (120, 80)
     assert images.decode(tmp_path / "turned.png").tobytes() == images.decode(tmp_path / "upright.png").tobytes()
-    found = run(
-        detect.main, table(tmp_path, upright="upright.png", turned="turned.png"), tmp_path / "o", TINY, model=detr
-    )
+    found = run(detect, table(tmp_path, upright="upright.png", turned="turned.png"), tmp_path / "o", TINY, model=detr)
     half = len(found) // 2
     same([{**row, "image_id": ""} for row in found[:half]], [{**row, "image_id": ""} for row in found[half:]])
 
@@ -96,8 +94,8 @@ def test_yolos_loads_the_same_way_and_bf16_keeps_fp32_results(pictures, tmp_path
     YolosForObjectDetection(config).save_pretrained(tmp_path / "yolos")
     YolosImageProcessorPil(size={"shortest_edge": 32, "longest_edge": 48}).save_pretrained(tmp_path / "yolos")
     model = str(tmp_path / "yolos")
-    exact = run(detect.main, pictures, tmp_path / "32.parquet", TINY, model=model)
-    rough = run(detect.main, pictures, tmp_path / "16.parquet", TINY, model=model, precision="bf16")
+    exact = run(detect, pictures, tmp_path / "32.parquet", TINY, model=model)
+    rough = run(detect, pictures, tmp_path / "16.parquet", TINY, model=model, precision="bf16")
     assert len(exact) == len(rough) == 18
     best = {row["image_id"]: row["score"] for row in exact if row["rank"] == 0}
     for row in rough:
@@ -123,7 +121,7 @@ def test_a_broken_image_costs_only_itself(detr, tmp_path, caplog):
     assert [[picture.image_id for picture in batch] for batch in batches] == [["good"]]
     for name in ("outside", "half", "text", "tiff"):
         assert f"{name}: skipped" in caplog.text
-    rows = run(detect.main, found, tmp_path / "o", TINY, model=detr)
+    rows = run(detect, found, tmp_path / "o", TINY, model=detr)
     assert {row["image_id"] for row in rows} == {"good"}
 
 
@@ -170,7 +168,8 @@ def offline(pictures, tmp_path, *arguments):
     command = [
         sys.executable,
         "-m",
-        "ita.stages.detect",
+        "ita",
+        "detect",
         "--images",
         str(pictures),
         "--output",
@@ -223,7 +222,8 @@ def test_torch_is_not_imported_for_precomputed(pictures, tmp_path):
     (tmp_path / "tags.txt").write_text("a.jpg :red car, dog\n")
     settings = json.dumps({"detect": {"backend": "precomputed", "files": [str(tmp_path / "tags.txt")]}})
     code = (
-        "import sys; from ita.stages import detect, caption, ocr; code = detect.main(sys.argv[1:]);"
+        "import sys; from ita.cli import run_stage; from ita.stages import detect, caption, ocr;"
+        "code = run_stage(detect, sys.argv[1:]);"
         "heavy = {'torch', 'transformers', 'pytesseract', 'rapidocr'} & set(sys.modules); sys.exit(code or bool(heavy))"
     )
     command = [sys.executable, "-c", code, "--settings", settings, "--images", str(pictures)]

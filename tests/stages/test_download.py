@@ -83,14 +83,12 @@ def test_memory_is_flat(project: Project, server: str) -> None:
         number = int(handler.path[2:]).to_bytes(3, "big")
         handler.send(200, bytes(blank[:-3]) + number)
 
-    program = (
-        "import sys; from ita.stages.download import main; main(sys.argv[1:]); print(open('/proc/self/status').read())"
-    )
+    program = "import sys; from ita.__main__ import main; main(sys.argv[1:]); print(open('/proc/self/status').read())"
     peaks = []
     for count in (500, 3000):
         images = serve(server, **{f"i{n}": reply for n in range(count)})
         project.write_posts(images)
-        words = [sys.executable, "-c", program, *arguments(project)]
+        words = [sys.executable, "-c", program, "download", *arguments(project)]
         said = subprocess.run(words, env=environment(), capture_output=True, text=True, check=True).stdout
         assert set(parquet.read("images", project.output)["status"].to_pylist()) == {"ok"}
         peaks.append(int(said.partition("VmHWM:")[2].split()[0]))

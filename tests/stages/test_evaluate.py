@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from ita.cli import run_stage
 from ita.io import parquet
 from ita.stages import evaluate
 from tests.support.runs import CVA, evaluated, history, trained
@@ -67,7 +68,8 @@ def test_numbers_are_those_of_the_predictions(corpus, tiny_encoder, tmp_path):
 
 def test_a_folder_that_is_no_model_is_refused(corpus, tmp_path, capsys):
     arguments = ["--posts", f"{corpus}/posts.parquet", "--context", f"{corpus}/ga.parquet"]
-    arguments += ["--output", str(tmp_path / "metrics.json"), "--settings", json.dumps({})]
-    assert evaluate.main(["--model", str(tmp_path / "model.safetensors"), *arguments]) == 1
+    arguments += ["--metrics", str(tmp_path / "metrics.json"), "--settings", json.dumps({})]
+    arguments += ["--predictions", str(tmp_path / "predictions.parquet"), "--history", str(tmp_path / "history.csv")]
+    assert run_stage(evaluate, ["--model", str(tmp_path / "model.safetensors"), *arguments]) == 1
     assert "not a model folder" in capsys.readouterr().err
     assert not (tmp_path / "metrics.json").exists()

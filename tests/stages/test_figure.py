@@ -6,6 +6,7 @@ import statistics
 import pandas as pd
 import pytest
 
+from ita.cli import run_stage
 from ita.stages import figure
 from tests.support import made_runs
 from tests.support.made_runs import SYSTEMS
@@ -26,8 +27,14 @@ def settings(kind, systems=("crf", "ita-all", "ita-all-cva"), name="figure2"):
 
 def drawn(folder, chosen, option, paths, expect=0):
     output = folder / f"{chosen['name']}.svg"
-    arguments = ["--settings", json.dumps(chosen), f"--{option}", *map(str, paths), "--output", str(output)]
-    assert figure.main(arguments) == expect
+    arguments = ["--settings", json.dumps(chosen), f"--{option}", *map(str, paths)]
+    if option == "histories":
+        settings_files = [path.with_name("settings.json") for path in paths]
+        arguments += ["--run-settings", *(str(path) for path in settings_files if path.exists())]
+    for form in ("svg", "pdf", "csv"):
+        arguments += [f"--{form}", str(output.with_suffix(f".{form}"))]
+    arguments += ["--provenance", str(output.with_suffix(".json"))]
+    assert run_stage(figure, arguments) == expect
     return output
 
 

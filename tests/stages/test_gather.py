@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
+from ita.cli import run_stage
 from ita.errors import UserError
 from ita.io import parquet
 from ita.stages import detect, gather, ocr
@@ -57,10 +58,10 @@ def made(stage, settings, images, folder, of, **outputs):
         shard = folder / f"{number}-of-{of}.parquet"
         more = [word for name, path in outputs.items() for word in (f"--{name}", str(path / shard.name))]
         arguments = ["--settings", json.dumps(settings), "--images", str(images), "--shard", shard.stem, *more]
-        assert stage.main([*arguments, "--output", str(shard)]) == 0
+        assert run_stage(stage, [*arguments, "--output", str(shard)]) == 0
         shards.append(str(shard))
     output = folder / "all.parquet"
-    assert gather.main(["--shards", *shards, "--output", str(output)]) == 0
+    assert run_stage(gather, ["--shards", *shards, "--output", str(output)]) == 0
     return output
 
 
@@ -104,7 +105,7 @@ def test_shards_that_were_made_differently_are_not_mixed(tmp_path, capsys):
         (["a", "none"], "no such file"),
         ([], "no shards"),
     ):
-        assert gather.main(["--shards", *(str(tmp_path / one) for one in shards), "--output", str(output)]) == 1
+        assert run_stage(gather, ["--shards", *(str(tmp_path / one) for one in shards), "--output", str(output)]) == 1
         assert re.search(message, capsys.readouterr().err)
         assert not output.exists()
 

@@ -34,7 +34,7 @@ def drawn(tmp_path):
 
 
 def test_tesseract_reads_lettering(tesseract, drawn, tmp_path):
-    rows = run(ocr.main, drawn, tmp_path / "o.parquet", {"images_per_process": 4})
+    rows = run(ocr, drawn, tmp_path / "o.parquet", {"images_per_process": 4})
     texts = {row["image_id"]: row["text"].strip() for row in rows}
     assert texts == {"blank": "", **{f"i{number}": text for number, text in enumerate(WORDS)}}
     for row in rows:
@@ -54,7 +54,7 @@ def test_tesseract_reads_lettering(tesseract, drawn, tmp_path):
 
 @pytest.mark.parametrize(("size", "processes"), [(1, 1), (3, 2), (16, 0)])
 def test_lists_give_the_text_of_single_paths(tesseract, drawn, tmp_path, size, processes):
-    found = run(ocr.main, drawn, tmp_path / "o", {"images_per_process": size, "processes": processes})
+    found = run(ocr, drawn, tmp_path / "o", {"images_per_process": size, "processes": processes})
     for row in found:
         path = next(tmp_path.glob(f"{row['image_id']}.*"))
         assert row["text"] == tesseract.image_to_string(str(path))
@@ -79,7 +79,7 @@ def test_a_broken_image_costs_only_itself(tesseract, tmp_path, caplog, monkeypat
     lettering("STOP").save(tmp_path / "b.png")
     images = table(tmp_path, half="half.png", a="a.png", list="list.jpg", b="b.png", out="../a.png")
     with caplog.at_level(logging.INFO):
-        rows = run(ocr.main, images, tmp_path / "o", {"processes": 1})
+        rows = run(ocr, images, tmp_path / "o", {"processes": 1})
     texts = {row["image_id"]: (row["text"].strip(), row["confidence"] is None) for row in rows}
     assert texts == {"half": ("", True), "a": ("Hello World", False), "list": ("", True), "b": ("STOP", False)}
 
@@ -91,21 +91,21 @@ def test_a_broken_image_costs_only_itself(tesseract, tmp_path, caplog, monkeypat
     frames[0].save(tmp_path / "c.webp", save_all=True, append_images=frames[1:])
     for is_plain in (tesseract_engine.is_plain, blind):
         monkeypatch.setattr(tesseract_engine, "is_plain", is_plain)
-        rows = run(ocr.main, table(tmp_path, a="a.png", c="c.webp", b="b.png"), tmp_path / "o", {"processes": 1})
+        rows = run(ocr, table(tmp_path, a="a.png", c="c.webp", b="b.png"), tmp_path / "o", {"processes": 1})
         assert [row["text"].strip() for row in rows] == ["Hello World", "Open 24 hours", "STOP"]
     # Checked by nobody, a broken image still takes only its own text with it.
-    rows = run(ocr.main, table(tmp_path, a="a.png", half="half.png", b="b.png"), tmp_path / "o", {"processes": 1})
+    rows = run(ocr, table(tmp_path, a="a.png", half="half.png", b="b.png"), tmp_path / "o", {"processes": 1})
     assert [row["text"].strip() for row in rows] == ["Hello World", "", "STOP"]
 
 
 def test_a_slow_image_is_given_up(tesseract, drawn, tmp_path, caplog):
-    rows = run(ocr.main, drawn, tmp_path / "o", {"timeout": 0.001, "images_per_process": 3})
+    rows = run(ocr, drawn, tmp_path / "o", {"timeout": 0.001, "images_per_process": 3})
     assert len(rows) == 6 and all(row["text"] == "" and row["confidence"] is None for row in rows)
 
 
 def test_a_turned_picture_is_read_upright(tesseract, tmp_path):
     save_turned(lettering("Hello World"), tmp_path / "turned.jpg")
-    rows = run(ocr.main, table(tmp_path, turned="turned.jpg"), tmp_path / "o", {})
+    rows = run(ocr, table(tmp_path, turned="turned.jpg"), tmp_path / "o", {})
     assert rows[0]["text"].strip() == "Hello World"
 
 
@@ -145,7 +145,7 @@ def test_rapidocr_reads_lettering(tmp_path):
     lettering("").save(tmp_path / "blank.png")
     (tmp_path / "broken.png").write_bytes(b"nothing")
     images = table(tmp_path, a="a.png", broken="broken.png", blank="blank.png", two="two.png")
-    rows = {row["image_id"]: row for row in run(ocr.main, images, tmp_path / "o", {"engine": "rapidocr"})}
+    rows = {row["image_id"]: row for row in run(ocr, images, tmp_path / "o", {"engine": "rapidocr"})}
     assert rows["a"]["text"] == "Hello World" and 0.8 < rows["a"]["confidence"] <= 1
     assert rows["two"]["text"].lower() == "first line\nsecond line"
     assert rows["blank"]["text"] == rows["broken"]["text"] == "" and rows["blank"]["confidence"] is None

@@ -2,6 +2,7 @@
 
 import json
 
+from ita.cli import run_stage
 from ita.stages import paper
 from tests.stages import test_figure, test_table
 from tests.stages.test_figure import drawn
@@ -28,7 +29,7 @@ def collected(folder, files, expect=0, **chosen):
     benchmarks.parent.mkdir(exist_ok=True)
     benchmarks.write_text("s\tmax_rss\tcpu_time\n1.5\t100\t1\n")
     output = folder / "paper"
-    assert paper.main([*arguments, "--benchmarks", str(benchmarks.parent), "--output", str(output)]) == expect
+    assert run_stage(paper, [*arguments, "--benchmarks", str(benchmarks.parent), "--output", str(output)]) == expect
     return output
 
 

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ita.cli import run_stage
 from ita.data import tags as codec
 from ita.data.formats import read_posts
 from ita.data.label_versions import RELABELLED_TEST_SPANS, label_version
@@ -143,7 +144,10 @@ def test_archive_members_and_hashes(tmp_path):
 
 def run(tmp_path, files, **settings):
     output = tmp_path / "out" / "posts.parquet"
-    code = posts.main(["--settings", json.dumps({"posts": {"files": files, **settings}}), "--output", str(output)])
+    chosen = json.dumps({"posts": {"files": files, **settings}})
+    code = run_stage(
+        posts, ["--settings", chosen, "--cache", str(output.parent / "downloads"), "--output", str(output)]
+    )
     return code, output
 
 

@@ -7,7 +7,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from ita.cli import run_stage
 from ita.io import parquet
+from ita.reporting.render import Forms
 from ita.stages import table
 from tests.support import made_runs
 from tests.support.made_runs import SYSTEMS
@@ -33,12 +35,19 @@ def settings(kind="f1", systems=ROWS, name="table1", dataset="twitter17", contro
     }
 
 
+def options(forms):
+    """The files of a table as options."""
+    return [word for name, path in vars(forms).items() for word in (f"--{name}", str(path))]
+
+
 def made(folder, chosen, metrics=(), expect=0, **more):
     output = folder / "out" / "table1.csv"
-    arguments = ["--settings", json.dumps(chosen), "--metrics", *map(str, metrics), "--output", str(output)]
+    predictions = [path.with_name("predictions.parquet") for path in metrics]
+    arguments = ["--settings", json.dumps(chosen), "--metrics", *map(str, metrics)]
+    arguments += ["--predictions", *map(str, predictions), *options(Forms.beside(output))]
     for option, value in more.items():
         arguments += [f"--{option}", str(value)]
-    assert table.main(arguments) == expect
+    assert run_stage(table, arguments) == expect
     return output
 
 
@@ -179,7 +188,7 @@ def test_rows_with_the_papers_values_only(tmp_path, known):
 def test_all_forms_state_what_was_used(tmp_path, known):
     output = made(tmp_path, settings(), known)
     origin = json.loads(output.with_suffix(".json").read_text())
-    assert len(origin["inputs"]) == len(known)
+    assert len(origin["inputs"]) == 2 * len(known), "metrics and predictions"
     assert origin["about"]["seeds"] == [1, 2, 3]
     assert origin["about"]["encoders"] == {"bert": "BERT"}
     assert origin["about"]["commit"] == origin["commit"]

@@ -6,6 +6,7 @@ import json
 import pytest
 import torch
 
+from ita.cli import run_stage
 from ita.config import Encoder
 from ita.model import trainer
 from ita.model.batching import collate
@@ -23,7 +24,7 @@ def test_same_seed_same_model_and_another_seed_another(corpus, tiny_encoder, tmp
     other = trained(corpus, tmp_path / "other", tiny_encoder, seed=2)
     assert digest(one) == digest(two) != digest(other)
     assert history(one) == history(two)
-    assert not (one / "resume").exists()
+    assert not (one / "checkpoint").exists()
 
 
 class Killed(BaseException):
@@ -56,8 +57,8 @@ def test_a_resume_file_of_other_settings_is_ignored(corpus, tiny_encoder, tmp_pa
     kept = []
     monkeypatch.setattr(trainer, "save_resume", lambda path, *a: (save(path, *a), kept.append(path.read_bytes())))
     trained(corpus, tmp_path / "a", tiny_encoder)
-    (tmp_path / "b" / "resume").mkdir(parents=True)
-    (tmp_path / "b" / "resume" / "state.pt").write_bytes(kept[0])
+    (tmp_path / "b" / "checkpoint").mkdir(parents=True)
+    (tmp_path / "b" / "checkpoint" / "state.pt").write_bytes(kept[0])
     changed = trained(corpus, tmp_path / "b", tiny_encoder, learning_rate=1e-3)
     clean = trained(corpus, tmp_path / "c", tiny_encoder, learning_rate=1e-3)
     assert digest(changed) == digest(clean)
@@ -173,7 +174,11 @@ def test_weights_of_another_origin_are_refused(corpus, tiny_encoder, tmp_path, c
         "loss": LOSS,
     }
     arguments = ["--settings", json.dumps(settings), "--output", str(tmp_path / "model.safetensors")]
-    assert train.main([*arguments, "--posts", f"{corpus}/posts.parquet", "--context", f"{corpus}/ga.parquet"]) == 1
+    arguments += ["--history", str(tmp_path / "history.csv"), "--run-settings", str(tmp_path / "settings.json")]
+    arguments += ["--checkpoint", str(tmp_path / "checkpoint")]
+    assert (
+        run_stage(train, [*arguments, "--posts", f"{corpus}/posts.parquet", "--context", f"{corpus}/ga.parquet"]) == 1
+    )
     assert "expected 0000" in capsys.readouterr().err
 
 

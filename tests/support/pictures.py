@@ -5,6 +5,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
+from ita.cli import run_stage
 from ita.io import parquet
 
 UPRIGHT_TO_EXIF_6 = Image.Transpose.ROTATE_90
@@ -43,11 +44,11 @@ def table(folder: Path, **files):
     return folder / "images.parquet"
 
 
-def run(main, images, output, section, **settings):
+def run(stage, images, output, section, **settings):
     """Runs a stage and returns its rows; the test fails when the stage does."""
-    name = main.__module__.removeprefix("ita.stages.")
+    name = stage.__name__.removeprefix("ita.stages.")
     given = json.dumps({name: {**section, **settings}, "name": "test"})
-    code = main(["--settings", given, "--images", str(images), "--output", str(output)])
+    code = run_stage(stage, ["--settings", given, "--images", str(images), "--output", str(output)])
     if code:
         raise RuntimeError(f"stage {name} ended with code {code}")
     return parquet.rows(TABLES[name], output)

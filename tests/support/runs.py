@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 
+from ita.cli import run_stage
 from ita.stages import evaluate, train
 
 TRAIN = {"epochs": 3, "batch_size": 8, "learning_rate": 5e-3, "crf_learning_rate": 0.05, "loss": "paper"}
@@ -22,9 +23,15 @@ def trained(corpus, output, encoder, system=None, expect=0, features=(), **overr
     settings["train"].pop("seed", None)
     arguments = ["--settings", json.dumps(settings), "--output", str(output / "model.safetensors")]
     arguments += ["--posts", str(corpus / "posts.parquet"), "--context", str(corpus / "ga.parquet")]
-    arguments += ["--features", *map(str, features)]
-    assert train.main(arguments) == expect
+    arguments += ["--features", *map(str, features), *beside(output)]
+    arguments += ["--run-settings", str(output / "settings.json"), "--checkpoint", str(output / "checkpoint")]
+    assert run_stage(train, arguments) == expect
     return output
+
+
+def beside(folder):
+    """The option of the history in a model folder."""
+    return ["--history", str(folder / "history.csv")]
 
 
 def digest(folder):
@@ -48,6 +55,7 @@ def evaluated(corpus, run, features=(), expect=0):
         "--context",
         corpus / "ga.parquet",
     ]
-    arguments += ["--features", *features, "--output", run / "metrics.json"]
-    assert evaluate.main([*map(str, arguments)]) == expect
+    arguments += ["--features", *features, *beside(run)]
+    arguments += ["--metrics", run / "metrics.json", "--predictions", run / "predictions.parquet"]
+    assert run_stage(evaluate, [*map(str, arguments)]) == expect
     return json.loads((run / "metrics.json").read_text()) if not expect else None

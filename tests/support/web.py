@@ -214,6 +214,7 @@ class Project:
         self.folder = folder
         self.output = folder / "images.parquet"
         self.posts = folder / "posts.parquet"
+        self.store = folder / "images"
 
     def write_posts(self, images: Images) -> None:
         """Writes one post for each image."""
@@ -228,17 +229,17 @@ class Project:
         """Runs the stage, over new posts or those of the last run; returns its rows by image id."""
         if images is not None:
             self.write_posts(images)
-        download.work({"download": {**FAST, **options}}, self.output, self.posts)
+        download.work({"download": {**FAST, **options}}, self.output, self.posts, self.store)
         return {row["image_id"]: row for row in parquet.rows("images", self.output)}
 
     @property
     def journal(self) -> Path:
         """The stage's journal."""
-        return self.folder / "images" / "journal.jsonl"
+        return self.store / "journal.jsonl"
 
     def files(self) -> list[Path]:
         """The stored images."""
-        return [path for path in (self.folder / "images").rglob("*") if path.is_file() and path != self.journal]
+        return [path for path in self.store.rglob("*") if path.is_file() and path != self.journal]
 
 
 @pytest.fixture
@@ -270,7 +271,8 @@ def kind_of(row: Mapping[str, Any]) -> str:
 def arguments(project: Project, **options: Any) -> list[str]:
     """Command line of the stage."""
     settings = json.dumps({"download": {**FAST, **options}})
-    return ["--settings", settings, "--posts", str(project.posts), "--output", str(project.output)]
+    files = ["--posts", str(project.posts), "--store", str(project.store), "--output", str(project.output)]
+    return ["--settings", settings, *files]
 
 
 def environment() -> dict[str, str]:
@@ -280,5 +282,5 @@ def environment() -> dict[str, str]:
 
 def start_stage(project: Project, **options: Any) -> subprocess.Popen[str]:
     """Starts the stage in a process of its own."""
-    command = [sys.executable, "-m", "ita.stages.download", *arguments(project, **options)]
+    command = [sys.executable, "-m", "ita", "download", *arguments(project, **options)]
     return subprocess.Popen(command, env=environment(), stderr=subprocess.PIPE, text=True)

@@ -9,6 +9,7 @@ from PIL import Image
 from safetensors.torch import save_file
 from transformers import ResNetConfig, ResNetModel
 
+from ita.cli import run_stage
 from ita.config import Detect
 from ita.errors import UserError
 from ita.io import parquet
@@ -107,7 +108,7 @@ def test_the_stage_keeps_features_and_finds_no_objects(pictures, tmp_path):
     settings = {"detect": {**TINY, "model": folder, "batch_size": 2}}
     arguments = ["--images", str(pictures), "--settings", json.dumps(settings)]
     files = ["--output", str(tmp_path / "objects.parquet"), "--features", str(tmp_path / "features.parquet")]
-    assert detect.main([*arguments, *files]) == 0
+    assert run_stage(detect, [*arguments, *files]) == 0
     assert parquet.rows("objects", tmp_path / "objects.parquet") == []
     rows = parquet.rows("features", tmp_path / "features.parquet")
     assert [(row["image_id"], row["width"], row["height"], row["regions"]) for row in rows] == [

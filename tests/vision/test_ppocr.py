@@ -74,7 +74,7 @@ def test_results_become_rows(package, tmp_path):
     lettering("").save(tmp_path / "blank.png")
     (tmp_path / "broken.png").write_bytes(b"nothing")
     images = table(tmp_path, a="a.png", broken="broken.png", blank="blank.png", gone=None)
-    rows = {row["image_id"]: row for row in run(ocr.main, images, tmp_path / "o", {"engine": "paddleocr"})}
+    rows = {row["image_id"]: row for row in run(ocr, images, tmp_path / "o", {"engine": "paddleocr"})}
     assert rows["a"]["text"] == "to Town\ncity limits" and rows["a"]["confidence"] == pytest.approx(0.85)
     assert rows["a"]["engine"] == "paddleocr" and rows["a"]["version"] == "3.7.0"
     for name in ("blank", "broken"):
@@ -87,7 +87,7 @@ def test_results_become_rows(package, tmp_path):
 
 def test_pixels_are_upright_bgr_bytes(package, tmp_path):
     lettering("red", colour=(200, 0, 0)).save(tmp_path / "a.png")
-    run(ocr.main, table(tmp_path, a="a.png"), tmp_path / "o", {"engine": "paddleocr"})
+    run(ocr, table(tmp_path, a="a.png"), tmp_path / "o", {"engine": "paddleocr"})
     _, pixels = package.pixels  # the first is tried when the models are loaded
     assert pixels.shape == (140, 640, 3) and pixels.dtype == np.uint8 and pixels.flags["C_CONTIGUOUS"]
     assert pixels[..., 2].min() >= 200 and pixels[..., 0].min() < 50
@@ -143,7 +143,7 @@ def test_rapidocr_passes_over_what_it_cannot_take(tmp_path):
     lettering("", (3000, 1)).save(tmp_path / "thin.png")
     lettering("STOP").save(tmp_path / "stop.png")
     images = table(tmp_path, thin="thin.png", stop="stop.png")
-    rows = run(ocr.main, images, tmp_path / "o", {"engine": "rapidocr"})
+    rows = run(ocr, images, tmp_path / "o", {"engine": "rapidocr"})
     assert [row["text"] for row in rows] == ["", "STOP"]
 
 
@@ -164,5 +164,5 @@ def test_paddleocr_reads_lettering(tmp_path):
     lettering("").save(tmp_path / "blank.png")
     models = {"detection_model": str(Path(folder) / "det"), "recognition_model": str(Path(folder) / "rec")}
     images = table(tmp_path, a="a.png", blank="blank.png")
-    rows = run(ocr.main, images, tmp_path / "o", {"engine": "paddleocr", **models})
+    rows = run(ocr, images, tmp_path / "o", {"engine": "paddleocr", **models})
     assert [row["text"] for row in rows] == ["Hello World", ""] and rows[0]["confidence"] > 0.8

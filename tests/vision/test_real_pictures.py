@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from ita.cli import run_stage
 from ita.demo.training.program import SHIPPED
 from ita.io import parquet
 from ita.stages import caption, detect, ocr
@@ -84,7 +85,7 @@ def detected(images, folder, settings):
     objects, features = folder / "objects.parquet", folder / "features.parquet"
     given = json.dumps({"detect": {**CPU, "min_objects": 2, **settings}})
     arguments = ["--settings", given, "--images", str(images), "--output", str(objects), "--features", str(features)]
-    assert detect.main(arguments) == 0
+    assert run_stage(detect, arguments) == 0
     return objects, features
 
 
@@ -142,7 +143,7 @@ def test_captioner_of_transformers(photos, blip, tmp_path):
 def captioned(images, output, settings, *more):
     """Runs caption: three captions of every picture."""
     given = json.dumps({"caption": {**CPU, "beams": 3, "captions": 3, "max_tokens": 8, **settings}})
-    assert caption.main(["--settings", given, "--images", str(images), "--output", str(output), *more]) == 0
+    assert run_stage(caption, ["--settings", given, "--images", str(images), "--output", str(output), *more]) == 0
     found = [(row["image_id"], row["rank"]) for row in parquet.rows("captions", output)]
     assert found == [(source.image_id, rank) for source in list_image_files(images) for rank in range(3)]
 
@@ -164,7 +165,7 @@ def test_readers(engine, photos, tmp_path, request):
         pytest.importorskip("rapidocr")
     else:
         settings = paddle()
-    rows = run(ocr.main, photos, tmp_path / "o", {"engine": engine, **settings})
+    rows = run(ocr, photos, tmp_path / "o", {"engine": engine, **settings})
     assert [row["image_id"] for row in rows] == [source.image_id for source in list_image_files(photos)]
     assert any(row["text"].strip() for row in rows)
     for row in rows:

@@ -13,6 +13,7 @@ import yaml
 
 from ita.config import NAMED, STAGES
 from ita.io import parquet
+from ita.workflow.versions import VERSIONS
 from tests.support.paths import ROOT
 from tests.support.pipeline import Pipeline, small
 
@@ -42,6 +43,7 @@ def done(tmp_path_factory):
 def test_one_word_per_stage():
     included = re.findall(r'include: "rules/(\w+)\.smk"', (ROOT / "Snakefile").read_text())
     assert included == ["common", "results", *STAGES], "in the order of the data flow"
+    assert list(VERSIONS) == list(STAGES)
     assert sorted(path.stem for path in (ROOT / "rules").glob("*.smk")) == sorted(included)
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
     for stage in STAGES:
@@ -50,7 +52,6 @@ def test_one_word_per_stage():
         assert f"python -m ita {stage} " in text
         assert re.search(rf'"results/logs/[^/]+/{stage}[./]', text)
         assert re.search(rf'"results/benchmarks/[^/]+/{stage}[./]', text)
-        assert re.search(r"^VERSION = \d+$", (ROOT / "src/ita/stages" / f"{stage}.py").read_text(), re.MULTILINE)
         assert stage in config
         assert (ROOT / "tests/stages" / f"test_{stage}.py").is_file()
 
@@ -284,7 +285,7 @@ def test_every_run_says_how_it_came_about(done):
         assert {"posts", "context"} <= about["inputs"].keys()
         assert {"torch", "transformers"} <= about["versions"].keys()
         assert about["label_version"]
-        assert not (run / "resume").exists()
+        assert not (run / "checkpoint").exists()
 
 
 def test_the_report_is_built(done):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
@@ -39,11 +40,13 @@ class ImageStore:
     """Verifies bytes and stores images under the hash of their content; its methods are called from several threads.
 
     Args:
-        root: folder of images.parquet.
+        folder: of the image files.
+        root: folder of images.parquet, which names the files relative to it.
         options: limits on bytes and pixels.
     """
 
-    def __init__(self, root: Path, options: Download) -> None:
+    def __init__(self, folder: Path, root: Path, options: Download) -> None:
+        self.folder = folder
         self.root = root
         self.options = options
         self.locks = [threading.Lock() for _ in range(256)]
@@ -61,13 +64,18 @@ class ImageStore:
         except BadImage as error:
             return {"status": "refused", "error": single_line(f"{error.kind}: {error}")}
         digest = hashlib.sha256(data).hexdigest()
-        path = relative_path(digest, info.format)
+        path = self.relative_path(digest, info.format)
         try:
             with self.locks[int(digest[:2], 16)]:  # two ids may bring the same bytes at the same time
                 self.write(self.root / path, data)
         except OSError as error:
             raise UserError(f"{self.root / path}: the image cannot be stored: {error}") from None
         return {"status": "ok", "error": None, "sha256": digest, "path": path, "bytes": len(data), **info._asdict()}
+
+    def relative_path(self, digest: str, image_format: str) -> str:
+        """Path of an image, relative to images.parquet; made from its content alone, never from its id."""
+        file = self.folder / digest[:2] / f"{digest}.{FORMATS[image_format]}"
+        return Path(os.path.relpath(file, self.root)).as_posix()
 
     @staticmethod
     def write(path: Path, data: bytes) -> None:
@@ -79,16 +87,11 @@ class ImageStore:
     def has(self, row: Row) -> bool:
         """Whether the file of an earlier run is there and within the limits of this one."""
         try:
-            size = (self.root / relative_path(row["sha256"], row["format"])).stat().st_size
+            size = (self.root / self.relative_path(row["sha256"], row["format"])).stat().st_size
             pixels = row["width"] * row["height"]
         except (OSError, TypeError, KeyError, ValueError):
             return False
         return size == row["bytes"] <= self.options.max_bytes and pixels <= self.options.max_pixels
-
-
-def relative_path(digest: str, image_format: str) -> str:
-    """Path of an image, relative to images.parquet; made from its content alone, never from its id."""
-    return f"images/{digest[:2]}/{digest}.{FORMATS[image_format]}"
 
 
 class Journal:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,24 +21,40 @@ STYLE = (
 )
 
 
-def write(made: ReportTable, output: Path, stated: Mapping[str, Any], provenance: Mapping[str, Any]) -> None:
-    """Writes ``output`` (CSV) and .md, .tex, .html, .json beside it; the CSV last.
+@dataclass(frozen=True)
+class Forms:
+    """Files of a table."""
+
+    csv: Path
+    markdown: Path
+    latex: Path
+    html: Path
+    provenance: Path
+
+    @classmethod
+    def beside(cls, stem: Path) -> Forms:
+        """All forms under one name in one folder."""
+        return cls(*(stem.with_suffix(suffix) for suffix in (".csv", ".md", ".tex", ".html", ".json")))
+
+
+def write(made: ReportTable, forms: Forms, stated: Mapping[str, Any], provenance: Mapping[str, Any]) -> None:
+    """Writes a table in all its forms, the CSV last.
 
     Args:
         made: the table.
-        output: the CSV.
+        forms: the files.
         stated: facts of ``statement.facts``.
         provenance: settings, versions and hashes of the inputs.
     """
     notes = [*made.notes, *footer.sentences(stated)]
     title = f"{footer.heading(str(stated['name']))}. {made.title}: {stated['dataset']}"
-    write_text(output.with_suffix(".md"), markdown(made.readable, title, notes))
+    write_text(forms.markdown, markdown(made.readable, title, notes))
     label = f"tab:{stated['dataset']}-{stated['name']}"
-    write_text(output.with_suffix(".tex"), latex.render(made.readable, title, notes, label, made.names))
-    write_text(output.with_suffix(".html"), page(made.readable, title, notes, made.names))
-    write_json(output.with_suffix(".json"), {"about": {"title": title, **stated}, **provenance})
+    write_text(forms.latex, latex.render(made.readable, title, notes, label, made.names))
+    write_text(forms.html, page(made.readable, title, notes, made.names))
+    write_json(forms.provenance, {"about": {"title": title, **stated}, **provenance})
     origin = {"label_version": stated.get("label_version"), "commit": stated.get("commit")}
-    write_text(output, made.numbers.assign(**origin).to_csv(index=False, float_format="%.6g"))
+    write_text(forms.csv, made.numbers.assign(**origin).to_csv(index=False, float_format="%.6g"))
 
 
 def markdown(table: pd.DataFrame, title: str, notes: list[str]) -> str:

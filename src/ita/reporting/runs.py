@@ -35,6 +35,7 @@ class Run:
     encoder: str
     system: str
     facts: dict[str, Any]
+    predictions_file: Path | None
 
     @property
     def seed(self) -> int:
@@ -56,8 +57,10 @@ class Run:
 
     @cached_property
     def _predictions(self) -> Any:
-        path = self.metrics.with_name("predictions.parquet")
-        return parquet.read("predictions", path, ["post_id", "split", "view", "gold", "predicted", "spans"])
+        if self.predictions_file is None:
+            raise UserError(f"{self.metrics}: the predictions of this run are missing among --predictions")
+        columns = ["post_id", "split", "view", "gold", "predicted", "spans"]
+        return parquet.read("predictions", self.predictions_file, columns)
 
     def predictions(self, split: str, view: str) -> SplitPredictions:
         """What it found. Raises UserError when its predictions.parquet can not be read."""
@@ -70,13 +73,14 @@ class Run:
 class Runs:
     """All runs that a table or figure reads."""
 
-    def __init__(self, metrics: Sequence[Path]) -> None:
-        """Reads every metrics.json.
+    def __init__(self, metrics: Sequence[Path], predictions: Sequence[Path] = ()) -> None:
+        """Reads every metrics.json; predictions are read when they are asked for.
 
         Raises:
             UserError: for a file that is none, or runs on different labels.
         """
-        self.all = [_read(path) for path in metrics]
+        by_folder = {path.parent: path for path in predictions}
+        self.all = [_read(path, by_folder.get(path.parent)) for path in metrics]
         versions = sorted({str(run.facts["label_version"]) for run in self.all})
         if len(versions) > 1:
             raise UserError(
@@ -105,11 +109,11 @@ class Runs:
         }
 
 
-def _read(path: Path) -> Run:
+def _read(path: Path, predictions: Path | None) -> Run:
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
         {facts[key] for key in ("seed", "label_version")}, facts["scores"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: not a metrics.json ({error}); run its evaluate stage again") from None
     encoder, system = path.parts[-4:-2]
-    return Run(path, encoder, system, facts)
+    return Run(path, encoder, system, facts, predictions)

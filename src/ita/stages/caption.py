@@ -1,4 +1,4 @@
-"""Captions of the images: images.parquet -> captions/{captioner}/{shard}.parquet.
+"""caption: images.parquet -> captions/{captioner}/{shard}.parquet.
 
 A captioner writes the beams of its search for every image that is there, from its pixels or from the regions that a
 detector found; ``precomputed`` takes captions that somebody else wrote, one captioner per file, for every image that is
@@ -7,13 +7,12 @@ named, downloaded or not.
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ita.cli import SHARD, read_section, run_stage
+from ita.cli import read_section
 from ita.config import Caption
 from ita.data.entries import list_files, match_images
 from ita.data.image_texts import read_texts
@@ -25,13 +24,6 @@ from ita.vision import images as decoding
 from ita.vision import region_tables, sharding
 from ita.vision.captioners import build_captioner
 from ita.vision.types import Captioner, ImageCaption, ImageFile, RegionCaptioner, Regions
-
-VERSION = 1
-INPUTS = {
-    "images": "images.parquet",
-    "objects?": "the detector's objects of the same shard, for captioners that read regions",
-    "features?": "their features",
-}
 
 Written = tuple[str, list[ImageCaption]]
 """Name of an image, its captions."""
@@ -46,6 +38,14 @@ def work(
     shard: str | None = None,
 ) -> None:
     """Writes the captions of a shard's images.
+
+    Args:
+        settings: ``caption``.
+        images: images.parquet.
+        output: captions table to write.
+        objects: the detector's objects of the same shard, for captioners that read regions.
+        features: their features.
+        shard: the part of the images to read, such as 2-of-7 (default: all).
 
     Raises:
         UserError: for wrong settings or files, or a model that can not be had.
@@ -115,12 +115,3 @@ def precomputed(caption: Caption, images: Path, shard: str | None = None) -> Ite
     found = read_texts(list_files(caption.files, "caption.files"))
     for image_id, texts in match_images(found, sharding.part(parquet.rows("images", images), shard)):
         yield image_id, [ImageCaption(text) for text in texts[: caption.captions]]
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the stage."""
-    return run_stage("caption", VERSION, work, inputs=INPUTS, argv=argv, options=SHARD)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -7,12 +7,11 @@ its gold spans are found. What holds in more than half of the seeds, each compar
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ita.cli import read_section, run_stage
+from ita.cli import read_section
 from ita.config import Cases
 from ita.data.tags import spans
 from ita.errors import UserError
@@ -21,7 +20,6 @@ from ita.io.files import write_text
 from ita.io.provenance import provenance_of
 from ita.log import log
 
-VERSION = 1
 VIEWS = {"text_only": "t", "image_text": "it", "aligned": "it"}
 """Role -> the view that its system is looked at in."""
 Tagged = dict[str, dict[str, Any]]
@@ -31,13 +29,22 @@ Runs = dict[str, dict[int, Tagged]]
 
 
 def work(
-    settings: dict[str, Any], output: Path, predictions: Sequence[Path], posts: Path, images: Path, context: Path
+    settings: dict[str, Any],
+    output: Path,
+    markdown: Path,
+    html: Path,
+    predictions: Sequence[Path],
+    posts: Path,
+    images: Path,
+    context: Path,
 ) -> None:
     """Writes all cases as a table, and some of each kind for reading.
 
     Args:
         settings: ``cases``, ``dataset``, and ``names`` of the three systems by role.
-        output: cases.parquet; .md and .html are written beside it.
+        output: cases.parquet, all cases.
+        markdown: some of each kind for reading.
+        html: the same as a page with the images.
         predictions: predictions.parquet of every run, in folders {encoder}/{system}/seed{seed}.
         posts: posts.parquet.
         images: images.parquet.
@@ -46,7 +53,7 @@ def work(
     Raises:
         UserError: when a run is missing, or runs were made on other labels or posts than others.
     """
-    from ita.reporting.cases_page import markdown, page
+    from ita.reporting import cases_page
 
     chosen = read_section(settings, "cases", Cases)
     runs, version = read_runs(predictions, chosen)
@@ -77,8 +84,8 @@ def work(
     ]
     if settings.get("dataset") == "demo":
         notes.append("The demo is made by the project: its posts say nothing about tweets.")
-    write_text(output.with_suffix(".md"), markdown(shown, names, notes))
-    write_text(output.with_suffix(".html"), page(shown, names, notes, images, chosen.thumbnail))
+    write_text(markdown, cases_page.markdown(shown, names, notes))
+    write_text(html, cases_page.page(shown, names, notes, images, chosen.thumbnail))
     inputs = {"/".join(path.parts[-4:]): path for path in predictions}
     parquet.write(
         "cases",
@@ -169,18 +176,3 @@ def find(runs: Mapping[str, Mapping[int, Tagged]]) -> list[dict[str, Any]]:
 def right(row: Mapping[str, Any]) -> bool:
     """Whether exactly the gold spans were found."""
     return spans(row["predicted"]) == spans(row["gold"])
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Command line of the stage."""
-    inputs = {
-        "predictions[]": "predictions.parquet of every run of the three systems",
-        "posts": "posts.parquet",
-        "images": "images.parquet",
-        "context": "context table of the system that reads image text",
-    }
-    return run_stage("cases", VERSION, work, inputs=inputs, argv=argv)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -5,13 +5,12 @@ The separator between post and context is not part of the table: ``ita.model.inp
 
 from __future__ import annotations
 
-import sys
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ita.cli import read_section, run_stage
+from ita.cli import read_section
 from ita.config import Context, Text
 from ita.data import visual_context
 from ita.data.external_texts import read_contexts
@@ -21,7 +20,6 @@ from ita.io import parquet
 from ita.io.provenance import provenance_of
 from ita.log import log
 
-VERSION = 2
 TABLE_OF = {"la": "objects", "ga": "captions", "oca": "ocr"}
 """Kind -> the table it is made of; any other kind is a name of ``external_texts``."""
 
@@ -30,6 +28,7 @@ def work(
     settings: dict[str, Any],
     output: Path,
     posts: Path,
+    cache: Path,
     objects: Path | None = None,
     captions: Path | None = None,
     ocr: Path | None = None,
@@ -45,6 +44,7 @@ def work(
         captions: captions table, needed by ga.
         ocr: characters table, needed by oca.
         external_texts: files of the text sources, for the record; the settings say which kind each belongs to.
+        cache: folder that files named by a URL are downloaded into.
 
     Raises:
         UserError: when a kind lacks its table or names no text source.
@@ -53,7 +53,7 @@ def work(
     table = parquet.read("posts", posts)
     rows = table.to_pylist()
     given = {"objects": objects, "captions": captions, "ocr": ocr}
-    by_kind = {kind: contexts_of(kind, chosen, settings, given, rows, output) for kind in chosen.kinds}
+    by_kind = {kind: contexts_of(kind, chosen, settings, given, rows, cache) for kind in chosen.kinds}
     contexts = [
         compose(chosen, {kind: by_kind[kind].get(row["post_id"], EMPTY) for kind in chosen.kinds}) for row in rows
     ]
@@ -86,15 +86,13 @@ def contexts_of(
     settings: Mapping[str, Any],
     given: Mapping[str, Path | None],
     posts: Sequence[Mapping[str, Any]],
-    output: Path,
+    cache: Path,
 ) -> dict[str, VisualContext]:
     """post_id -> words of one kind."""
     if kind not in TABLE_OF:
         if kind not in settings.get("external_texts", {}):
             raise UserError(f"context kind {kind!r}: expected la, ga, oca or a name of the section 'external_texts'")
-        return read_contexts(
-            kind, read_section(settings["external_texts"], kind, Text), posts, output.parent.parent / "downloads"
-        )
+        return read_contexts(kind, read_section(settings["external_texts"], kind, Text), posts, cache)
     path = given[TABLE_OF[kind]]
     if path is None:
         raise UserError(f"context kind {kind!r} is made of the table '{TABLE_OF[kind]}': give --{TABLE_OF[kind]}")
@@ -152,19 +150,3 @@ def statistics(contexts: Sequence[VisualContext], kinds: Sequence[str]) -> dict[
         }
     log.info("context: %s", result)
     return result
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Command line of the stage."""
-    inputs = {
-        "posts": "posts.parquet",
-        "objects?": "objects table (kind la)",
-        "captions?": "captions table (kind ga)",
-        "ocr?": "characters table (kind oca)",
-        "external-texts[]": "files of the text sources",
-    }
-    return run_stage("context", VERSION, work, inputs=inputs, argv=argv)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,6 +1,6 @@
-"""demo: the dataset that the project makes itself -> train.txt and, beside it, all that the other stages need.
+"""demo: nothing -> a folder with posts, pictures and models.
 
-Written into the folder of --output (the training posts):
+The dataset that the project makes itself:
 
 - train.txt, valid.txt, test.txt: posts in the layout of UMT;
 - images/ID.jpg: their pictures. Some are missing and one is broken, as on Twitter;
@@ -17,13 +17,12 @@ import logging
 import os
 import random
 import shutil
-import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ita.cli import read_section, run_stage
+from ita.cli import read_section
 from ita.config import Demo
 from ita.demo import encoder, ground_truth, pictures
 from ita.demo import posts as writer
@@ -32,35 +31,29 @@ from ita.demo.training.program import SHIPPED
 from ita.io.files import alive, write_text
 from ita.log import progress
 
-VERSION = 2
 EYES = ("detector", "captioner")
 
 log = logging.getLogger(__name__)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Command line of the stage; ``train`` as its first word is a program of its own."""
-    arguments = sys.argv[1:] if argv is None else argv
-    if arguments[:1] == ["train"]:
-        from ita.demo.training import program
+def work(settings: dict[str, Any], output: Path) -> None:
+    """Makes the dataset.
 
-        return program.main(arguments[1:])
-    return run_stage("demo", VERSION, work, inputs={}, argv=argv)
-
-
-def work(settings: Mapping[str, Any], output: Path) -> None:
-    """Makes the dataset in the folder of ``output``, which gets the training posts and appears last."""
+    Args:
+        settings: ``demo``.
+        output: folder to write it into; the training posts, train.txt, appear last.
+    """
     chosen = read_section(settings, "demo", Demo)
     posts = records(chosen)
-    folder = output.absolute().parent
+    folder = output.absolute()
     with workshop(folder) as new:
         make(posts, chosen, new)
         train = umt(posts, "train")
         # Without the training posts the folder counts as unfinished while its parts are exchanged.
-        output.unlink(missing_ok=True)
+        (folder / "train.txt").unlink(missing_ok=True)
         for part in sorted(new.iterdir()):
             replace(part, folder / part.name)
-        write_text(output, train)
+        write_text(folder / "train.txt", train)
     log.info("%s: %d posts", folder, len(posts))
 
 
@@ -122,7 +115,3 @@ def replace(part: Path, target: Path) -> None:
     if target.is_dir():
         shutil.rmtree(target)
     os.replace(part, target)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,4 +1,4 @@
-"""Objects in the images: images.parquet -> objects/{detector}/{shard}.parquet and features/{detector}/{shard}.parquet.
+"""detect: images.parquet -> objects/{detector}/{shard}.parquet and features/{detector}/{shard}.parquet.
 
 A detector looks at every image that is there; ``precomputed`` takes objects that somebody else found, for every image
 that is named, downloaded or not. Features are what detectors of regions see of each object, for captioners and taggers
@@ -7,14 +7,13 @@ that read regions; ``grid`` sees cells instead of objects, and of other detector
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from ita.cli import SHARD, read_section, run_stage
+from ita.cli import read_section
 from ita.config import Detect
 from ita.data.entries import list_files, match_images
 from ita.io import parquet
@@ -25,9 +24,6 @@ from ita.vision import region_tables, sharding
 from ita.vision.detectors import build_detector
 from ita.vision.precomputed import read_objects
 from ita.vision.types import DetectedObject, Detector, ImageFile, Regions
-
-VERSION = 2
-INPUTS = {"images": "images.parquet", "features?": "file to write the regions' features to"}
 
 Found = tuple[str, Regions]
 """Name of an image, what was found in it."""
@@ -41,6 +37,13 @@ def work(
     shard: str | None = None,
 ) -> None:
     """Writes the objects of a shard's images, and their features.
+
+    Args:
+        settings: ``detect``.
+        images: images.parquet.
+        output: objects table to write.
+        features: table to write the features of the regions to.
+        shard: the part of the images to read, such as 2-of-7 (default: all).
 
     Raises:
         UserError: for wrong settings or files, or a model that can not be had.
@@ -100,12 +103,3 @@ def row(image_id: str, rank: int, one: DetectedObject) -> dict[str, Any]:
         **edges,
         "attributes": attributes,
     }
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the stage."""
-    return run_stage("detect", VERSION, work, inputs=INPUTS, argv=argv, options=SHARD)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

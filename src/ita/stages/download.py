@@ -1,4 +1,4 @@
-"""Images of the posts -> images.parquet and content-addressed files beside it.
+"""download: posts.parquet -> images.parquet and content-addressed image files.
 
 Every image gets a row that says what became of it: an image that is missing, broken or refused is normal data and stops
 nothing. Finished images are kept in a journal, so that a stopped run goes on where it was. With ``--retry-failed``,
@@ -8,14 +8,13 @@ images that were missing or refused are asked for again too, as with the setting
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from ita.cli import read_section, run_stage
+from ita.cli import read_section
 from ita.config import Download
 from ita.download.crawler import DownloadTarget, download_all
 from ita.download.errors import FetchError
@@ -27,31 +26,24 @@ from ita.io import parquet
 from ita.io.provenance import provenance_of
 from ita.log import log, progress
 
-VERSION = 2
-RETRY = "--retry-failed"
 STATUSES = ("ok", "missing", "failed", "refused")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the stage; see ``stage.main``."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    retry = RETRY in arguments
-
-    def run(settings: dict[str, Any], output: Path, posts: Path) -> None:
-        if retry:
-            settings["download"] = {**settings.get("download", {}), "retry_failed": True}
-        work(settings, output, posts)
-
-    rest = [argument for argument in arguments if argument != RETRY]
-    return run_stage("download", VERSION, run, inputs={"posts": "posts.parquet"}, argv=rest)
-
-
-def work(settings: dict[str, Any], output: Path, posts: Path) -> None:
+def work(settings: dict[str, Any], output: Path, posts: Path, store: Path, retry_failed: bool = False) -> None:
     """Writes images.parquet: one row per image of the posts, in the order of their first posts.
+
+    Args:
+        settings: ``download``.
+        output: images.parquet.
+        posts: posts.parquet.
+        store: folder of the image files and of the journal of finished images.
+        retry_failed: ask again for images that were missing or refused, as with the setting of that name.
 
     Raises:
         UserError: for a source that cannot be used, or when no server can be reached at all.
     """
+    if retry_failed:
+        settings = {**settings, "download": {**settings.get("download", {}), "retry_failed": True}}
     options = read_section(settings, "download", Download)
     images = images_of(parquet.rows("posts", posts), options)
     set_pixel_limit(options.max_pixels)
@@ -60,10 +52,10 @@ def work(settings: dict[str, Any], output: Path, posts: Path) -> None:
             new_row(image.image_id, status="missing", error="no-source: download.source is 'none'") for image in images
         ]
     else:
-        store = ImageStore(output.parent, options)
+        image_store = ImageStore(store, output.parent, options)
         get = from_urls if options.source == "urls" else from_files
-        with Journal(output.parent / "images" / "journal.jsonl", options) as journal:
-            rows = get(images, options, store, journal)
+        with Journal(store / "journal.jsonl", options) as journal:
+            rows = get(images, options, image_store, journal)
     counts = Counter(row["status"] for row in rows)
     about = provenance_of(settings, {"posts": posts})
     parquet.write("images", rows, output, {**about, "counts": {status: counts[status] for status in STATUSES}})
@@ -177,7 +169,3 @@ def is_fresh(row: Row, options: Download, store: ImageStore, journal: Journal) -
     if row["status"] == "refused" and not journal.same_limits(row["image_id"]):
         return False
     return row["status"] != "failed" and not options.retry_failed
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -7,14 +7,13 @@ moves what represents a word (the paper's Fig. 3), null where it has nothing to 
 from __future__ import annotations
 
 import csv
-import sys
 import time
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ita.cli import read_section, run_stage
+from ita.cli import read_section
 from ita.config import Evaluate
 from ita.data import VIEWS
 from ita.data.metrics import report
@@ -26,19 +25,25 @@ from ita.io.provenance import provenance_of
 from ita.log import progress
 from ita.stages.train import contexts_of, images_of, peak_memory_mb
 
-VERSION = 3
-PREDICTIONS = "predictions.parquet"
-
 
 def work(
-    settings: dict[str, Any], output: Path, model: Path, posts: Path, context: Path, features: Sequence[Path] = ()
+    settings: dict[str, Any],
+    metrics: Path,
+    predictions: Path,
+    model: Path,
+    history: Path,
+    posts: Path,
+    context: Path,
+    features: Sequence[Path] = (),
 ) -> None:
     """Tags the evaluation splits in both views and scores them.
 
     Args:
         settings: ``evaluate``.
-        output: metrics.json; predictions.parquet is written beside it.
-        model: model.safetensors of a run folder.
+        metrics: metrics.json to write.
+        predictions: predictions.parquet to write.
+        model: model.safetensors of a model folder.
+        history: history.csv of its training.
         posts: posts.parquet.
         context: the context table that the I+T view reads.
         features: shards of the features of regions that it reads, for a model that was trained on such.
@@ -65,7 +70,7 @@ def work(
         tagger.look(torch.from_numpy(regions.vectors))
     tagger.to(where)
     dtype = device.arithmetic(where, chosen.precision, tagger.encoder.config.hidden_size)
-    predictions: list[dict[str, Any]] = []
+    tagged_posts: list[dict[str, Any]] = []
     scores: dict[str, dict[str, Any]] = {}
     distances: dict[str, float | None] = {}
     for split in chosen.splits:
@@ -104,7 +109,7 @@ def work(
                     "words_per_second": round(sum(map(len, gold)) / seconds, 1),
                     "words_truncated": sum(one.truncated for one in views[view]),
                 }
-            predictions += [
+            tagged_posts += [
                 {
                     "post_id": row["post_id"],
                     "split": split,
@@ -130,13 +135,13 @@ def work(
         "encoder": trained["encoder"]["model"],
         "scores": scores,
         "representation_distance": distances,
-        "training": training_facts(model.parent / "history.csv", about),
+        "training": training_facts(history, about),
         "peak_memory_mb": peak_memory_mb(where.type),
         **origin,
     }
     versions = {"label_version": about["label_version"], "seed": about["seed"]}
-    parquet.write("predictions", predictions, output.parent / PREDICTIONS, {**origin, **versions})
-    write_json(output, facts)
+    parquet.write("predictions", tagged_posts, predictions, {**origin, **versions})
+    write_json(metrics, facts)
 
 
 def regions_for(about: Mapping[str, Any], features: Sequence[Path], images: Collection[str]) -> seen.Features | None:
@@ -179,18 +184,3 @@ def training_facts(history: Path, about: dict[str, Any]) -> dict[str, Any]:
         "device": about["device"],
         "words_truncated": about["words_truncated"],
     }
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Command line of the stage."""
-    inputs = {
-        "model": "model.safetensors of a run",
-        "posts": "posts.parquet",
-        "context": "context table",
-        "features[]": "shards of the features of image regions, for a model that reads such",
-    }
-    return run_stage("evaluate", VERSION, work, inputs=inputs, argv=argv)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

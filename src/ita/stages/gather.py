@@ -1,27 +1,28 @@
-"""Shards of a vision stage -> one table: the rows of each after those of the one before.
+"""gather: shards of a vision stage -> one table.
 
-The table says what each shard says, with their counts added up, and nothing of the shards themselves: it is the same,
-byte for byte, for any number of them.
+The rows of each shard stand after those of the one before. The table says what each shard says, with their counts added
+up, and nothing of the shards themselves: it is the same, byte for byte, for any number of them.
 """
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ita.cli import run_stage
 from ita.errors import UserError
 from ita.io import parquet
 from ita.log import log
 
-VERSION = 1
-
 
 def work(settings: dict[str, Any], shards: Sequence[Path], output: Path) -> None:
     """Writes the rows of all shards.
+
+    Args:
+        settings: ``gather``; how many shards there are is told by their number.
+        shards: tables of one vision stage, in order.
+        output: table to write.
 
     Raises:
         UserError: for a file that is no shard, or one that was made in another way than the first.
@@ -45,12 +46,3 @@ def work(settings: dict[str, Any], shards: Sequence[Path], output: Path) -> None
             out.metadata = about
         out.metadata = {**out.metadata, "counts": dict(counts)}
     log.info("gather: %s of %d shards: %s", name, len(shards), dict(counts))
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the stage."""
-    return run_stage("gather", VERSION, work, inputs={"shards[]": "tables, in order"}, argv=argv)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

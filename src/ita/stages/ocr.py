@@ -1,14 +1,15 @@
-"""Characters in the images: images.parquet -> ocr/{ocr_engine}/{shard}.parquet, a row for every image that is there."""
+"""ocr: images.parquet -> ocr/{ocr_engine}/{shard}.parquet.
+
+The table has a row for every image that is there.
+"""
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ita.cli import SHARD, read_section, run_stage
+from ita.cli import read_section
 from ita.config import Ocr
 from ita.data.visual_context import count_words
 from ita.io import parquet
@@ -18,11 +19,15 @@ from ita.vision import images as decoding
 from ita.vision import sharding
 from ita.vision.ocr import build_ocr_engine
 
-VERSION = 3
-
 
 def work(settings: dict[str, Any], images: Path, output: Path, shard: str | None = None) -> None:
     """Writes what is read from a shard's images.
+
+    Args:
+        settings: ``ocr``.
+        images: images.parquet.
+        output: table to write.
+        shard: the part of the images to read, such as 2-of-7 (default: all).
 
     Raises:
         UserError: for wrong settings, or an engine that is not installed.
@@ -40,12 +45,3 @@ def work(settings: dict[str, Any], images: Path, output: Path, shard: str | None
             out.add([{"image_id": one.image_id, "text": one.text, "confidence": one.confidence, **identity}])
         out.metadata = {**described, "counts": dict(counts)}
     log.info("ocr: text in %d of %d images", counts["with_text"], counts["images"])
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the stage."""
-    return run_stage("ocr", VERSION, work, inputs={"images": "images.parquet"}, argv=argv, options=SHARD)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -10,22 +10,16 @@ import html
 import json
 import os
 import shutil
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ita.cli import read_section, run_stage
+from ita.cli import read_section
 from ita.config import Paper
 from ita.errors import UserError
 from ita.io.files import write_text
 from ita.io.provenance import provenance_of
 
-VERSION = 1
-INPUTS = {
-    "files[]": "the tables and figures in all their forms",
-    "benchmarks?": "folder of benchmark files of the dataset",
-}
 STYLE = (
     "body{font-family:sans-serif;margin:2em auto;max-width:75em}table{border-collapse:collapse;font-size:90%}"
     "th,td{padding:.25em .6em;border-bottom:1px solid #ccc;text-align:right;white-space:nowrap}"
@@ -40,7 +34,7 @@ def work(settings: dict[str, Any], output: Path, files: Sequence[Path] = (), ben
     Args:
         settings: ``paper`` and ``dataset``.
         output: the folder.
-        files: {table}.csv, .md, .tex, .html, .json and {figure}.svg, .pdf, .csv, .json.
+        files: tables and figures in all their forms, and the cases.
         benchmarks: what Snakemake measured; nothing of it need be there.
 
     Raises:
@@ -65,7 +59,7 @@ def work(settings: dict[str, Any], output: Path, files: Sequence[Path] = (), ben
             shutil.copyfile(path, part / path.name)
         made = cost.build(benchmarks, str(settings["dataset"]))
         stated = footer.facts({**settings, "name": "cost"}, "paper", {})
-        render.write(made, part / "cost.csv", stated, provenance_of(settings))
+        render.write(made, render.Forms.beside(part / "cost"), stated, provenance_of(settings))
         forms["cost"] = ("json", "html", "csv", "tex", "md")
         abouts = {name: about(part / f"{name}.json") for name in forms}
         write_text(part / "index.md", listing(abouts, forms, cases, str(settings["dataset"])))
@@ -132,12 +126,3 @@ def page(
     title = f"{html.escape(dataset)}: tables and figures"
     head = f"<!doctype html><meta charset='utf-8'><title>{title}</title><style>{STYLE}</style><h1>{title}</h1>"
     return f"{head}<ul>{''.join(items)}</ul>{''.join(parts)}\n"
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Command line of the stage."""
-    return run_stage("paper", VERSION, work, inputs=INPUTS, argv=argv)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

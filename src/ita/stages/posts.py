@@ -6,13 +6,12 @@ which label version the files are, and reports texts that stand in two splits.
 
 from __future__ import annotations
 
-import sys
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ita.cli import read_section, run_stage
+from ita.cli import read_section
 from ita.config import Posts
 from ita.data.formats import Post, read_posts
 from ita.data.label_versions import digest, label_version
@@ -23,13 +22,17 @@ from ita.io import parquet
 from ita.io.provenance import provenance_of
 from ita.log import log
 
-VERSION = 1
 SPLITS = ("train", "dev", "test")
 SUPPLY = "name local files in posts.files (a path, or 'archive.zip::member')"
 
 
-def work(settings: dict[str, Any], output: Path) -> None:
+def work(settings: dict[str, Any], output: Path, cache: Path) -> None:
     """Writes posts.parquet.
+
+    Args:
+        settings: ``posts``.
+        output: posts.parquet.
+        cache: folder that files named by a URL are downloaded into.
 
     Raises:
         UserError: for files that cannot be had or read, or post ids that are not unique.
@@ -42,7 +45,6 @@ def work(settings: dict[str, Any], output: Path) -> None:
     for split in SPLITS:
         if split not in chosen.files:
             raise UserError(f"posts.files.{split} is missing: training needs train, dev and test; {SUPPLY}")
-        cache = output.parent / "downloads"
         source = read_source(
             chosen.files[split], chosen.sha256.get(split), cache, f"posts.files.{split}", chosen.allow_private
         )
@@ -131,12 +133,3 @@ def duplicates(rows: Sequence[dict[str, Any]]) -> dict[str, list[list[str]]]:
     for pair, posts in sorted(found.items()):
         log.warning("posts: %d texts stand in both splits of %s, for example %s", len(posts), pair, posts[0])
     return dict(sorted(found.items()))
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Command line of the stage."""
-    return run_stage("posts", VERSION, work, inputs={}, argv=argv)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

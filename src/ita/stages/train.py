@@ -12,14 +12,13 @@ import io
 import json
 import resource
 import shutil
-import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from ita.cli import read_section, run_stage
+from ita.cli import read_section
 from ita.config import Encoder, Loss, System, Train
 from ita.data.tags import spans, tag_set, to_bioes
 from ita.errors import UserError
@@ -30,16 +29,27 @@ from ita.io.files import write_json, write_text
 from ita.io.provenance import provenance_of
 from ita.log import log
 
-VERSION = 3
 SPLITS = ("train", "dev")
 
 
-def work(settings: dict[str, Any], output: Path, posts: Path, context: Path, features: Sequence[Path] = ()) -> None:
+def work(
+    settings: dict[str, Any],
+    output: Path,
+    history: Path,
+    run_settings: Path,
+    checkpoint: Path,
+    posts: Path,
+    context: Path,
+    features: Sequence[Path] = (),
+) -> None:
     """Trains one tagger with one seed.
 
     Args:
         settings: ``train``, ``encoder``, ``system``, ``loss`` and ``seed``.
-        output: model.safetensors of the run folder.
+        output: model.safetensors of the model folder; config.json and tokenizer files are written beside it.
+        history: history.csv, one row per epoch.
+        run_settings: settings.json of the model folder.
+        checkpoint: folder of the last finished epoch, from which a killed run goes on; removed at the end.
         posts: posts.parquet.
         context: a context table of the same posts.
         features: shards of the features of their images' regions, for a system that reads such.
@@ -50,7 +60,8 @@ def work(settings: dict[str, Any], output: Path, posts: Path, context: Path, fea
     # Imported here so that `ita --help` and a wrong setting answer at once.
     import torch
 
-    from ita.model import checkpoint, device, trainer
+    from ita.model import checkpoint as saving
+    from ita.model import device, trainer
     from ita.model.bert import Bert
     from ita.model.inputs import ViewEncoder
     from ita.model.schedule import TrainingConfig
@@ -71,8 +82,8 @@ def work(settings: dict[str, Any], output: Path, posts: Path, context: Path, fea
     rows = table.to_pylist()
     contexts = contexts_of(rows, context)
     regions = seen.read(features, images_of(rows, SPLITS)) if system.regions else None
-    model, tokenizer = checkpoint.load_encoder(encoder, padded=chosen.padding == "all")
-    views = ViewEncoder(tokenizer, checkpoint.longest_input(model.config, tokenizer, chosen.max_length))
+    model, tokenizer = saving.load_encoder(encoder, padded=chosen.padding == "all")
+    views = ViewEncoder(tokenizer, saving.longest_input(model.config, tokenizer, chosen.max_length))
     names = tag_set(span.type for row in rows for span in spans(row["tags"]))
     width = regions.width if regions else 0
     tagger = Tagger(model, names, chosen.word_dropout, chosen.constrained, chosen.padding, width)
@@ -122,17 +133,16 @@ def work(settings: dict[str, Any], output: Path, posts: Path, context: Path, fea
     if cut["train"]:
         log.warning("train: %d context words did not fit into %d pieces and were cut", cut["train"], views.max_length)
     stamp = hashlib.sha256(json.dumps([settings, about["inputs"], names], sort_keys=True).encode()).hexdigest()
-    resume = output.parent / "resume" / "state.pt"
     plan = TrainingConfig(chosen, system, loss, seed, names, where, dtype)
-    result = trainer.fit(tagger, train, dev, plan, resume, stamp)
+    result = trainer.fit(tagger, train, dev, plan, checkpoint / "state.pt", stamp)
 
     about["best_epoch"] = result.best_epoch
     about["peak_memory_mb"] = peak_memory_mb(where.type)
-    write_text(output.parent / "history.csv", history_csv(result.history))
-    write_json(output.parent / "settings.json", about)
+    write_text(history, history_csv(result.history))
+    write_json(run_settings, about)
     best = pruned.restore(result.best) if pruned else result.best
-    checkpoint.save_model(output.parent, best, model.config, tokenizer)
-    shutil.rmtree(resume.parent, ignore_errors=True)
+    saving.save_model(output.parent, best, model.config, tokenizer)
+    shutil.rmtree(checkpoint, ignore_errors=True)
     log.info("best epoch %d, dev F1 %.2f", result.best_epoch, result.best_score)
 
 
@@ -198,17 +208,3 @@ def peak_memory_mb(device: str) -> float:
 
         return round(torch.cuda.max_memory_allocated() / 1e6, 1)
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3, 1)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Command line of the stage."""
-    inputs = {
-        "posts": "posts.parquet",
-        "context": "context table",
-        "features[]": "shards of the features of image regions, for a system that reads such",
-    }
-    return run_stage("train", VERSION, work, inputs=inputs, argv=argv)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -26,7 +26,7 @@ LIMIT = 4_000_000
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line."""
     parser = argparse.ArgumentParser(
-        prog="ita demo train", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m ita.demo.training", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--output", type=Path, default=SHIPPED, help="folder (default: that of the package)")
     parser.add_argument("--scenes", type=int, default=2400, help="scenes to learn from")

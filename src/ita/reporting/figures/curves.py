@@ -18,7 +18,9 @@ COLUMNS = 4
 NOTES = ["Thin lines are seeds, the thick one is their mean."]
 
 
-def draw(histories: Sequence[Path], settings: Mapping[str, Any], chosen: Figure) -> ReportFigure:
+def draw(
+    histories: Sequence[Path], run_settings: Sequence[Path], settings: Mapping[str, Any], chosen: Figure
+) -> ReportFigure:
     """Draws the curves of every view trained on.
 
     Raises:
@@ -50,18 +52,14 @@ def draw(histories: Sequence[Path], settings: Mapping[str, Any], chosen: Figure)
             axis.set_ylabel("dev F1 (%)", fontsize=8)
     names = ["encoder", "system", "seed", "epoch", *(f"dev_f1_{view}" for view in VIEWS if f"dev_f1_{view}" in runs)]
     seeds = sorted({int(str(seed).removeprefix("seed")) for seed in runs["seed"]})
-    about = {"seeds": seeds, "label_version": labels(histories)}
+    about = {"seeds": seeds, "label_version": labels(run_settings)}
     return ReportFigure("Learning curves", figure, runs[names], about, NOTES)
 
 
-def labels(histories: Sequence[Path]) -> str | None:
-    """Label version of the runs, from the settings.json beside each history; None where they have none."""
-    found = set()
-    for path in histories:
-        beside = path.with_name("settings.json")
-        if beside.exists():
-            found.add(str(json.loads(beside.read_text(encoding="utf-8")).get("label_version")))
-    return ", ".join(sorted(found)) or None
+def labels(run_settings: Sequence[Path]) -> str | None:
+    """Label versions of the runs, from their settings.json; None without any."""
+    versions = {str(json.loads(path.read_text(encoding="utf-8")).get("label_version")) for path in run_settings}
+    return ", ".join(sorted(versions)) or None
 
 
 def read_histories(paths: Sequence[Path]) -> pd.DataFrame:

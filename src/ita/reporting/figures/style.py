@@ -44,8 +44,8 @@ def panels(lines: int, columns: int, width: float, height: float, **more: Any) -
     return figure, axes
 
 
-def save(drawn: ReportFigure, output: Path, title: str, notes: Sequence[str]) -> None:
-    """Writes ``output`` (SVG) and .pdf beside it, the title above and the notes below the panels."""
+def save(drawn: ReportFigure, svg: Path, pdf: Path, title: str, notes: Sequence[str]) -> None:
+    """Writes the figure as SVG and PDF, the title above and the notes below the panels."""
     import matplotlib.pyplot as plt
 
     figure = drawn.figure
@@ -57,8 +57,8 @@ def save(drawn: ReportFigure, output: Path, title: str, notes: Sequence[str]) ->
     figure.tight_layout(rect=(0, below / (height + below), 1, 1))
     figure.text(0.02, 0.05 / (height + below), "\n".join(lines), fontsize=6, color="#444444", va="bottom")
     for path, form, metadata in (
-        (output.with_suffix(".pdf"), "pdf", {"CreationDate": None}),
-        (output, "svg", {"Date": None}),
+        (pdf, "pdf", {"CreationDate": None}),
+        (svg, "svg", {"Date": None}),
     ):
         with atomic(path) as part:
             figure.savefig(part, format=form, metadata=metadata)

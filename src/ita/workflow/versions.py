@@ -1,0 +1,19 @@
+"""Versions of the stages, in the order of the data flow."""
+
+VERSIONS = {
+    "demo": 2,
+    "posts": 1,
+    "download": 2,
+    "detect": 2,
+    "caption": 1,
+    "ocr": 3,
+    "gather": 1,
+    "context": 2,
+    "train": 3,
+    "evaluate": 3,
+    "table": 2,
+    "figure": 2,
+    "cases": 1,
+    "paper": 1,
+}
+"""Raise the number of a stage when the meaning of its output changes: it and what lies below it then run again."""
