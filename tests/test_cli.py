@@ -170,7 +170,7 @@ def test_tables_are_checked_on_read(tmp_path):
     parquet.write("ocr", [{"image_id": "a", "text": "b"}], tmp_path / "ocr.parquet", {"note": 1})
     table = parquet.read("ocr", tmp_path / "ocr.parquet")
     assert parquet.metadata(table) == {"table": "ocr", "note": 1}
-    assert table.schema.field("text").metadata[b"meaning"]
+    assert table.schema.field("text").metadata[b"description"]
     pq.write_table(pa.table({"a": [1]}), tmp_path / "other.parquet")
     (tmp_path / "broken.parquet").write_bytes(b"PAR1")
     for name, file, message in [

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from ita.cli import run_stage
+from ita.data import SPLITS
 from ita.data.visual_context import SEPARATOR
 from ita.io import parquet
 from ita.io.parquet import metadata
@@ -133,9 +134,7 @@ def test_errors_say_what_to_do(folder, capsys, settings, message):
 def test_real_ready_contexts(data, tmp_path):
     from ita.stages import posts
 
-    files = dict(
-        zip(posts.SPLITS, (f"{data}/twitter2015/{name}.txt" for name in ("train", "valid", "test")), strict=True)
-    )
+    files = dict(zip(SPLITS, (f"{data}/twitter2015/{name}.txt" for name in ("train", "valid", "test")), strict=True))
     settings = json.dumps({"posts": {"files": files}})
     cache = ["--cache", str(tmp_path / "downloads")]
     assert run_stage(posts, ["--settings", settings, *cache, "--output", f"{tmp_path}/posts.parquet"]) == 0

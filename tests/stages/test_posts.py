@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ita.cli import run_stage
+from ita.data import SPLITS
 from ita.data import tags as codec
 from ita.data.formats import read_posts
 from ita.data.label_versions import RELABELLED_TEST_SPANS, label_version
@@ -129,7 +130,7 @@ def test_archive_members_and_hashes(tmp_path):
     digest = hashlib.sha256((tmp_path / "a.zip").read_bytes()).hexdigest()
     for source, expected in [(f"{tmp_path}/a.zip::in/train.txt", digest), (f"{tmp_path}/a.tgz::train.txt", None)]:
         found = read_source(source, expected, tmp_path, "posts.files.train")
-        assert found.data == UMT.encode()
+        assert found.content == UMT.encode()
         assert found.sha256 == hashlib.sha256(UMT.encode()).hexdigest()
     for source, message in [
         (f"{tmp_path}/a.zip::nope", "has no file 'nope'; it holds in/train.txt"),
@@ -184,7 +185,7 @@ def test_posts_from_a_server_are_checked_and_fetched_once(tmp_path, capsys):
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        files = {split: f"http://127.0.0.1:{server.server_port}/{split}.txt" for split in posts.SPLITS}
+        files = {split: f"http://127.0.0.1:{server.server_port}/{split}.txt" for split in SPLITS}
         hashes = dict.fromkeys(files, hashlib.sha256(UMT.encode()).hexdigest())
         assert run(tmp_path, files, sha256=hashes)[0] == 1
         assert "name its path, or a mirror's URL, in posts.files.train" in capsys.readouterr().err
@@ -213,12 +214,12 @@ FACTS = {
 @pytest.mark.parametrize("name", FACTS)
 def test_real_counts_and_label_versions(data, tmp_path, name):
     version, expected = FACTS[name]
-    files = dict(zip(posts.SPLITS, (f"{data / name}/{file}.txt" for file in ("train", "valid", "test")), strict=True))
+    files = dict(zip(SPLITS, (f"{data / name}/{file}.txt" for file in ("train", "valid", "test")), strict=True))
     code, output = run(tmp_path, files)
     assert code == 0
     about = parquet.metadata(parquet.read("posts", output))
     assert about["label_version"] == version
-    found = [tuple(about["splits"][s][key] for key in ("posts", "tokens", "spans", "repaired")) for s in posts.SPLITS]
+    found = [tuple(about["splits"][s][key] for key in ("posts", "tokens", "spans", "repaired")) for s in SPLITS]
     assert found == expected
     pairs = {pair: len(found) for pair, found in about["duplicates"].items()}
     assert pairs == ({"train/dev": 2, "train/test": 4, "dev/test": 3} if "2015" in name else {"train/dev": 1})

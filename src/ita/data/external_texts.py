@@ -1,4 +1,4 @@
-"""Further texts about posts: ready contexts of ITA-shaped files, or texts by image id."""
+"""External texts: text about posts that is not made by the pipeline, matched to them by image id or by order."""
 
 from __future__ import annotations
 
@@ -16,17 +16,19 @@ from ita.errors import UserError
 from ita.log import log
 
 
-def read_contexts(name: str, text: Text, posts: Sequence[Mapping[str, Any]], cache: Path) -> dict[str, VisualContext]:
-    """Contexts of one named text source.
+def read_external_text(
+    name: str, text: Text, posts: Sequence[Mapping[str, Any]], cache: Path
+) -> dict[str, VisualContext]:
+    """Contexts of one external text.
 
     Args:
         name: its name, which is the kind of its words.
         text: its settings.
         posts: rows of posts.parquet.
-        cache: folder for fetched files.
+        cache: folder of downloaded files.
 
     Returns:
-        post_id -> words; a post without text is left out.
+        post_id -> context; a post without text is left out.
 
     Raises:
         UserError: for files that cannot be read or do not fit the posts.
@@ -34,37 +36,43 @@ def read_contexts(name: str, text: Text, posts: Sequence[Mapping[str, Any]], cac
     if not text.files:
         raise UserError(f"external_texts.{name}.files is empty: name the files of this text")
     if text.format == "ita":
-        return from_ita_files(name, text.files, posts, cache)
-    by_image = read_texts([Path(file) for file in text.files])
-    return {
-        post["post_id"]: text_alignment(by_image[image_key(post["image_id"])], name)
-        for post in posts
-        if post["image_id"] is not None and image_key(post["image_id"]) in by_image
-    }
+        return match_by_order(name, text.files, posts, cache)
+    texts = read_texts([Path(file) for file in text.files])
+    images = {post["post_id"]: image_key(post["image_id"]) for post in posts if post["image_id"] is not None}
+    return {post_id: text_alignment(texts[image], name) for post_id, image in images.items() if image in texts}
 
 
-def from_ita_files(
+def match_by_order(
     name: str, files: Sequence[str], posts: Sequence[Mapping[str, Any]], cache: Path
 ) -> dict[str, VisualContext]:
-    """Contexts of ITA-shaped files, matched by the order of posts; a post that a file lacks stays without context.
+    """Contexts of files in the official format, which hold the same posts; some may be missing.
+
+    Args:
+        name: kind of the words.
+        files: files in the order of the splits.
+        posts: rows of posts.parquet.
+        cache: folder of downloaded files.
+
+    Returns:
+        post_id -> context of each post in the files.
 
     Raises:
         UserError: when a file has a post that does not come next among the posts.
     """
-    result: dict[str, VisualContext] = {}
-    waiting = iter(posts)
+    contexts: dict[str, VisualContext] = {}
+    remaining = iter(posts)
     for file in files:
         source = read_source(file, None, cache, f"external_texts.{name}.files")
-        for number, entry in enumerate(read_posts(source.data, source.name, "ita"), 1):
-            post = next((post for post in waiting if post["tokens"] == entry.tokens), None)
+        for number, entry in enumerate(read_posts(source.content, source.name, "ita"), 1):
+            post = next((post for post in remaining if post["tokens"] == entry.tokens), None)
             if post is None:
                 raise UserError(
                     f"{source.name}: its post {number} ({' '.join(entry.tokens)[:60]!r}) does not come next; "
                     f"expected the same posts in the same order, files in the order train, dev, test"
                 )
-            result[post["post_id"]] = concatenate(
+            contexts[post["post_id"]] = concatenate(
                 separator() if word == EOS else split_words(word, name) for word in entry.context
             )
-    if len(result) < len(posts):
-        log.warning("external_texts.%s: %d of %d posts have no text", name, len(posts) - len(result), len(posts))
-    return result
+    if len(contexts) < len(posts):
+        log.warning("external_texts.%s: %d of %d posts have no text", name, len(posts) - len(contexts), len(posts))
+    return contexts

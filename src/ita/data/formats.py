@@ -1,7 +1,7 @@
-"""Readers of annotated posts, one function per layout.
+"""Formats of annotated posts, one reader for each.
 
-Each takes the bytes of a file and its name, and yields posts in order. Nothing is stripped from a word: U+00A0,
-U+FE0F or U+200B alone are words on Twitter, and both LF and CRLF end a line.
+A reader takes the bytes of a file and its name, and yields posts in order. Words are not stripped: U+00A0, U+FE0F or
+U+200B alone are words on Twitter. Lines end in LF or CRLF.
 """
 
 from __future__ import annotations
@@ -12,22 +12,23 @@ import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ita.data.tags import TAG
 from ita.errors import UserError
 from ita.io.image_formats import strip_image_suffix
 
 EOS = "<EOS>"
-"""The word that ends a post and parts its contexts in files of the official shape."""
+"""The word that ends a post and separates the texts of its context in files of the official format."""
 CONTEXT_TAGS = {"X", "B-X", "S-X", "I-X"}
+"""Tags of the separators and of the words of a context in files of the official format."""
 IMAGE_LINE = re.compile(r"(?:IMGID|WID):(.*)")
 BLANKS = re.compile(r"[ \t]+")
 
 
 @dataclass(frozen=True)
 class Post:
-    """One annotated post as its file has it."""
+    """One annotated post as it is in its file."""
 
     tokens: list[str]
     tags: list[str]
@@ -35,178 +36,89 @@ class Post:
     image_url: str | None = None
     post_id: str | None = None
     context: tuple[str, ...] = ()
-    """Words after the first separator of an ITA-shaped file, further separators included."""
+    """Words after the first separator in a file of the official format, further separators included."""
 
 
-def read_posts(data: bytes, name: str, layout: str) -> list[Post]:
+class TaggedWord(NamedTuple):
+    """A line of a file with one word per line."""
+
+    word: str
+    tag: str
+    line: int
+
+
+def read_posts(content: bytes, file_name: str, format_name: str) -> list[Post]:
     """Reads a file of annotated posts.
 
     Args:
-        data: the file's bytes.
-        name: its name, for messages.
-        layout: umt, three_line, jsonl, parquet or ita.
+        content: the file's bytes.
+        file_name: for messages.
+        format_name: a key of READERS: umt, three_line, jsonl, parquet or ita.
 
     Raises:
-        UserError: for anything malformed, with ``name:line``, what was expected and what was found.
+        UserError: for anything malformed: file and line, what was expected and what was found.
     """
-    posts = list(READERS[layout](data, name))
+    posts = list(READERS[format_name](content, file_name))
     if not posts:
-        raise UserError(f"{name}: no posts found; expected the layout '{layout}' (setting posts.format)")
+        raise UserError(f"{file_name}: no posts found; expected the format '{format_name}' (setting posts.format)")
     return posts
 
 
-def lines_of(data: bytes, name: str) -> list[str]:
-    """Lines of a UTF-8 text, parted by LF or CRLF only.
-
-    Raises:
-        UserError: when the bytes are not UTF-8.
-    """
-    lines = []
-    for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
-        try:
-            lines.append(line.removesuffix(b"\r").decode("utf-8"))
-        except UnicodeDecodeError as error:
-            raise UserError(f"{name}:{number}: expected UTF-8 text, found byte {line[error.start]:#x}") from None
-    return lines
+def read_umt(content: bytes, file_name: str) -> Iterator[Post]:
+    """UMT's format: an ``IMGID:id`` line (or WID:, or none), then ``word TAB tag`` lines, then a blank line."""
+    for line, image_id, words in tagged_blocks(content, file_name):
+        yield post_of_words(words, image_id, file_name, line)
 
 
-def blocks_of(data: bytes, name: str) -> Iterator[list[tuple[int, str]]]:
-    """Numbered lines of a text, in groups parted by blank lines."""
-    block: list[tuple[int, str]] = []
-    for number, line in enumerate(lines_of(data, name), 1):
-        if line.strip(" \t"):
-            block.append((number, line))
-        elif block:
-            yield block
-            block = []
-    if block:
-        yield block
+def read_ita(content: bytes, file_name: str) -> Iterator[Post]:
+    """The official code's format: the post, ``<EOS>``, then its context, every context line tagged X (or B-X)."""
+    for line, image_id, words in tagged_blocks(content, file_name):
+        end = next((i for i, word in enumerate(words) if word.tag in CONTEXT_TAGS), len(words))
+        context = words[end:]
+        if context and context[0].word != EOS:
+            raise malformed(file_name, context[0].line, f"{EOS} before the context", repr(context[0].word))
+        for word in context:
+            if word.tag not in CONTEXT_TAGS:
+                raise malformed(file_name, word.line, f"every line after {EOS} to be tagged X", repr(word.tag))
+        yield post_of_words(words[:end], image_id, file_name, line, tuple(word.word for word in context[1:]))
 
 
-def word_and_tag(line: str, name: str, number: int) -> tuple[str, str]:
-    """A word and its tag, parted by the last TAB, or by the last blank where there is no TAB."""
-    for blank in "\t", " ":
-        word, found, tag = line.rpartition(blank)
-        if found:
-            break
-    if not word or not tag:
-        raise UserError(f"{name}:{number}: expected 'word<TAB>tag', found {line!r}")
-    return word, tag
-
-
-def check_tag(tag: str, name: str, number: int) -> str:
-    """The tag, if it is one of IOB."""
-    if not TAG.fullmatch(tag):
-        raise UserError(f"{name}:{number}: expected the tag O, B-TYPE or I-TYPE, found {tag!r}")
-    return tag
-
-
-def check_lengths(tokens: Sequence[str], tags: Sequence[str], name: str, number: int) -> None:
-    """A post has words, and as many tags."""
-    if not tokens:
-        raise UserError(f"{name}:{number}: expected a post with at least one word, found none")
-    if len(tokens) != len(tags):
-        raise UserError(f"{name}:{number}: expected as many tags as words, found {len(tags)} and {len(tokens)}")
-
-
-def read_umt(data: bytes, name: str) -> Iterator[Post]:
-    """UMT's layout: an ``IMGID:id`` line (or WID:, or none), then ``word TAB tag`` lines, then a blank line."""
-    for block in blocks_of(data, name):
-        first, image = block[0][0], None
-        if heading := IMAGE_LINE.fullmatch(block[0][1]):
-            image = heading[1] or None
-            block = block[1:]
-        pairs = [(word_and_tag(line, name, number), number) for number, line in block]
-        tokens = [word for (word, _), _ in pairs]
-        tags = [check_tag(tag, name, number) for (_, tag), number in pairs]
-        check_lengths(tokens, tags, name, first)
-        yield Post(tokens, tags, image)
-
-
-def read_three_line(data: bytes, name: str) -> Iterator[Post]:
+def read_three_line(content: bytes, file_name: str) -> Iterator[Post]:
     """Three lines a post: words, tags, image file; blank lines between posts are optional."""
-    lines = [(number, line) for block in blocks_of(data, name) for number, line in block]
+    lines = [line for block in blocks(content, file_name) for line in block]
     if len(lines) % 3:
-        raise UserError(
-            f"{name}:{lines[-1][0]}: expected three lines a post (words, tags, image), found an incomplete one"
-        )
-    for at in range(0, len(lines), 3):
-        (number, words), (tag_line, labels), (_, image) = lines[at : at + 3]
+        raise malformed(file_name, lines[-1][0], "three lines a post (words, tags, image)", "an incomplete one")
+    for first in range(0, len(lines), 3):
+        (line, words), (tag_line, labels), (_, image) = lines[first : first + 3]
         tokens = BLANKS.split(words.strip(" \t"))
-        tags = [check_tag(tag, name, tag_line) for tag in BLANKS.split(labels.strip(" \t"))]
-        check_lengths(tokens, tags, name, number)
+        tags = [check_tag(tag, file_name, tag_line) for tag in BLANKS.split(labels.strip(" \t"))]
+        check_lengths(tokens, tags, file_name, line)
         yield Post(tokens, tags, strip_image_suffix(image.strip(" \t")))
 
 
-def read_jsonl(data: bytes, name: str) -> Iterator[Post]:
+def read_jsonl(content: bytes, file_name: str) -> Iterator[Post]:
     """One object a line: ``tokens``, ``tags``, and optionally ``image`` (id or URL), ``id``."""
-    for number, line in enumerate(lines_of(data, name), 1):
+    for number, line in enumerate(decode_lines(content, file_name), 1):
         if not line.strip():
             continue
         try:
             record = json.loads(line)
         except json.JSONDecodeError as error:
-            raise UserError(f"{name}:{number}: expected a JSON object, found {error}") from None
-        yield from_record(record, name, number)
+            raise malformed(file_name, number, "a JSON object", str(error)) from None
+        yield post_of_record(record, file_name, number)
 
 
-def read_parquet(data: bytes, name: str) -> Iterator[Post]:
-    """A table with the columns of the JSONL layout; numbers in messages count rows from 1."""
+def read_parquet(content: bytes, file_name: str) -> Iterator[Post]:
+    """A table with the columns of the JSONL format; numbers in messages count rows from 1."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(io.BytesIO(data))
+        table = pq.read_table(io.BytesIO(content))
     except (pa.ArrowInvalid, OSError) as error:
-        raise UserError(f"{name}: expected a Parquet file, found {error}") from None
+        raise UserError(f"{file_name}: expected a Parquet file, found {error}") from None
     for number, record in enumerate(table.to_pylist(), 1):
-        yield from_record(record, name, number)
-
-
-def from_record(record: Any, name: str, number: int) -> Post:
-    """A post from an object with ``tokens``, ``tags``, ``image`` (or ``image_id``, ``image_url``) and ``id``."""
-    if not isinstance(record, dict):
-        raise UserError(f"{name}:{number}: expected an object with 'tokens' and 'tags', found {type(record).__name__}")
-    for key in "tokens", "tags":
-        value = record.get(key)
-        if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
-            raise UserError(f"{name}:{number}: expected '{key}' to be a list of non-empty strings, found {value!r:.80}")
-    tokens = list(record["tokens"])
-    tags = [check_tag(tag, name, number) for tag in record["tags"]]
-    check_lengths(tokens, tags, name, number)
-    image, url = record.get("image", record.get("image_id")), record.get("image_url")
-    if isinstance(image, str) and image.startswith(("http://", "https://")):
-        image, url = None, image
-    if url and not image:
-        image = hashlib.sha256(str(url).encode()).hexdigest()[:16]
-    post_id = record.get("id", record.get("post_id"))
-    return Post(
-        tokens,
-        tags,
-        None if image in (None, "") else str(image),
-        None if url in (None, "") else str(url),
-        None if post_id in (None, "") else str(post_id),
-    )
-
-
-def read_ita(data: bytes, name: str) -> Iterator[Post]:
-    """The official code's layout: the post, ``<EOS>``, then its context, every context line tagged X (or B-X)."""
-    for block in blocks_of(data, name):
-        first, image = block[0][0], None
-        if heading := IMAGE_LINE.fullmatch(block[0][1]):
-            image = heading[1] or None
-            block = block[1:]
-        pairs = [(*word_and_tag(line, name, number), number) for number, line in block]
-        end = next((i for i, (_, tag, _) in enumerate(pairs) if tag in CONTEXT_TAGS), len(pairs))
-        tokens = [word for word, _, _ in pairs[:end]]
-        tags = [check_tag(tag, name, number) for _, tag, number in pairs[:end]]
-        check_lengths(tokens, tags, name, first)
-        if end < len(pairs) and pairs[end][0] != EOS:
-            raise UserError(f"{name}:{pairs[end][2]}: expected {EOS} before the context, found {pairs[end][0]!r}")
-        for _, tag, number in pairs[end:]:
-            if tag not in CONTEXT_TAGS:
-                raise UserError(f"{name}:{number}: expected every line after {EOS} to be tagged X, found {tag!r}")
-        yield Post(tokens, tags, image, context=tuple(word for word, _, _ in pairs[end + 1 :]))
+        yield post_of_record(record, file_name, number)
 
 
 READERS: dict[str, Callable[[bytes, str], Iterator[Post]]] = {
@@ -216,3 +128,114 @@ READERS: dict[str, Callable[[bytes, str], Iterator[Post]]] = {
     "parquet": read_parquet,
     "ita": read_ita,
 }
+"""Name of a format in the setting posts.format -> its reader."""
+
+
+def decode_lines(content: bytes, file_name: str) -> list[str]:
+    """Lines of a UTF-8 text, which end in LF or CRLF and in nothing else.
+
+    Raises:
+        UserError: when the bytes are not UTF-8.
+    """
+    lines = []
+    for number, line in enumerate(content.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
+        try:
+            lines.append(line.removesuffix(b"\r").decode("utf-8"))
+        except UnicodeDecodeError as error:
+            raise malformed(file_name, number, "UTF-8 text", f"byte {line[error.start]:#x}") from None
+    return lines
+
+
+def blocks(content: bytes, file_name: str) -> Iterator[list[tuple[int, str]]]:
+    """Numbered lines of a text, in blocks between blank lines."""
+    block: list[tuple[int, str]] = []
+    for number, line in enumerate(decode_lines(content, file_name), 1):
+        if line.strip(" \t"):
+            block.append((number, line))
+        elif block:
+            yield block
+            block = []
+    if block:
+        yield block
+
+
+def tagged_blocks(content: bytes, file_name: str) -> Iterator[tuple[int, str | None, list[TaggedWord]]]:
+    """Posts with one word per line: number of the first line, image id from the line before the words, words."""
+    for block in blocks(content, file_name):
+        first_line, heading = block[0]
+        image_id = None
+        if image := IMAGE_LINE.fullmatch(heading):
+            image_id = image[1] or None
+            block = block[1:]
+        yield first_line, image_id, [split_tag(line, file_name, number) for number, line in block]
+
+
+def split_tag(line: str, file_name: str, number: int) -> TaggedWord:
+    """A word and its tag, separated by the last TAB, or by the last space where there is no TAB."""
+    word, _, tag = line.rpartition("\t" if "\t" in line else " ")
+    if not word or not tag:
+        raise malformed(file_name, number, "'word<TAB>tag'", repr(line))
+    return TaggedWord(word, tag, number)
+
+
+def post_of_words(
+    words: Sequence[TaggedWord], image_id: str | None, file_name: str, line: int, context: tuple[str, ...] = ()
+) -> Post:
+    """A post with one word per line, checked; ``line`` is its first."""
+    tokens = [word.word for word in words]
+    tags = [check_tag(word.tag, file_name, word.line) for word in words]
+    check_lengths(tokens, tags, file_name, line)
+    return Post(tokens, tags, image_id, context=context)
+
+
+def post_of_record(record: Any, file_name: str, line: int) -> Post:
+    """A post from an object with ``tokens``, ``tags``, ``image`` (or ``image_id``, ``image_url``) and ``id``."""
+    if not isinstance(record, dict):
+        raise malformed(file_name, line, "an object with 'tokens' and 'tags'", type(record).__name__)
+    for key in "tokens", "tags":
+        value = record.get(key)
+        if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
+            raise malformed(file_name, line, f"'{key}' to be a list of non-empty strings", f"{value!r:.80}")
+    tokens = list(record["tokens"])
+    tags = [check_tag(tag, file_name, line) for tag in record["tags"]]
+    check_lengths(tokens, tags, file_name, line)
+    image_id, image_url = record.get("image", record.get("image_id")), record.get("image_url")
+    if isinstance(image_id, str) and image_id.startswith(("http://", "https://")):
+        image_id, image_url = None, image_id
+    if image_url and not image_id:
+        image_id = hashlib.sha256(str(image_url).encode()).hexdigest()[:16]
+    post_id = record.get("id", record.get("post_id"))
+    return Post(tokens, tags, text_or_none(image_id), text_or_none(image_url), text_or_none(post_id))
+
+
+def text_or_none(value: Any) -> str | None:
+    """A value as text; None where it is missing or empty."""
+    return None if value in (None, "") else str(value)
+
+
+def check_tag(tag: str, file_name: str, line: int) -> str:
+    """Returns an IOB tag.
+
+    Raises:
+        UserError: for anything else.
+    """
+    if not TAG.fullmatch(tag):
+        raise malformed(file_name, line, "the tag O, B-TYPE or I-TYPE", repr(tag))
+    return tag
+
+
+def check_lengths(tokens: Sequence[str], tags: Sequence[str], file_name: str, line: int) -> None:
+    """Checks that a post has words, and as many tags.
+
+    Raises:
+        UserError: when it has not.
+    """
+    if not tokens:
+        raise malformed(file_name, line, "a post with at least one word", "none")
+    if len(tokens) != len(tags):
+        raise malformed(file_name, line, "as many tags as words", f"{len(tags)} and {len(tokens)}")
+
+
+def malformed(file_name: str, line: int, expected: str, found: str) -> UserError:
+    """The error for a line that is not as its format has it."""
+    return UserError(f"{file_name}:{line}: expected {expected}, found {found}")

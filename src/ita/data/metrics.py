@@ -1,4 +1,4 @@
-"""Entity-level precision, recall and F1."""
+"""Precision, recall and F1 of entities, by seqeval."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from typing import Any
 from ita.data.tags import spans
 
 Tags = Sequence[Sequence[str]]
+"""Tags of each word of each post."""
+AVERAGES = {"micro avg", "macro avg", "weighted avg"}
+"""Rows of seqeval's report that are not entity types."""
 
 
 def f1(gold: Tags, predicted: Tags) -> float:
@@ -25,30 +28,27 @@ def f1(gold: Tags, predicted: Tags) -> float:
 
 
 def report(gold: Tags, predicted: Tags) -> dict[str, Any]:
-    """Scores by seqeval, in percent: ``default`` (lenient, the paper's column) and ``strict`` IOB2.
+    """Scores in percent by seqeval: ``default`` (lenient, the paper's column) and ``strict`` IOB2.
 
-    Each holds precision, recall, f1, support over all types, and the same per type under ``types``.
+    Each holds precision, recall, f1 and support (gold entities) over all types, and the same per type under ``types``.
     """
-    return {"default": _seqeval(gold, predicted), "strict": _seqeval(gold, predicted, mode="strict")}
+    return {"default": _seqeval_report(gold, predicted), "strict": _seqeval_report(gold, predicted, mode="strict")}
 
 
-def _seqeval(gold: Tags, predicted: Tags, mode: str | None = None) -> dict[str, Any]:
-    from seqeval.metrics import classification_report
+def _seqeval_report(gold: Tags, predicted: Tags, mode: str | None = None) -> dict[str, Any]:
+    from seqeval.metrics import classification_report  # imports scikit-learn, which takes seconds
     from seqeval.scheme import IOB2
 
     scheme = {"mode": mode, "scheme": IOB2} if mode else {}
-    table = classification_report(
+    rows = classification_report(
         [list(tags) for tags in gold], [list(tags) for tags in predicted], output_dict=True, zero_division=0, **scheme
     )
-    scores = {kind: _percent(row) for kind, row in table.items()}
-    averages = {"micro avg", "macro avg", "weighted avg"}
-    types = {kind: row for kind, row in sorted(scores.items()) if kind not in averages}
+    scores = {name: _in_percent(row) for name, row in rows.items()}
+    types = {name: row for name, row in sorted(scores.items()) if name not in AVERAGES}
     return {**scores["micro avg"], "types": types}
 
 
-def _percent(row: dict[str, Any]) -> dict[str, Any]:
-    shares = {
-        name: 100.0 * float(row[key])
-        for name, key in (("precision", "precision"), ("recall", "recall"), ("f1", "f1-score"))
-    }
-    return {**shares, "support": int(row["support"])}
+def _in_percent(row: dict[str, Any]) -> dict[str, Any]:
+    names = {"precision": "precision", "recall": "recall", "f1": "f1-score"}
+    scores = {name: 100.0 * float(row[key]) for name, key in names.items()}
+    return {**scores, "support": int(row["support"])}

@@ -1,4 +1,4 @@
-"""Files named in settings: a local path, an http(s) URL with its SHA-256, or a member of an archive."""
+"""Files named in settings: a local path, an http(s) URL with its SHA-256, or a member of an archive at either."""
 
 from __future__ import annotations
 
@@ -12,83 +12,94 @@ from pathlib import Path
 from ita.errors import UserError
 
 MEMBER = "::"
-"""Parts an archive from the member in it: ``data.zip::2017/train.txt``."""
+"""Separates an archive from its member: ``data.zip::2017/train.txt``."""
 
 
 @dataclass(frozen=True)
-class Source:
-    """The bytes of a file, the name to show for it, and the SHA-256 of its bytes (inside an archive: of the member)."""
+class SourceFile:
+    """A file that a setting names."""
 
-    data: bytes
+    content: bytes
     name: str
+    """As in the setting."""
     sha256: str
+    """Of the content; of a member of an archive, not of the archive."""
 
 
-def read_source(source: str, expected: str | None, cache: Path, setting: str, allow_private: bool = False) -> Source:
-    """Reads a file wherever it lies.
+def read_source(
+    location: str, expected_sha256: str | None, cache: Path, setting: str, allow_private: bool = False
+) -> SourceFile:
+    """Reads a file wherever it is.
 
     Args:
-        source: path, URL, or ``archive::member`` of either.
-        expected: SHA-256 of the file, or of the archive; may be None for local files only.
-        cache: folder that keeps what is fetched, by hash.
+        location: path, URL, or ``archive::member`` of either.
+        expected_sha256: of the file, or of the archive; may be None for local files only.
+        cache: folder of downloaded files, named by their SHA-256.
         setting: the setting that names the file, for messages.
         allow_private: allow URLs at loopback and private addresses.
 
     Raises:
-        UserError: when the file cannot be reached, is another one than expected, or holds no such member.
+        UserError: when the file cannot be read, has another hash than expected, or is an archive without that member.
     """
-    outer, _, member = source.partition(MEMBER)
+    outer, _, member = location.partition(MEMBER)
     if outer.startswith(("http://", "https://")):
-        path = fetched(outer, expected, cache, setting, allow_private)
-        data = path.read_bytes()
+        content = download_once(outer, expected_sha256, cache, setting, allow_private).read_bytes()
     else:
         try:
-            data = Path(outer).read_bytes()
+            content = Path(outer).read_bytes()
         except OSError as error:
             raise UserError(
                 f"{outer}: cannot read it ({error.strerror}); it is named in the setting {setting}"
             ) from None
-    digest = hashlib.sha256(data).hexdigest()
-    if expected and digest != expected:
+    sha256 = hashlib.sha256(content).hexdigest()
+    if expected_sha256 and sha256 != expected_sha256:
         raise UserError(
-            f"{outer}: SHA-256 is {digest}, expected {expected} (setting {setting}); is it another version?"
+            f"{outer}: SHA-256 is {sha256}, expected {expected_sha256} (setting {setting}); is it another version?"
         )
     if member:
-        data = read_member(data, outer, member)
-        digest = hashlib.sha256(data).hexdigest()
-    return Source(data, source, digest)
+        content = read_member(content, outer, member)
+        sha256 = hashlib.sha256(content).hexdigest()
+    return SourceFile(content, location, sha256)
 
 
-def fetched(url: str, expected: str | None, cache: Path, setting: str, allow_private: bool) -> Path:
-    """The local copy of a URL, fetched once."""
-    if not expected:
+def download_once(url: str, sha256: str | None, cache: Path, setting: str, allow_private: bool) -> Path:
+    """The local copy of a URL, which is downloaded unless the cache has it.
+
+    Raises:
+        UserError: when the URL has no SHA-256 or cannot be downloaded.
+    """
+    if not sha256:
         raise UserError(f"{url}: a URL needs its SHA-256 beside it, in the setting sha256 of the same section")
-    path = cache / expected
+    path = cache / sha256
     if not path.is_file():
-        from ita.download.client import fetch_file
+        from ita.download.client import fetch_file  # aiohttp takes a while to import
 
         hint = f"download the file by other means and name its path, or a mirror's URL, in {setting}"
-        fetch_file(url, path, expected, hint=hint, allow_private=allow_private)
+        fetch_file(url, path, sha256, hint=hint, allow_private=allow_private)
     return path
 
 
-def read_member(data: bytes, archive: str, member: str) -> bytes:
-    """One file out of a zip or tar archive; nothing is written anywhere.
+def read_member(content: bytes, archive: str, member: str) -> bytes:
+    """One file of a zip or tar archive; nothing is extracted to disk.
+
+    Args:
+        content: bytes of the archive.
+        archive: its name, for messages.
+        member: path in the archive.
 
     Raises:
-        UserError: when this is no archive, or it has no such file.
+        UserError: when this is no archive, or has no such file.
     """
-    names: list[str]
-    if zipfile.is_zipfile(io.BytesIO(data)):
-        with zipfile.ZipFile(io.BytesIO(data)) as packed:
-            names = packed.namelist()
+    if zipfile.is_zipfile(io.BytesIO(content)):
+        with zipfile.ZipFile(io.BytesIO(content)) as zip_file:
+            names = zip_file.namelist()
             if member in names:
-                return packed.read(member)
+                return zip_file.read(member)
     else:
         try:
-            with tarfile.open(fileobj=io.BytesIO(data)) as tape:
-                names = [item.name for item in tape if item.isfile()]
-                file = tape.extractfile(member) if member in names else None
+            with tarfile.open(fileobj=io.BytesIO(content)) as tar_file:
+                names = [item.name for item in tar_file if item.isfile()]
+                file = tar_file.extractfile(member) if member in names else None
                 if file:
                     return file.read()
         except tarfile.TarError:

@@ -13,12 +13,12 @@ from typing import Any, Self
 from ita.config import Download
 from ita.download.verify import BadImage, verify_image
 from ita.errors import UserError
-from ita.io import parquet
 from ita.io.files import atomic
 from ita.io.image_formats import FORMATS
+from ita.io.schemas import SCHEMAS
 
 Row = dict[str, Any]
-COLUMNS = [column for column, _, _ in parquet.SCHEMAS["images"]]
+COLUMNS = [column.name for column in SCHEMAS["images"].columns]
 
 
 def new_row(image_id: str, url: str | None = None, **values: Any) -> Row:

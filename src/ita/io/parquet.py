@@ -1,4 +1,8 @@
-"""Schema of every Parquet file: columns, types, units, meaning. Written into the file, checked on read."""
+"""Reading and writing the tables of ``ita.io.schemas``, which are checked when they are read.
+
+A file carries, under the key ``ita`` of its metadata, JSON: the name of its table, and what its stage says about it
+(provenance, label version, counts).
+"""
 
 from __future__ import annotations
 
@@ -13,175 +17,103 @@ import pyarrow.parquet as pq
 
 from ita.errors import UserError
 from ita.io.files import atomic
+from ita.io.schemas import SCHEMAS, arrow_schema
 
-STRINGS = pa.list_(pa.string())
-ATTRIBUTES = pa.list_(pa.struct([("label", pa.string()), ("score", pa.float32())]))
-SPANS = pa.list_(
-    pa.struct([("start", pa.int32()), ("end", pa.int32()), ("type", pa.string()), ("posterior", pa.float32())])
-)
-
-Column = tuple[str, pa.DataType, str]
-ROW_GROUP = {"features": 16}
-"""Rows written at a time, 4096 for other tables: how rows come in does not decide where the row groups end."""
-
-SCHEMAS: dict[str, list[Column]] = {
-    "posts": [
-        ("post_id", pa.string(), "unique name of the post"),
-        ("split", pa.string(), "train, dev or test"),
-        ("image_id", pa.string(), "name of its image; null for a post without one"),
-        ("image_url", pa.string(), "address of the image where the data names one"),
-        ("tokens", STRINGS, "words of the post"),
-        ("tags", STRINGS, "IOB2 tag of each word, after repair"),
-        ("repaired", pa.int32(), "orphan I- tags turned into B-; count"),
-    ],
-    "images": [
-        ("image_id", pa.string(), "name of the image"),
-        ("url", pa.string(), "address it was asked from; null for folders and archives"),
-        ("status", pa.string(), "ok, missing, failed (may work later) or refused (will not)"),
-        ("error", pa.string(), "why there is no image: class and detail"),
-        ("http_status", pa.int32(), "last HTTP status"),
-        ("attempts", pa.int32(), "requests made; count"),
-        ("sha256", pa.string(), "hash of the bytes"),
-        ("path", pa.string(), "file, relative to the folder of this table"),
-        ("format", pa.string(), "JPEG, PNG, ... as found in the bytes"),
-        ("width", pa.int32(), "pixels, after EXIF orientation"),
-        ("height", pa.int32(), "pixels, after EXIF orientation"),
-        ("bytes", pa.int64(), "size of the file in bytes"),
-        ("fetched_at", pa.string(), "time of the last attempt, UTC, ISO 8601"),
-    ],
-    "objects": [
-        ("image_id", pa.string(), "name of the image"),
-        ("rank", pa.int32(), "0 is the most confident object; the order of the file where scores are missing"),
-        ("label", pa.string(), "class, lower case"),
-        ("score", pa.float32(), "confidence, 0 to 1; null if unknown"),
-        ("x1", pa.float32(), "left edge in pixels of the upright image; null if unknown"),
-        ("y1", pa.float32(), "top edge in pixels"),
-        ("x2", pa.float32(), "right edge in pixels"),
-        ("y2", pa.float32(), "bottom edge in pixels"),
-        ("attributes", ATTRIBUTES, "attributes by falling confidence"),
-    ],
-    "features": [
-        ("image_id", pa.string(), "name of the image"),
-        ("width", pa.int32(), "pixels of the upright image"),
-        ("height", pa.int32(), "pixels of the upright image"),
-        (
-            "regions",
-            pa.int32(),
-            "objects of the image, in the order of the table of objects, or cells, row by row; count",
-        ),
-        ("features", pa.list_(pa.float32()), "one vector per region, one after another"),
-    ],
-    "captions": [
-        ("image_id", pa.string(), "name of the image"),
-        ("rank", pa.int32(), "0 is the best beam"),
-        ("caption", pa.string(), "text"),
-        ("logprob", pa.float32(), "score of the beam as its search ranks it; null if unknown"),
-    ],
-    "ocr": [
-        ("image_id", pa.string(), "name of the image"),
-        ("text", pa.string(), "characters, as the reader prints them"),
-        (
-            "confidence",
-            pa.float32(),
-            "mean over words (Tesseract) or pieces of lines (PP-OCR), 0 to 1; null if unknown",
-        ),
-        ("engine", pa.string(), "OCR engine"),
-        ("version", pa.string(), "version of the engine"),
-    ],
-    "contexts": [
-        ("post_id", pa.string(), "name of the post"),
-        ("tokens", STRINGS, "words of the visual context; separators are <EOS>"),
-        ("kinds", STRINGS, "alignment each word came from: la, ga, oca, a named text, or sep for a separator"),
-        ("truncated", pa.int32(), "words left out by budgets; count"),
-    ],
-    "predictions": [
-        ("post_id", pa.string(), "name of the post"),
-        ("split", pa.string(), "dev or test"),
-        ("view", pa.string(), "t (text) or it (text and image text)"),
-        ("tokens", STRINGS, "words of the post"),
-        ("gold", STRINGS, "IOB2 tags given"),
-        ("predicted", STRINGS, "IOB2 tags found"),
-        ("spans", SPANS, "entities found; words start to end-1; posterior is the CRF's probability of the span"),
-    ],
-    "cases": [
-        ("kind", pa.string(), "helped or misled"),
-        ("post_id", pa.string(), "name of the post"),
-        ("image_id", pa.string(), "name of its image; null for a post without one"),
-        ("agreeing", pa.int32(), "seeds in which this is so; count"),
-        ("seeds", pa.int32(), "seeds looked at; count"),
-        ("shown_seed", pa.int32(), "the first seed in which this is so; the tags found are of it"),
-        ("tokens", STRINGS, "words of the post"),
-        ("gold", STRINGS, "IOB2 tags given"),
-        ("text_only", STRINGS, "tags found by the text-only system"),
-        ("image_text", STRINGS, "tags found by the system that reads image text"),
-        ("aligned", STRINGS, "tags found by the system with cross-view alignment"),
-        ("context", STRINGS, "words of the visual context"),
-        ("kinds", STRINGS, "alignment each word of the context came from"),
-    ],
-}
-
-
-def schema(name: str) -> pa.Schema:
-    """Arrow schema of a table."""
-    return pa.schema([pa.field(column, kind, metadata={"meaning": meaning}) for column, kind, meaning in SCHEMAS[name]])
-
-
-def _described(name: str, metadata: Mapping[str, Any]) -> str:
-    """Metadata as it is kept in a file, under the key ``ita``."""
-    return json.dumps({"table": name, **metadata}, sort_keys=True, ensure_ascii=False)
+KEY = b"ita"
+"""Key of our metadata in a file."""
 
 
 class Writer:
-    """A table in the making; rows go to the file as they come."""
+    """Writes a table row by row, in row groups of a fixed size, however the rows come in."""
 
     def __init__(self, name: str, file: pq.ParquetWriter) -> None:
-        self.name, self.file = name, file
         self.metadata: Mapping[str, Any] = {}
-        """Anything JSON, kept with the table: provenance, label version, counts; may be set until the end."""
+        """Anything JSON, stored with the table; may be set until the end."""
+        self._name, self._file = name, file
         self._rows: list[Mapping[str, Any]] = []
 
     def add(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """More rows, one mapping each; a column left out is null."""
+        """Adds rows: mappings from column to value; a missing column is null."""
         for row in rows:
             self._rows.append(row)
-            if len(self._rows) == ROW_GROUP.get(self.name, 4096):
-                self._flush()
-
-    def _flush(self) -> None:
-        self.file.write_table(pa.Table.from_pylist(self._rows, schema=self.file.schema))
-        self._rows.clear()
+            if len(self._rows) == SCHEMAS[self._name].row_group_size:
+                self._write_row_group()
 
     def close(self) -> None:
-        """Writes what is left."""
+        """Writes the remaining rows and the metadata."""
         if self._rows:
-            self._flush()
-        self.file.add_key_value_metadata({"ita": _described(self.name, self.metadata)})
+            self._write_row_group()
+        content = json.dumps({"table": self._name, **self.metadata}, sort_keys=True, ensure_ascii=False)
+        self._file.add_key_value_metadata({KEY: content})
+
+    def _write_row_group(self) -> None:
+        self._file.write_table(pa.Table.from_pylist(self._rows, schema=self._file.schema))
+        self._rows.clear()
 
 
 @contextmanager
 def create(name: str, path: Path) -> Iterator[Writer]:
-    """A table that appears under its name when the block ends well.
+    """A table to write to; its file appears when the block ends without an error.
 
     Args:
-        name: a key of TABLES.
+        name: a key of SCHEMAS.
         path: file to write.
     """
-    with atomic(path) as part, pq.ParquetWriter(part, schema(name), compression="zstd") as file:
+    with atomic(path) as part, pq.ParquetWriter(part, arrow_schema(name), compression="zstd") as file:
         writer = Writer(name, file)
         yield writer
         writer.close()
 
 
 def write(name: str, rows: Iterable[Mapping[str, Any]], path: Path, metadata: Mapping[str, Any] | None = None) -> None:
-    """Writes a table atomically; arguments as for :func:`writing` and ``Writer``."""
-    with create(name, path) as out:
-        out.metadata = metadata or {}
-        out.add(rows)
+    """Writes a table atomically; arguments as of ``create`` and ``Writer``."""
+    with create(name, path) as writer:
+        writer.metadata = metadata or {}
+        writer.add(rows)
+
+
+def read(name: str, path: Path, columns: list[str] | None = None) -> pa.Table:
+    """Reads a table, or some of its columns.
+
+    Args:
+        name: a key of SCHEMAS, which the file must be a table of.
+        path: file to read.
+        columns: names of columns; None is all.
+
+    Raises:
+        UserError: for a file that is missing, not Parquet, another table, or of another schema.
+    """
+    with _open(name, path) as file:
+        return file.read(columns)
+
+
+def rows(name: str, path: Path) -> list[dict[str, Any]]:
+    """The rows of a table as dictionaries. Raises as ``read`` does."""
+    return read(name, path).to_pylist()
+
+
+def stream(name: str, path: Path, batch_size: int = 64) -> Iterator[dict[str, Any]]:
+    """The rows of a table one after another, with few in memory at a time. Raises as ``read`` does."""
+    for batch in batches(name, path, batch_size):
+        yield from batch.to_pylist()
+
+
+def batches(name: str, path: Path, batch_size: int, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """The rows of a table as record batches, without making Python objects of them. Raises as ``read`` does."""
+    with _open(name, path) as file:
+        # Asked for all row groups at once, Arrow reads far ahead: to the end of most files.
+        for row_group in range(file.num_row_groups):
+            yield from file.iter_batches(batch_size, row_groups=[row_group], columns=columns)
+
+
+def metadata(table: pa.Table | Path) -> dict[str, Any]:
+    """The metadata of a table or its file, the name of the table under ``table``; empty for files of other origin."""
+    entries = pq.read_metadata(table).metadata if isinstance(table, Path) else table.schema.metadata
+    return json.loads((entries or {}).get(KEY, b"{}"))
 
 
 @contextmanager
-def _opened(name: str, path: Path) -> Iterator[pq.ParquetFile]:
-    """A table's file, checked. Raises as ``read`` does."""
+def _open(name: str, path: Path) -> Iterator[pq.ParquetFile]:
     try:
         # pq.read_table would import pandas.
         with pq.ParquetFile(path) as file:
@@ -194,43 +126,8 @@ def _opened(name: str, path: Path) -> Iterator[pq.ParquetFile]:
 
 
 def _check(name: str, path: Path, file: pq.ParquetFile) -> None:
-    other = metadata(path).get("table")
-    if other != name:
-        raise UserError(f"{path}: expected the table '{name}', found '{other or 'a Parquet file of another origin'}'")
-    if not file.schema_arrow.equals(schema(name)):
+    table = metadata(path).get("table", "a Parquet file of another origin")
+    if table != name:
+        raise UserError(f"{path}: expected the table '{name}', found '{table}'")
+    if not file.schema_arrow.equals(arrow_schema(name)):
         raise UserError(f"{path}: columns differ from the table '{name}' of this version; run its stage again")
-
-
-def read(name: str, path: Path, columns: list[str] | None = None) -> pa.Table:
-    """Reads a table, or some columns of it, and checks that it is the one expected.
-
-    Raises:
-        UserError: for a file that is missing, not Parquet, another table, or of another schema.
-    """
-    with _opened(name, path) as file:
-        return file.read(columns)
-
-
-def stream(name: str, path: Path, rows: int = 64) -> Iterator[dict[str, Any]]:
-    """The rows of a table one after another, of which only some are in memory at a time. Raises as ``read`` does."""
-    for batch in batches(name, path, rows):
-        yield from batch.to_pylist()
-
-
-def batches(name: str, path: Path, rows: int, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
-    """The same, some rows at a time, all columns or some, without making Python objects of them."""
-    with _opened(name, path) as file:
-        # Asked for all groups at once, Arrow reads far ahead: to the end of most files.
-        for group in range(file.num_row_groups):
-            yield from file.iter_batches(rows, row_groups=[group], columns=columns)
-
-
-def metadata(table: pa.Table | Path) -> dict[str, Any]:
-    """The metadata given to ``write``, of a table or its file."""
-    found = pq.read_metadata(table).metadata if isinstance(table, Path) else table.schema.metadata
-    return json.loads((found or {}).get(b"ita", b"{}"))
-
-
-def rows(name: str, path: Path) -> list[dict[str, Any]]:
-    """The rows of a table as dictionaries. Raises as ``read`` does."""
-    return read(name, path).to_pylist()

@@ -13,6 +13,7 @@ from typing import Any
 
 from ita.errors import UserError
 from ita.io import parquet
+from ita.io.schemas import SCHEMAS
 from ita.log import log
 
 
@@ -30,7 +31,7 @@ def work(settings: dict[str, Any], shards: Sequence[Path], output: Path) -> None
     if not shards:
         raise UserError("no shards are given")
     name = parquet.metadata(shards[0]).get("table", "")
-    if name not in parquet.SCHEMAS:
+    if name not in SCHEMAS:
         raise UserError(f"{shards[0]}: expected a shard of a vision stage, found a Parquet file of another origin")
     counts: Counter[str] = Counter()
     with parquet.create(name, output) as out:

@@ -1,20 +1,22 @@
 """posts: annotated text -> posts.parquet.
 
-Reads the splits in any of the layouts of ``ita.data.formats``, repairs orphan I- tags, renames entity types, tells
-which label version the files are, and reports texts that stand in two splits.
+Reads the splits in any format of ``ita.data.formats``, repairs orphan I- tags, renames entity types, names the label
+version of the files, and reports posts with the same words in two splits.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 from ita.cli import read_section
 from ita.config import Posts
+from ita.data import SPLITS
 from ita.data.formats import Post, read_posts
-from ita.data.label_versions import digest, label_version
+from ita.data.label_versions import common_version, label_version
 from ita.data.sources import read_source
 from ita.data.tags import repair, spans
 from ita.errors import UserError
@@ -22,8 +24,9 @@ from ita.io import parquet
 from ita.io.provenance import provenance_of
 from ita.log import log
 
-SPLITS = ("train", "dev", "test")
-SUPPLY = "name local files in posts.files (a path, or 'archive.zip::member')"
+REMEDY = "name local files in posts.files (a path, or 'archive.zip::member')"
+
+Row = dict[str, Any]
 
 
 def work(settings: dict[str, Any], output: Path, cache: Path) -> None:
@@ -35,45 +38,53 @@ def work(settings: dict[str, Any], output: Path, cache: Path) -> None:
         cache: folder that files named by a URL are downloaded into.
 
     Raises:
-        UserError: for files that cannot be had or read, or post ids that are not unique.
+        UserError: for files that are missing or malformed, or post ids that are not unique.
     """
-    chosen = read_section(settings, "posts", Posts)
-    if not chosen.files:
-        raise UserError(f"posts.files is empty: {SUPPLY}")
-    rows: list[dict[str, Any]] = []
-    facts: dict[str, dict[str, Any]] = {}
+    config = read_section(settings, "posts", Posts)
+    if not config.files:
+        raise UserError(f"posts.files is empty: {REMEDY}")
+    rows: list[Row] = []
+    summaries: dict[str, dict[str, Any]] = {}
     for split in SPLITS:
-        if split not in chosen.files:
-            raise UserError(f"posts.files.{split} is missing: training needs train, dev and test; {SUPPLY}")
-        source = read_source(
-            chosen.files[split], chosen.sha256.get(split), cache, f"posts.files.{split}", chosen.allow_private
-        )
-        posts = read_posts(source.data, source.name, chosen.format)
-        split_rows = [row(post, split, number, chosen.rename) for number, post in enumerate(posts, 1)]
+        split_rows, summaries[split] = read_split(split, config, cache)
         rows += split_rows
-        facts[split] = {
-            "file": source.name,
-            "sha256": source.sha256,
-            "label_version": label_version(source.sha256, posts),
-            **counts(split_rows),
-        }
-        log.info("posts: %s: %s", split, facts[split])
+        log.info("posts: %s: %s", split, summaries[split])
     check_unique(rows)
+    versions = {split: summary["label_version"] for split, summary in summaries.items()}
     parquet.write(
         "posts",
         rows,
         output,
         {
             **provenance_of(settings),
-            "label_version": common_version([facts[split]["label_version"] for split in SPLITS]),
-            "splits": facts,
-            "duplicates": duplicates(rows),
+            "label_version": common_version(versions),
+            "splits": summaries,
+            "duplicates": find_duplicates(rows),
         },
     )
 
 
-def row(post: Post, split: str, number: int, rename: dict[str, str]) -> dict[str, Any]:
-    """A row of posts.parquet: tags repaired, types renamed."""
+def read_split(split: str, config: Posts, cache: Path) -> tuple[list[Row], dict[str, Any]]:
+    """Reads the file of a split.
+
+    Returns:
+        Rows of posts.parquet; the file, its SHA-256, label version and counts.
+
+    Raises:
+        UserError: for a file that is missing or malformed.
+    """
+    if split not in config.files:
+        raise UserError(f"posts.files.{split} is missing: training needs train, dev and test; {REMEDY}")
+    sha256, setting = config.sha256.get(split), f"posts.files.{split}"
+    source = read_source(config.files[split], sha256, cache, setting, config.allow_private)
+    posts = read_posts(source.content, source.name, config.format)
+    rows = [row_of(post, split, number, config.rename) for number, post in enumerate(posts, 1)]
+    version = label_version(source.sha256, posts)
+    return rows, {"file": source.name, "sha256": source.sha256, "label_version": version, **counts(rows)}
+
+
+def row_of(post: Post, split: str, number: int, rename: Mapping[str, str]) -> Row:
+    """A row of posts.parquet: tags repaired, entity types renamed."""
     tags, repaired = repair(post.tags)
     tags = [tag if tag == "O" else tag[:2] + rename.get(tag[2:], tag[2:]) for tag in tags]
     return {
@@ -87,49 +98,39 @@ def row(post: Post, split: str, number: int, rename: dict[str, str]) -> dict[str
     }
 
 
-def counts(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Posts, words, entities by type, tags repaired of one split."""
-    types = Counter(span.type for item in rows for span in spans(item["tags"]))
+def counts(rows: Sequence[Row]) -> dict[str, Any]:
+    """Posts, words, entities by type and repaired tags of a split."""
+    types = Counter(span.type for row in rows for span in spans(row["tags"]))
     return {
         "posts": len(rows),
-        "tokens": sum(len(item["tokens"]) for item in rows),
+        "tokens": sum(len(row["tokens"]) for row in rows),
         "spans": sum(types.values()),
         "types": dict(sorted(types.items())),
-        "repaired": sum(item["repaired"] for item in rows),
+        "repaired": sum(row["repaired"] for row in rows),
     }
 
 
-def common_version(versions: Sequence[str]) -> str:
-    """One name for the label versions of the splits; all of them where they differ."""
-    if len(set(versions)) == 1:
-        return versions[0]
-    if all(version.startswith("own") for version in versions):
-        return f"own ({digest(versions)[:8]})"
-    return "; ".join(f"{split}: {version}" for split, version in zip(SPLITS, versions, strict=True))
-
-
-def check_unique(rows: Sequence[dict[str, Any]]) -> None:
-    """Post ids name one post each.
+def check_unique(rows: Sequence[Row]) -> None:
+    """Checks that every post id names one post.
 
     Raises:
-        UserError: naming an id that stands twice.
+        UserError: naming an id of several posts.
     """
-    for post_id, count in Counter(item["post_id"] for item in rows).items():
+    for post_id, count in Counter(row["post_id"] for row in rows).items():
         if count > 1:
-            raise UserError(f"the post id {post_id!r} stands {count} times; ids must be unique over all splits")
+            raise UserError(f"the post id {post_id!r} names {count} posts; ids must be unique over all splits")
 
 
-def duplicates(rows: Sequence[dict[str, Any]]) -> dict[str, list[list[str]]]:
+def find_duplicates(rows: Sequence[Row]) -> dict[str, list[list[str]]]:
     """Pairs of posts with the same words in two splits: 'train/test' -> [[post_id, post_id], ...]."""
-    by_text: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
-    for item in rows:
-        by_text[tuple(item["tokens"])].append(item)
-    found: dict[str, list[list[str]]] = defaultdict(list)
-    for same in by_text.values():
-        for position, one in enumerate(same):
-            for other in same[position + 1 :]:
-                if one["split"] != other["split"]:
-                    found[f"{one['split']}/{other['split']}"].append([one["post_id"], other["post_id"]])
-    for pair, posts in sorted(found.items()):
-        log.warning("posts: %d texts stand in both splits of %s, for example %s", len(posts), pair, posts[0])
-    return dict(sorted(found.items()))
+    by_words: dict[tuple[str, ...], list[Row]] = defaultdict(list)
+    for row in rows:
+        by_words[tuple(row["tokens"])].append(row)
+    duplicates: dict[str, list[list[str]]] = defaultdict(list)
+    for same in by_words.values():
+        for first, second in combinations(same, 2):
+            if first["split"] != second["split"]:
+                duplicates[f"{first['split']}/{second['split']}"].append([first["post_id"], second["post_id"]])
+    for splits, pairs in sorted(duplicates.items()):
+        log.warning("posts: %d texts are in both splits of %s, for example %s", len(pairs), splits, pairs[0])
+    return dict(sorted(duplicates.items()))
