@@ -1,4 +1,4 @@
-"""What all stages share, and the tables between them."""
+"""Command lines: ita, and its stages."""
 
 import importlib
 import json
@@ -10,53 +10,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-from safetensors.numpy import save_file
 
 from ita.__main__ import commands, stages
 from ita.__main__ import main as ita
 from ita.cli import read_settings, run_stage, stage_parser
 from ita.errors import UserError
-from ita.io import parquet
-from ita.io.files import atomic, write_text
-from ita.io.provenance import provenance_of
 from ita.log import log
 from ita.workflow.versions import VERSIONS
 from tests.support.paths import ROOT
-
-
-def test_atomic_leaves_all_or_nothing(tmp_path):
-    target = tmp_path / "deep" / "file.txt"
-    with pytest.raises(RuntimeError), atomic(target) as part:
-        part.write_text("half")
-        raise RuntimeError
-    assert list(target.parent.iterdir()) == []
-    write_text(target, "old")
-    with atomic(target) as part:
-        part.write_text("new")
-        assert target.read_text() == "old"
-    assert target.read_text() == "new"
-
-
-def test_files_are_as_readable_as_any_other(tmp_path):
-    with atomic(tmp_path / "model.safetensors") as part:
-        save_file({"a": np.zeros(2)}, part)
-    (tmp_path / "other").touch()
-    assert (tmp_path / "model.safetensors").stat().st_mode == (tmp_path / "other").stat().st_mode
-
-
-def test_leftovers_of_killed_processes_are_removed_but_not_of_living_ones(tmp_path):
-    gone = subprocess.Popen([sys.executable, "-c", ""])
-    gone.wait()
-    dead, living = tmp_path / f".a.{gone.pid}.part", tmp_path / f".a.{os.getppid()}.part"
-    dead.write_text("x")
-    living.write_text("x")
-    write_text(tmp_path / "a", "y")
-    assert not dead.exists()
-    assert living.exists()
 
 
 def stage(work):
@@ -156,31 +118,6 @@ def test_settings_must_be_an_object(text):
 def test_settings_from_a_file(tmp_path):
     (tmp_path / "s.json").write_text('{"a": 1}')
     assert read_settings(f"@{tmp_path}/s.json") == {"a": 1}
-
-
-def test_provenance_names_versions_and_hashes(tmp_path):
-    (tmp_path / "in").write_text("abc")
-    found = provenance_of({"a": 1}, {"in": tmp_path / "in", "absent": None})
-    assert found["settings"] == {"a": 1}
-    assert found["inputs"] == {"in": "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"}
-    assert {"python", "ita", "torch", "transformers"} <= found["versions"].keys()
-
-
-def test_tables_are_checked_on_read(tmp_path):
-    parquet.write("ocr", [{"image_id": "a", "text": "b"}], tmp_path / "ocr.parquet", {"note": 1})
-    table = parquet.read("ocr", tmp_path / "ocr.parquet")
-    assert parquet.metadata(table) == {"table": "ocr", "note": 1}
-    assert table.schema.field("text").metadata[b"description"]
-    pq.write_table(pa.table({"a": [1]}), tmp_path / "other.parquet")
-    (tmp_path / "broken.parquet").write_bytes(b"PAR1")
-    for name, file, message in [
-        ("captions", "ocr", "expected the table 'captions', found 'ocr'"),
-        ("ocr", "other", "another origin"),
-        ("ocr", "broken", "not a readable Parquet file"),
-        ("ocr", "absent", "has to run first"),
-    ]:
-        with pytest.raises(UserError, match=message):
-            parquet.read(name, tmp_path / f"{file}.parquet")
 
 
 def test_help_names_every_command_and_imports_nothing_heavy():

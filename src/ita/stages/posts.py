@@ -132,5 +132,5 @@ def find_duplicates(rows: Sequence[Row]) -> dict[str, list[list[str]]]:
             if first["split"] != second["split"]:
                 duplicates[f"{first['split']}/{second['split']}"].append([first["post_id"], second["post_id"]])
     for splits, pairs in sorted(duplicates.items()):
-        log.warning("posts: %d texts are in both splits of %s, for example %s", len(pairs), splits, pairs[0])
+        log.warning("posts: %s: %d pairs of posts with the same words, for example %s", splits, len(pairs), pairs[0])
     return dict(sorted(duplicates.items()))

@@ -1,0 +1,68 @@
+"""Tables: written atomically, checked when read."""
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from ita.errors import UserError
+from ita.io import parquet
+from ita.io.schemas import SCHEMAS
+
+ROWS = [{"image_id": str(number), "text": f"text {number}"} for number in range(5000)]
+
+
+@pytest.fixture
+def ocr(tmp_path):
+    """A table of two row groups."""
+    parquet.write("ocr", ROWS, tmp_path / "ocr.parquet", {"note": 1})
+    return tmp_path / "ocr.parquet"
+
+
+def test_a_table_is_read_as_it_was_written(ocr):
+    table = parquet.read("ocr", ocr)
+    assert table.column_names == [column.name for column in SCHEMAS["ocr"].columns]
+    assert table.to_pylist() == parquet.rows("ocr", ocr) == list(parquet.stream("ocr", ocr))
+    assert table.to_pylist() == [{"confidence": None, "engine": None, "version": None, **row} for row in ROWS]
+    assert parquet.metadata(table) == parquet.metadata(ocr) == {"table": "ocr", "note": 1}
+    assert parquet.read("ocr", ocr, ["text"]).column_names == ["text"]
+
+
+def test_batches_do_not_cross_row_groups(ocr):
+    sizes = [batch.num_rows for batch in parquet.batches("ocr", ocr, 3000, ["text"])]
+    assert sizes == [3000, 1096, 904]
+
+
+@pytest.mark.parametrize("sizes", [(5000,), (1, 4999), (4096, 904), (2500, 2500)])
+def test_row_groups_do_not_depend_on_how_rows_are_added(ocr, tmp_path, sizes):
+    with parquet.create("ocr", tmp_path / "again.parquet") as writer:
+        start = 0
+        for size in sizes:
+            writer.add(ROWS[start : start + size])
+            start += size
+        writer.metadata = {"note": 1}
+    assert (tmp_path / "again.parquet").read_bytes() == ocr.read_bytes()
+
+
+def test_a_table_appears_complete_or_not_at_all(tmp_path):
+    with pytest.raises(RuntimeError), parquet.create("ocr", tmp_path / "ocr.parquet") as writer:
+        writer.add(ROWS)
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_tables_are_checked_when_they_are_read(ocr, tmp_path):
+    pq.write_table(pa.table({"a": [1]}), tmp_path / "other.parquet")
+    (tmp_path / "broken.parquet").write_bytes(b"PAR1")
+    table = pq.read_table(ocr)
+    columns = table.drop_columns(["text"]).replace_schema_metadata({"ita": '{"table": "ocr"}'})
+    pq.write_table(columns, tmp_path / "older.parquet")
+    for name, file, message in [
+        ("captions", "ocr", r"ocr\.parquet: expected the table 'captions', found 'ocr'"),
+        ("ocr", "other", "expected the table 'ocr', found 'a Parquet file of another origin'"),
+        ("ocr", "older", "columns differ from the table 'ocr' of this version; run its stage again"),
+        ("ocr", "broken", "not a readable Parquet file"),
+        ("ocr", "absent", "no such file; the stage that writes the table 'ocr' has to run first"),
+    ]:
+        for reader in (parquet.read, parquet.rows, lambda *names: list(parquet.stream(*names))):
+            with pytest.raises(UserError, match=message):
+                reader(name, tmp_path / f"{file}.parquet")
