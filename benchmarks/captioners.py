@@ -1,9 +1,9 @@
-"""Images per second of VinVL's captioner: beams on a kept prefix against computing everything anew at each step.
+"""Images per second of VinVL's captioner: a decoder with a KV cache against one that computes each step anew.
 
 Both run the same search on the same network of random weights and the same contexts, and take turns, so that a noisy
-machine harms both alike; that they write the same is checked. Random weights write captions of full length, which is
-what a search nearly always computes, and 50 regions with 30 label pieces are what VinVL gives to most images. On a
-machine with a GPU::
+machine affects both alike; that they generate the same captions is checked. Random weights give captions of full
+length, which is what a search nearly always computes, and 50 regions with 30 label subwords are what VinVL gives to
+most images. On a machine with a GPU::
 
     python benchmarks/captioners.py --device cuda --size base --images 64 --batch-size 64
     python benchmarks/captioners.py --device cuda --size large --images 64 --batch-size 64
@@ -26,8 +26,11 @@ from torch import nn
 
 from ita.model.bert import EncoderConfig
 from ita.model.device import arithmetic
-from ita.vision.captioners.oscar.network import BertForImageCaptioning, Context, Plain, Prefix
-from ita.vision.captioners.oscar.search import BeamConfig, Captions, search
+from ita.vision.captioners.common import Captions
+from ita.vision.captioners.oscar.decoding import CachedDecoder, UncachedDecoder
+from ita.vision.captioners.oscar.inputs import Context
+from ita.vision.captioners.oscar.network import BertForImageCaptioning
+from ita.vision.captioners.oscar.search import BeamConfig, search
 
 SIZES = {
     "tiny": {"hidden_size": 64, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 256},
@@ -36,7 +39,7 @@ SIZES = {
 }
 PAD, CLS, SEP, MASK = 0, 101, 102, 103
 LABELS, REGIONS, FEATURES, LONGEST = 30, 50, 2054, 20
-SIDES = ("prefix", "plain")
+DECODERS = ("cached", "uncached")
 
 
 def network(options: argparse.Namespace, device: torch.device) -> BertForImageCaptioning:
@@ -54,29 +57,31 @@ def network(options: argparse.Namespace, device: torch.device) -> BertForImageCa
 
 
 def contexts(options: argparse.Namespace, device: torch.device) -> list[Context]:
-    """Batches with all the labels and regions that there may be."""
+    """Batches with as many labels and regions as there can be."""
     batches = []
     for start in range(0, options.images, options.batch_size):
         size = min(options.batch_size, options.images - start)
         labels, regions = torch.randint(1000, 30000, (size, LABELS)), torch.randn(size, REGIONS, FEATURES)
-        inside = [torch.ones(size, length, dtype=torch.bool, device=device) for length in (LABELS, REGIONS)]
-        batches.append(Context(labels.to(device), inside[0], regions.to(device), inside[1], 40))
+        label_mask, region_mask = (torch.ones(size, count, dtype=torch.bool) for count in (LABELS, REGIONS))
+        tensors = (tensor.to(device) for tensor in (labels, label_mask, regions, region_mask))
+        batches.append(Context(*tensors, 40))
     return batches
 
 
-def sides(
-    model: BertForImageCaptioning, rules: BeamConfig, device: torch.device
+def captioners(
+    model: BertForImageCaptioning, config: BeamConfig, device: torch.device
 ) -> dict[str, Callable[[Context], Captions]]:
-    """Both ways to caption a batch."""
+    """Functions that caption a batch, by the name of their decoder."""
 
-    def prefix(context: Context) -> Captions:
-        steps = Prefix(model, context, MASK, rules.beams, rules.longest)
-        return search(steps, len(context.labels), rules, device)
+    def cached(context: Context) -> Captions:
+        decoder = CachedDecoder(model, context, MASK, config.beams, config.max_length)
+        return search(decoder, len(context.label_ids), config, device)
 
-    def plain(context: Context) -> Captions:
-        return search(Plain(model, context, MASK, rules.beams), len(context.labels), rules, device)
+    def uncached(context: Context) -> Captions:
+        decoder = UncachedDecoder(model, context, MASK, config.beams)
+        return search(decoder, len(context.label_ids), config, device)
 
-    return {"prefix": prefix, "plain": plain}
+    return {"cached": cached, "uncached": uncached}
 
 
 def measure(options: argparse.Namespace) -> None:
@@ -84,30 +89,30 @@ def measure(options: argparse.Namespace) -> None:
     device = torch.device(options.device)
     model = network(options, device)
     batches = contexts(options, device)
-    rules = BeamConfig(options.beams, options.beams, LONGEST, CLS, SEP, PAD)
-    ways = sides(model, rules, device)
-    seconds: dict[str, list[float]] = {side: [] for side in SIDES}
-    found: dict[str, list[Captions]] = {}
+    config = BeamConfig(options.beams, options.beams, LONGEST, CLS, SEP, PAD)
+    functions = captioners(model, config, device)
+    seconds: dict[str, list[float]] = {name: [] for name in DECODERS}
+    captions: dict[str, list[Captions]] = {}
     with torch.inference_mode():
         if options.warm:
-            for side in SIDES:
-                ways[side](batches[0])
+            for caption in functions.values():
+                caption(batches[0])
         for block in range(options.blocks):
-            for side in SIDES if block % 2 == 0 else SIDES[::-1]:
+            for name in DECODERS if block % 2 == 0 else DECODERS[::-1]:
                 synchronize(device)
                 begin = time.perf_counter()
-                found[side] = [ways[side](batch) for batch in batches]
+                captions[name] = [functions[name](batch) for batch in batches]
                 synchronize(device)
-                seconds[side].append(time.perf_counter() - begin)
-    ids = [torch.cat([one.ids for one in found[side]]) for side in SIDES]
-    scores = [torch.cat([one.scores for one in found[side]]) for side in SIDES]
+                seconds[name].append(time.perf_counter() - begin)
+    ids = [torch.cat([batch.ids for batch in captions[name]]) for name in DECODERS]
+    scores = [torch.cat([batch.scores for batch in captions[name]]) for name in DECODERS]
     same = float((ids[0] == ids[1]).all(2).float().mean())
-    ratios = [slow / fast for fast, slow in zip(seconds["prefix"], seconds["plain"], strict=True)]
-    rows = [[side, options.images * len(seconds[side]) / sum(seconds[side])] for side in SIDES]
+    ratios = [slow / fast for fast, slow in zip(seconds["cached"], seconds["uncached"], strict=True)]
+    rows = [[name, options.images * len(seconds[name]) / sum(seconds[name])] for name in DECODERS]
     print(f"{options.size}, {model.bert.img_embedding.weight.dtype}, {options.beams} beams, batch {options.batch_size}")
-    print(tabulate(rows, headers=["steps", "images/s"], floatfmt=".3f"))
+    print(tabulate(rows, headers=["decoder", "images/s"], floatfmt=".3f"))
     print(
-        f"a prefix is {statistics.median(ratios):.1f} times as fast (median of {len(ratios)} blocks; "
+        f"the cache makes it {statistics.median(ratios):.1f} times as fast (median of {len(ratios)} blocks; "
         f"{min(ratios):.1f} to {max(ratios):.1f}); {same:.0%} of the captions are equal, "
         f"scores differ by at most {float((scores[0] - scores[1]).abs().max()):.1e}"
     )

@@ -13,7 +13,7 @@ from ita.demo.training.program import LIMIT, SHIPPED
 from ita.io.files import sha256
 from ita.vision import boxes
 from ita.vision.captioners.oscar.captioner import OscarCaptioner
-from ita.vision.captioners.oscar.network import Prefix
+from ita.vision.captioners.oscar.decoding import CachedDecoder
 from ita.vision.detectors.vinvl.detector import VinvlDetector
 from ita.vision.detectors.vinvl.postprocessing import BOX_WEIGHTS, EDGE
 from ita.vision.images import decode
@@ -129,11 +129,11 @@ def test_a_caption_is_learned_as_it_is_searched(seen):
     context = writer.context(names, [writer.features(regions) for regions in seen[:2]])
     with torch.no_grad():
         loss = float(captioner.likelihood(writer, texts, context))
-        lines = [writer.pieces.split(text, 30) for text in texts]
+        lines = [writer.tokenizer.encode(text, 31) for text in texts]
         total = 0.0
         for row, line in enumerate(lines):
-            steps = Prefix(writer.model, context, writer.mask, 1, 20)
-            for before, word in zip([writer.rules.cls, *line], line, strict=False):
+            steps = CachedDecoder(writer.model, context, writer.tokenizer.mask_id, 1, 20)
+            for before, word in zip([writer.tokenizer.cls_id, *line], line, strict=False):
                 words = torch.full((2, 1), before)
                 total -= float(steps(words, torch.zeros_like(words))[row, 0].log_softmax(0)[word])
     assert loss == pytest.approx(total / sum(map(len, lines)), rel=1e-4)

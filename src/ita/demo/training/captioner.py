@@ -19,8 +19,10 @@ from ita.demo.training.dataset import Lesson
 from ita.io.files import atomic
 from ita.log import log, progress
 from ita.model.bert import EncoderConfig
-from ita.vision.captioners.oscar.captioner import POSITION, SPECIALS, OscarCaptioner
-from ita.vision.captioners.oscar.network import BertForImageCaptioning, Context, Dense
+from ita.vision.captioners.oscar.captioner import POSITION_WIDTH, OscarCaptioner
+from ita.vision.captioners.oscar.inputs import Context, ModelInputs
+from ita.vision.captioners.oscar.network import BertForImageCaptioning
+from ita.vision.captioners.oscar.tokenizer import SPECIAL_TOKENS
 from ita.vision.types import Regions
 
 RATE = 1e-3
@@ -40,7 +42,7 @@ def config(words: int, features: int) -> dict[str, Any]:
         "max_position_embeddings": 40 + LABELS,
         "type_vocab_size": 2,
         "layer_norm_eps": 1e-12,
-        "img_feature_dim": features + POSITION,
+        "img_feature_dim": features + POSITION_WIDTH,
         "img_feature_type": "frcnn",
         "use_img_layernorm": 1,
         "img_layer_norm_eps": 1e-12,
@@ -102,31 +104,31 @@ def likelihood(captioner: OscarCaptioner, texts: Sequence[str], context: Context
         texts: a caption of each of B images.
         context: labels and regions of the images.
     """
-    lines = [captioner.pieces.split(text, captioner.rules.longest) for text in texts]
+    lines = [captioner.tokenizer.encode(text, captioner.beam.max_length + 1) for text in texts]
     length = max(map(len, lines))
-    targets = torch.tensor([[*line, *[-100] * (length - len(line))] for line in lines], device=context.labels.device)
-    words = targets.clamp(min=captioner.rules.pad).roll(1, 1)
-    words[:, 0] = captioner.rules.cls
-    masks = torch.full_like(words, captioner.mask)
-    place, last = torch.arange(length, device=words.device), context.start + context.labels.shape[1]
-    labels = torch.arange(context.start, last, device=words.device)
+    targets = torch.tensor([[*line, *[-100] * (length - len(line))] for line in lines], device=context.label_ids.device)
+    words = targets.clamp(min=captioner.tokenizer.pad_id).roll(1, 1)
+    words[:, 0] = captioner.tokenizer.cls_id
+    masks = torch.full_like(words, captioner.tokenizer.mask_id)
+    place, last = torch.arange(length, device=words.device), context.label_position + context.label_ids.shape[1]
+    labels = torch.arange(context.label_position, last, device=words.device)
     positions = torch.cat([place, place + 1, labels]).expand(len(lines), -1)
-    ids = torch.cat([words, masks, context.labels], 1)
-    kinds = torch.cat([torch.zeros_like(words), torch.zeros_like(masks), context.labels_inside.long()], 1)
+    ids = torch.cat([words, masks, context.label_ids], 1)
+    kinds = torch.cat([torch.zeros_like(words), torch.zeros_like(masks), context.label_mask.long()], 1)
     before = torch.ones(length, length, dtype=torch.bool, device=words.device).tril()
-    seen = torch.zeros(len(lines), *[2 * length + context.inside.shape[1]] * 2, dtype=torch.bool, device=words.device)
+    seen = torch.zeros(len(lines), *[2 * length + context.mask.shape[1]] * 2, dtype=torch.bool, device=words.device)
     seen[:, :length, :length] = before
     seen[:, length : 2 * length, :length] = before
     seen[:, length : 2 * length, length : 2 * length] = torch.eye(length, dtype=torch.bool, device=words.device)
-    seen[:, :, 2 * length :] = context.inside[:, None]
-    logits, _ = captioner.model(Dense(ids, kinds, positions, seen.long(), context.regions))
+    seen[:, :, 2 * length :] = context.mask[:, None]
+    logits, _ = captioner.model(ModelInputs(ids, kinds, positions, seen.long(), context.regions))
     return functional.cross_entropy(logits[:, length : 2 * length].flatten(0, 1), targets.flatten(), ignore_index=-100)
 
 
 def new(folder: Path, example: Regions) -> None:
     """Writes a captioner of random weights; it knows all words of the demo's captions."""
     folder.mkdir(parents=True, exist_ok=True)
-    vocabulary = [*SPECIALS, *sorted(ground_truth.lexicon())]
+    vocabulary = [*SPECIAL_TOKENS, *sorted(ground_truth.lexicon())]
     (folder / "vocab.txt").write_text("".join(f"{word}\n" for word in vocabulary), encoding="utf-8")
     assert example.features is not None
     about = config(len(vocabulary), example.features.shape[1])

@@ -14,12 +14,12 @@ import torch
 from torch import Tensor, nn
 
 State = tuple[Tensor, ...]
-"""What a step leaves to the next: tensors that begin with images and beams, (B, K, ...)."""
+"""Decoder state between steps: tensors that begin with images and beams, (B, K, ...)."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """What opt.json says of a model, by upstream's names."""
+    """Options of a model in opt.json, by upstream's names."""
 
     caption_model: str
     vocab_size: int
@@ -51,17 +51,17 @@ class Context(NamedTuple):
     """Regions of B images, padded at the end."""
 
     values: Tensor
-    """(B, N, H)."""
+    """(B, V, H)."""
     keys: Tensor
-    """(B, N, A) their part in the scores of attention."""
-    inside: Tensor
-    """(B, N) True for a region, False for padding."""
+    """(B, V, A) projections for additive attention."""
+    mask: Tensor
+    """(B, V) True for a region, False for padding."""
     mean: Tensor
     """(B, 1, H) of the whole image; Att2in2 does not use it."""
 
 
 class Recurrent(nn.Module):
-    """UpDown or Att2in2; weights are to be loaded."""
+    """UpDown or Att2in2, without values."""
 
     def __init__(self, options: Options) -> None:
         super().__init__()
@@ -77,18 +77,18 @@ class Recurrent(nn.Module):
         last = nn.Linear(width, options.vocab_size + 1)
         self.logit = nn.Sequential(*hidden, last) if hidden else last
 
-    def encode(self, regions: Tensor, inside: Tensor) -> Context:
-        """What captions are made from.
+    def encode(self, regions: Tensor, mask: Tensor) -> Context:
+        """The context of B images.
 
         Args:
-            regions: (B, N, F) features, zero behind them.
-            inside: (B, N) True for a region; every image has one.
+            regions: (B, V, F) region features, zero for padding.
+            mask: (B, V) True for a region, False for padding; every image has a region.
         """
         dtype = self.ctx2att.weight.dtype
-        values = embedded(self.att_embed, regions.to(dtype))
-        mean = (regions.sum(1) / inside.sum(1, keepdim=True)).to(dtype)
+        values = embed_regions(self.att_embed, regions.to(dtype))
+        mean = (regions.sum(1) / mask.sum(1, keepdim=True)).to(dtype)
         mean = self.fc_embed(mean) if self.updown else mean
-        return Context(values, self.ctx2att(values), inside, mean[:, None])
+        return Context(values, self.ctx2att(values), mask, mean[:, None])
 
     def start(self, context: Context, beams: int) -> State:
         """The state before the first word."""
@@ -97,18 +97,18 @@ class Recurrent(nn.Module):
         return tuple(context.values.new_zeros(images, beams, layers, width) for _ in range(2))
 
     def step(self, context: Context, words: Tensor, state: State) -> tuple[Tensor, State]:
-        """Logits (B, K, V + 1) of the words after (B, K) words, and the state after these."""
+        """Logits (B, K, vocabulary) of the words after (B, K) words, and the state after these."""
         x, state = self.core(self.embed(words), context, state)
         return self.logit(x.to(next(self.logit.parameters()).dtype)), state
 
     @property
     def head(self) -> nn.Module:
-        """The part that scores words."""
+        """The output layers, which give the logits."""
         return self.logit
 
 
 class UpDownCore(nn.Module):
-    """One LSTM that looks at the regions and one that writes."""
+    """An attention LSTM and a language LSTM."""
 
     def __init__(self, options: Options) -> None:
         super().__init__()
@@ -118,17 +118,19 @@ class UpDownCore(nn.Module):
         self.attention = Attention(options)
 
     def forward(self, words: Tensor, context: Context, state: State) -> tuple[Tensor, State]:
-        """Vectors (B, K, E) of words -> (B, K, H); the state holds outputs and cells (B, K, 2, H) of both LSTMs."""
+        """Embeddings (B, K, E) of words -> (B, K, H); the state is h and c (B, K, 2, H) of both LSTMs."""
         h, c = state
         mean = context.mean.expand(-1, words.shape[1], -1)
-        looked, looked_cell = cell(self.att_lstm, torch.cat([h[:, :, 1], mean, words], dim=2), h[:, :, 0], c[:, :, 0])
-        seen = self.attention(looked, context)
-        out, out_cell = cell(self.lang_lstm, torch.cat([seen, looked], dim=2), h[:, :, 1], c[:, :, 1])
-        return out, (torch.stack([looked, out], dim=2), torch.stack([looked_cell, out_cell], dim=2))
+        inputs = torch.cat([h[:, :, 1], mean, words], dim=2)
+        attention_h, attention_c = lstm_step(self.att_lstm, inputs, h[:, :, 0], c[:, :, 0])
+        inputs = torch.cat([self.attention(attention_h, context), attention_h], dim=2)
+        language_h, language_c = lstm_step(self.lang_lstm, inputs, h[:, :, 1], c[:, :, 1])
+        h, c = torch.stack([attention_h, language_h], dim=2), torch.stack([attention_c, language_c], dim=2)
+        return language_h, (h, c)
 
 
 class Att2in2Core(nn.Module):
-    """An LSTM whose cell alone sees the regions; its new content is the larger of two."""
+    """An LSTM whose candidate cell, the maximum of two, is the only part that reads the attended regions."""
 
     def __init__(self, options: Options) -> None:
         super().__init__()
@@ -139,14 +141,14 @@ class Att2in2Core(nn.Module):
         self.attention = Attention(options)
 
     def forward(self, words: Tensor, context: Context, state: State) -> tuple[Tensor, State]:
-        """Vectors (B, K, E) of words -> (B, K, H); the state holds output and cell (B, K, 1, H)."""
+        """Embeddings (B, K, E) of words -> (B, K, H); the state is h and c (B, K, 1, H)."""
         h, c = state[0][:, :, 0], state[1][:, :, 0]
-        seen = self.a2c(self.attention(h, context))
-        *gates, one, other = (self.i2h(words) + self.h2h(h)).chunk(5, dim=2)
-        add, keep, show = (gate.sigmoid() for gate in gates)
-        first, second = seen.chunk(2, dim=2)
-        c = keep * c + add * torch.maximum(one + first, other + second)
-        h = show * c.tanh()
+        attended_1, attended_2 = self.a2c(self.attention(h, context)).chunk(2, dim=2)
+        *gates, candidate_1, candidate_2 = (self.i2h(words) + self.h2h(h)).chunk(5, dim=2)
+        input_gate, forget_gate, output_gate = (gate.sigmoid() for gate in gates)
+        candidate = torch.maximum(candidate_1 + attended_1, candidate_2 + attended_2)
+        c = forget_gate * c + input_gate * candidate
+        h = output_gate * c.tanh()
         return h, (h[:, :, None], c[:, :, None])
 
 
@@ -158,11 +160,11 @@ class Attention(nn.Module):
         self.h2att = nn.Linear(options.rnn_size, options.att_hid_size)
         self.alpha_net = nn.Linear(options.att_hid_size, 1)
 
-    def forward(self, h: Tensor, context: Context) -> Tensor:
-        """Mean of the regions' values (B, K, H) as seen from (B, K, H)."""
-        scores = self.alpha_net(torch.tanh(context.keys[:, None] + self.h2att(h)[:, :, None]))[..., 0]
-        weights = scores.float().masked_fill(~context.inside[:, None], -torch.inf).softmax(-1)
-        return weights.to(h.dtype) @ context.values
+    def forward(self, queries: Tensor, context: Context) -> Tensor:
+        """Weighted means (B, K, H) of the regions' values for queries (B, K, H)."""
+        scores = self.alpha_net(torch.tanh(context.keys[:, None] + self.h2att(queries)[:, :, None]))[..., 0]
+        weights = scores.float().masked_fill(~context.mask[:, None], -torch.inf).softmax(-1)
+        return weights.to(queries.dtype) @ context.values
 
 
 def region_embedding(options: Options, width: int) -> nn.Sequential:
@@ -175,17 +177,17 @@ def region_embedding(options: Options, width: int) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-def embedded(layers: nn.Sequential, regions: Tensor) -> Tensor:
-    """(B, N, F) -> (B, N, H) by layers for rows."""
+def embed_regions(layers: nn.Sequential, regions: Tensor) -> Tensor:
+    """(B, V, F) -> (B, V, H) by layers for rows."""
     return layers(regions.flatten(0, 1)).unflatten(0, regions.shape[:2])
 
 
 def hidden_layer(width: int) -> tuple[nn.Module, ...]:
-    """A layer in front of the last one of a deeper head; the third stands for upstream's dropout."""
+    """A hidden layer of a deeper head; the identity is upstream's dropout."""
     return nn.Linear(width, width), nn.ReLU(), nn.Identity()
 
 
-def cell(lstm: nn.LSTMCell, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
-    """One step (B, K, X), (B, K, H), (B, K, H) -> output and cell (B, K, H)."""
+def lstm_step(lstm: nn.LSTMCell, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+    """One step on (B, K, X), (B, K, H), (B, K, H) -> h and c (B, K, H)."""
     h, c = lstm(x.flatten(0, 1), (h.flatten(0, 1), c.flatten(0, 1)))
     return h.unflatten(0, x.shape[:2]), c.unflatten(0, x.shape[:2])
