@@ -1,1 +1,1 @@
-"""The world of the demo dataset: posts, the pictures beside them, what a detector says of those, a small encoder."""
+"""The synthetic data set ``demo``: posts, their images, and the small models that it ships with."""

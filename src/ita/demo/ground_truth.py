@@ -1,18 +1,19 @@
-"""What there is to be seen in a scene: the truth that the demo's detector and captioner learn and are judged by."""
+"""Ground truth of a scene: the annotations that the demo's detector and captioner are trained on and scored by."""
 
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from ita.demo.pictures import DISTRACTORS, SUBJECTS, Scene
-from ita.demo.posts import NEUTRAL, plain
+from ita.demo.posts import NEUTRAL, words_of
 from ita.demo.shapes import COLOURS, SHAPES
 
 LABELS = (*SHAPES,)
-"""Classes of things."""
+"""Classes of objects."""
 
-LOOKS = {
+ATTRIBUTE_OF_LABEL = {
     "man": "standing",
     "woman": "smiling",
     "girl": "young",
@@ -32,11 +33,11 @@ LOOKS = {
     "balloon": "floating",
     "bench": "wooden",
 }
-"""What things of a class look like, besides their colour."""
+"""Attribute of all objects of a class, besides their colour."""
 
-ATTRIBUTES = (*COLOURS, *sorted(set(LOOKS.values())))
+ATTRIBUTES = (*COLOURS, *sorted(set(ATTRIBUTE_OF_LABEL.values())))
 
-PHRASES: dict[str, tuple[str, ...]] = {
+CAPTIONS: dict[str, tuple[str, ...]] = {
     "PER": (
         "a {label} dressed in {colour} standing {place}",
         "a smiling {label} posing for a picture {place}",
@@ -78,49 +79,58 @@ PHRASES: dict[str, tuple[str, ...]] = {
         "a {label} on a quiet day",
     ),
 }
-"""What can be said of a picture, by its kind."""
+"""Templates of captions by the kind of image."""
 
 PLACES = {"grass": "in a park", "sand": "on a beach", "street": "on a street", "snow": "in the snow"}
 
 
-class Seen(NamedTuple):
-    """A thing as a detector should find it."""
+class ObjectAnnotation(NamedTuple):
+    """An object as a detector should find it."""
 
     label: str
     box: tuple[float, float, float, float]
-    """Pixels of the picture."""
+    """Left, top, right and bottom in pixels."""
     attributes: tuple[str, ...]
 
 
-def things(scene: Scene) -> list[Seen]:
-    """Everything in a scene, in the order of painting."""
-    return [Seen(thing.label, thing.box, (thing.colour, LOOKS[thing.label])) for thing in scene.things]
-
-
-def descriptions(scene: Scene) -> list[list[str]]:
-    """All true captions of a scene: for each phrase, one for each thing that it may name beside the main one."""
-    subject = next(thing for thing in scene.things if thing.subject)
-    words = {"label": subject.label, "colour": subject.colour, "place": PLACES[scene.ground]}
+def annotations(scene: Scene) -> list[ObjectAnnotation]:
+    """Annotations of all objects of a scene, in the order of drawing."""
     return [
-        sorted(
-            {phrase.format_map({**words, "other": other}).replace("a orange", "an orange") for other in beside(scene)}
+        ObjectAnnotation(
+            scene_object.label, scene_object.box, (scene_object.colour, ATTRIBUTE_OF_LABEL[scene_object.label])
         )
-        for phrase in PHRASES[scene.kind]
+        for scene_object in scene.objects
     ]
 
 
-def beside(scene: Scene) -> list[str]:
-    """What is there besides the main thing."""
-    return [f"a {thing.label}" for thing in scene.things if not thing.subject] or ["a cloud"]
+def reference_captions(scene: Scene) -> list[list[str]]:
+    """All true captions of a scene: for each template, one for each object that it may name besides the subject."""
+    subject = next(scene_object for scene_object in scene.objects if scene_object.subject)
+    words = {"label": subject.label, "colour": subject.colour, "place": PLACES[scene.ground]}
+    return [
+        sorted({fill_caption(template, {**words, "other": phrase}) for phrase in other_objects(scene)})
+        for template in CAPTIONS[scene.kind]
+    ]
 
 
-def describe(rng: random.Random, scene: Scene) -> str:
-    """One of the true captions, each phrase as likely as any other."""
-    return rng.choice(rng.choice(descriptions(scene)))
+def fill_caption(template: str, words: Mapping[str, str]) -> str:
+    """A caption from its template, with the right article."""
+    return template.format_map(words).replace("a orange", "an orange")
+
+
+def other_objects(scene: Scene) -> list[str]:
+    """Noun phrases of the objects besides the subjects."""
+    return [f"a {scene_object.label}" for scene_object in scene.objects if not scene_object.subject] or ["a cloud"]
+
+
+def sample_caption(rng: random.Random, scene: Scene) -> str:
+    """One of the true captions, each template as likely as any other."""
+    return rng.choice(rng.choice(reference_captions(scene)))
 
 
 def lexicon() -> set[str]:
     """Every word of tags and captions, in lower case."""
-    named = {label for labels in SUBJECTS.values() for label in labels} | {*DISTRACTORS, "ball", "cloud"}
-    phrases = [text for texts in PHRASES.values() for text in texts]
-    return plain((*named, *(f"{label}s" for label in SUBJECTS["ORG"]), *ATTRIBUTES, *phrases, *PLACES.values(), "an"))
+    labels = {label for labels in SUBJECTS.values() for label in labels} | {*DISTRACTORS, "ball", "cloud"}
+    plurals = [f"{label}s" for label in SUBJECTS["ORG"]]
+    captions = [caption for captions in CAPTIONS.values() for caption in captions]
+    return words_of((*labels, *plurals, *ATTRIBUTES, *captions, *PLACES.values(), "an"))

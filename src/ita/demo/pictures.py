@@ -1,4 +1,4 @@
-"""Pictures of the demo: a scene is planned from the seed and painted with Pillow."""
+"""Synthetic images: a scene is sampled from the seed and drawn with Pillow."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
-from ita.demo.posts import NEUTRAL, plain
+from ita.demo.posts import NEUTRAL, Post, words_of
 from ita.demo.shapes import COLOURS, HAIR, PAINT, RGB, SHAPES, SIZES, SKIN, extent
 
 WIDTH, HEIGHT = 400, 300
-FINE = 2
-"""Things are painted this much larger and then reduced, for smooth edges."""
-BANNER = 84
-LETTERS = 36
-"""Height of a banner and size of its letters in pixels; Tesseract overlooks letters in a narrow band."""
-LETTERED = 0.4
-"""Share of pictures with a banner."""
-PNG = 0.08
+SUPERSAMPLING = 2
+"""Images are drawn this much larger and then reduced, for smooth edges."""
+BANNER_HEIGHT = 84
+FONT_SIZE = 36
+"""Both in pixels; Tesseract overlooks text in a narrow banner."""
+BANNER_SHARE = 0.4
+"""Share of images with a banner."""
+PNG_SHARE = 0.08
 """Share of files that hold a PNG under the name of a JPEG, as on Twitter."""
 
 SUBJECTS: dict[str, tuple[str, ...]] = {
@@ -32,11 +32,11 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
     "MISC": ("car", "phone", "box"),
     NEUTRAL: ("dog", "cat", "bird"),
 }
-"""Kind of picture -> its main things."""
+"""Kind of image -> classes of its subjects, the objects that it is about."""
 
 DISTRACTORS = ("dog", "cat", "bird", "tree", "flower", "balloon", "bench")
 
-COATS = {
+COLOURS_OF_LABEL = {
     **dict.fromkeys(("dog", "cat"), ("brown", "grey", "orange", "black")),
     "bird": ("red", "blue", "yellow"),
     "tree": ("green",),
@@ -44,19 +44,19 @@ COATS = {
     "mountain": ("grey",),
     "ball": ("white",),
 }
-"""Colours of things that do not come in all of them."""
+"""Colours of classes that do not come in all of them."""
 
 AIRBORNE = {"bird": 130, "balloon": 90}
 """Pixels above the ground."""
 
-LETTERING: dict[str, tuple[str, ...]] = {
+BANNER_TEXTS: dict[str, tuple[str, ...]] = {
     "PER": ("BIRTHDAY PARTY", "FAN CLUB", "BEST ACTOR", "LIVE ON STAGE", "MEET THE STAR"),
     "LOC": ("WELCOME TO", "CITY LIMITS", "TOWN HALL", "VISITOR CENTRE", "MAIN STREET"),
     "ORG": ("CHAMPIONS LEAGUE", "FINAL SCORE 2:1", "FINAL SCORE 3:0", "CUP FINAL", "HOME TEAM"),
     "MISC": ("NEW MODEL", "SALE $99", "SALE $49", "ORDER NOW", "LIMITED EDITION"),
     NEUTRAL: ("HAVE A NICE DAY", "GOOD MORNING", "KEEP SMILING"),
 }
-"""What banners say; it tells the kind of picture."""
+"""Kind of image -> texts of its banner."""
 
 GROUNDS: dict[str, RGB] = {
     "grass": (124, 182, 92),
@@ -73,14 +73,16 @@ SKIES: tuple[tuple[RGB, RGB], ...] = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Thing:
-    """Something in a picture."""
+class SceneObject:
+    """An object in an image: class, colours, position in pixels, height in pixels."""
 
     label: str
     colour: str
     subject: bool
     x: float
+    """Centre."""
     y: float
+    """Lower edge."""
     size: float
     mirrored: bool
     skin: RGB
@@ -88,7 +90,7 @@ class Thing:
 
     @property
     def box(self) -> tuple[float, float, float, float]:
-        """Left, top, right and bottom in pixels, inside the picture."""
+        """Left, top, right and bottom in pixels, inside the image."""
         left, right = extent(self.label)
         if self.mirrored:
             left, right = -right, -left
@@ -98,125 +100,180 @@ class Thing:
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """All that a picture shows."""
+    """All that an image shows."""
 
     kind: str
-    things: tuple[Thing, ...]
-    """In the order of painting."""
+    objects: tuple[SceneObject, ...]
+    """In the order of drawing."""
     floor: int
-    """Where things stand, in pixels from the top."""
+    """Where objects stand, in pixels from the top."""
     ground: str
     sky: tuple[RGB, RGB]
+    """Colours at the top and at the horizon."""
     clouds: tuple[tuple[float, float, float], ...]
-    """Middle and size of each in pixels."""
-    lettering: str
+    """Centre (x, y) and size of each in pixels."""
+    banner: str
+    """Text of the banner, empty where there is none."""
     banner_on_top: bool
 
 
-def imagine(rng: random.Random, kind: str) -> Scene:
-    """Plans a picture of a kind: one or more main things, up to three others, perhaps a banner."""
-    lettering = rng.choice(LETTERING[kind]) if rng.random() < LETTERED else ""
-    on_top = rng.random() < 0.5
-    floor = HEIGHT - 22 - (BANNER if lettering and not on_top else 0)
-    scale = 0.9 if lettering else 1.15
+def scene_of(post: Post, seed: int) -> Scene:
+    """The scene of a post's image, whether or not the file exists."""
+    return sample_scene(random.Random(f"{seed}/scene/{post.image_id}"), post.scene)
 
-    def thing(label: str, colour: str, subject: bool, x: float, lower: float = 0.0) -> Thing:
-        return Thing(
+
+def sample_scene(rng: random.Random, kind: str) -> Scene:
+    """Samples a scene of a kind: one or more subjects, up to three other objects, perhaps a banner."""
+    banner = rng.choice(BANNER_TEXTS[kind]) if rng.random() < BANNER_SHARE else ""
+    on_top = rng.random() < 0.5
+    floor = HEIGHT - 22 - (BANNER_HEIGHT if banner and not on_top else 0)
+    sampler = ObjectSampler(rng, floor, scale=0.9 if banner else 1.15)
+    subjects = sampler.subjects(kind)
+    others = sampler.others(kind)
+    # Large subjects stand behind the other objects.
+    objects = [*subjects, *others] if kind == "LOC" else [*others, *subjects]
+    return Scene(
+        kind=kind,
+        objects=tuple(objects),
+        floor=floor,
+        ground=rng.choice(list(GROUNDS)),
+        sky=rng.choice(SKIES),
+        clouds=sample_clouds(rng, lowered=bool(banner) and on_top),
+        banner=banner,
+        banner_on_top=on_top,
+    )
+
+
+def sample_clouds(rng: random.Random, lowered: bool) -> tuple[tuple[float, float, float], ...]:
+    """Up to three clouds, below a banner if they are ``lowered``."""
+    top = BANNER_HEIGHT if lowered else 0
+    return tuple(
+        (rng.uniform(20, WIDTH - 20), rng.uniform(20, 90) + top, rng.uniform(9, 15)) for _ in range(rng.randint(0, 3))
+    )
+
+
+class ObjectSampler:
+    """Samples the objects of one scene.
+
+    Args:
+        rng: source of every choice.
+        floor: where objects stand, in pixels from the top.
+        scale: factor of all heights.
+    """
+
+    def __init__(self, rng: random.Random, floor: int, scale: float) -> None:
+        self.rng = rng
+        self.floor = floor
+        self.scale = scale
+        self.colours = [name for name in COLOURS if name not in ("white", "black")]
+
+    def subjects(self, kind: str) -> list[SceneObject]:
+        """The subjects of a kind of image: a team with a ball, or a single object."""
+        colour = self.rng.choice(self.colours)
+        if kind != "ORG":
+            label = self.rng.choice(SUBJECTS[kind])
+            return [self.sample(label, colour, WIDTH / 2 + self.rng.uniform(-50, 50), subject=True)]
+        count = self.rng.randint(3, 5)
+        start = self.rng.uniform(70, 90)
+        step = (WIDTH - 2 * start) / (count - 1)
+        players = [
+            self.sample("player", colour, start + step * index, self.rng.uniform(-4, 4), subject=True)
+            for index in range(count)
+        ]
+        ball_x = start + step * (count // 2) + self.rng.uniform(20, 36)
+        return [*players, self.sample("ball", "white", ball_x, 14)]
+
+    def others(self, kind: str) -> list[SceneObject]:
+        """Up to three objects besides the subjects."""
+        labels = [label for label in DISTRACTORS if label not in SUBJECTS[kind]]
+        positions = self.rng.sample((46, 108, 290, 352), self.rng.choice((0, 1, 1, 2, 2, 3)))
+        return [
+            self.sample(label, self.rng.choice(self.colours), x + self.rng.uniform(-12, 12), self.rng.uniform(0, 8))
+            for label, x in zip(self.rng.sample(labels, len(positions)), positions, strict=True)
+        ]
+
+    def sample(self, label: str, colour: str, x: float, lower: float = 0.0, subject: bool = False) -> SceneObject:
+        """An object of a class.
+
+        Args:
+            label: its class.
+            colour: its colour, where the class comes in all of them.
+            x: its centre.
+            lower: pixels below the floor.
+            subject: whether the image is about it.
+        """
+        rng = self.rng
+        return SceneObject(
             label=label,
-            colour=colour if label not in COATS else rng.choice(COATS[label]),
+            colour=rng.choice(COLOURS_OF_LABEL[label]) if label in COLOURS_OF_LABEL else colour,
             subject=subject,
             x=x,
-            y=floor + lower - AIRBORNE.get(label, 0) * scale,
-            size=SIZES[label] * scale * rng.uniform(0.92, 1.06),
+            y=self.floor + lower - AIRBORNE.get(label, 0) * self.scale,
+            size=SIZES[label] * self.scale * rng.uniform(0.92, 1.06),
             mirrored=rng.random() < 0.5,
             skin=rng.choice(SKIN),
             hair=rng.choice(HAIR),
         )
 
-    colours = [name for name in COLOURS if name not in ("white", "black")]
-    colour = rng.choice(colours)
-    main: list[Thing] = []
-    if kind == "ORG":
-        count = rng.randint(3, 5)
-        start = rng.uniform(70, 90)
-        step = (WIDTH - 2 * start) / (count - 1)
-        main += [thing("player", colour, True, start + step * index, rng.uniform(-4, 4)) for index in range(count)]
-        main += [thing("ball", "white", False, start + step * (count // 2) + rng.uniform(20, 36), 14)]
-    else:
-        main += [thing(rng.choice(SUBJECTS[kind]), colour, True, WIDTH / 2 + rng.uniform(-50, 50))]
-    labels = [label for label in DISTRACTORS if label not in SUBJECTS[kind]]
-    places = rng.sample((46, 108, 290, 352), rng.choice((0, 1, 1, 2, 2, 3)))
-    others = [
-        thing(label, rng.choice(colours), False, place + rng.uniform(-12, 12), rng.uniform(0, 8))
-        for label, place in zip(rng.sample(labels, len(places)), places, strict=True)
-    ]
-    # What is large stands behind the others.
-    things = [*main, *others] if kind == "LOC" else [*others, *main]
-    return Scene(
-        kind=kind,
-        things=tuple(things),
-        floor=floor,
-        ground=rng.choice(list(GROUNDS)),
-        sky=rng.choice(SKIES),
-        clouds=tuple(
-            (rng.uniform(20, WIDTH - 20), rng.uniform(20, 90) + BANNER * bool(lettering and on_top), rng.uniform(9, 15))
-            for _ in range(rng.randint(0, 3))
-        ),
-        lettering=lettering,
-        banner_on_top=on_top,
-    )
 
-
-def paint(scene: Scene) -> Image.Image:
-    """Paints a scene."""
-    image = Image.new("RGB", (WIDTH * FINE, HEIGHT * FINE), GROUNDS[scene.ground])
+def draw_scene(scene: Scene) -> Image.Image:
+    """Draws a scene."""
+    image = Image.new("RGB", (WIDTH * SUPERSAMPLING, HEIGHT * SUPERSAMPLING), GROUNDS[scene.ground])
     draw = ImageDraw.Draw(image)
-    horizon = (scene.floor - 44) * FINE
-    top, low = scene.sky
-    for row in range(horizon):
-        part = row / horizon
-        draw.line(
-            (0, row, WIDTH * FINE, row), fill=tuple(round(a + (b - a) * part) for a, b in zip(top, low, strict=True))
-        )
-    draw.ellipse((-160, horizon - 40, 520, horizon + 160), fill=darker(GROUNDS[scene.ground], 0.9))
-    draw.ellipse((360, horizon - 24, 1040, horizon + 160), fill=darker(GROUNDS[scene.ground], 0.95))
-    draw.rectangle((0, horizon + 24, WIDTH * FINE, HEIGHT * FINE), fill=GROUNDS[scene.ground])
-    for x, y, size in scene.clouds:
-        for offset, radius in ((-1.3, 0.8), (0.0, 1.2), (1.3, 0.9)):
-            middle, half = x + offset * size, radius * size
-            box = (middle - half * 1.3, y - half, middle + half * 1.3, y + half * 0.8)
-            draw.ellipse(tuple(value * FINE for value in box), fill=(248, 248, 250))
-    for thing in scene.things:
-        shadow(draw, thing)
-        for shape in SHAPES[thing.label]:
-            stroke(draw, thing, shape)
-    image = image.reduce(FINE)
-    if scene.lettering:
-        letter(image, scene.lettering, 0 if scene.banner_on_top else HEIGHT - BANNER)
+    draw_background(draw, scene)
+    for scene_object in scene.objects:
+        draw_shadow(draw, scene_object)
+        for shape in SHAPES[scene_object.label]:
+            draw_shape(draw, scene_object, shape)
+    image = image.reduce(SUPERSAMPLING)
+    if scene.banner:
+        draw_banner(image, scene.banner, 0 if scene.banner_on_top else HEIGHT - BANNER_HEIGHT)
     return image
 
 
-def shadow(draw: ImageDraw.ImageDraw, thing: Thing) -> None:
-    """Darkens the ground under a thing that stands on it."""
-    if thing.label not in AIRBORNE and thing.label != "mountain":
-        x1, _, x2, y = (value * FINE for value in thing.box)
-        draw.ellipse((x1, y - 6 * FINE, x2, y + 4 * FINE), fill=(112, 122, 104))
+def draw_background(draw: ImageDraw.ImageDraw, scene: Scene) -> None:
+    """Draws sky, hills, ground and clouds."""
+    width, height = WIDTH * SUPERSAMPLING, HEIGHT * SUPERSAMPLING
+    ground = GROUNDS[scene.ground]
+    horizon = (scene.floor - 44) * SUPERSAMPLING
+    for y in range(horizon):
+        share = y / horizon
+        colour = tuple(round(top + (low - top) * share) for top, low in zip(*scene.sky, strict=True))
+        draw.line((0, y, width, y), fill=colour)
+    draw.ellipse((-160, horizon - 40, 520, horizon + 160), fill=darker(ground, 0.9))
+    draw.ellipse((360, horizon - 24, 1040, horizon + 160), fill=darker(ground, 0.95))
+    draw.rectangle((0, horizon + 24, width, height), fill=ground)
+    for x, y, size in scene.clouds:
+        for offset, radius in ((-1.3, 0.8), (0.0, 1.2), (1.3, 0.9)):
+            centre, half = x + offset * size, radius * size
+            box = (centre - half * 1.3, y - half, centre + half * 1.3, y + half * 0.8)
+            draw.ellipse(tuple(value * SUPERSAMPLING for value in box), fill=(248, 248, 250))
 
 
-def stroke(draw: ImageDraw.ImageDraw, thing: Thing, shape: Sequence[Any]) -> None:
-    """Paints one shape of a thing."""
+def draw_shadow(draw: ImageDraw.ImageDraw, scene_object: SceneObject) -> None:
+    """Darkens the ground under an object that stands on it."""
+    if scene_object.label not in AIRBORNE and scene_object.label != "mountain":
+        x1, _, x2, y = (value * SUPERSAMPLING for value in scene_object.box)
+        draw.ellipse((x1, y - 6 * SUPERSAMPLING, x2, y + 4 * SUPERSAMPLING), fill=(112, 122, 104))
+
+
+def draw_shape(draw: ImageDraw.ImageDraw, scene_object: SceneObject, shape: Sequence[Any]) -> None:
+    """Draws one shape of an object."""
     form, colour, *numbers = shape
-    side = -1 if thing.mirrored else 1
+    side = -1 if scene_object.mirrored else 1
     points = [
-        ((thing.x + side * u * thing.size) * FINE, (thing.y - v * thing.size) * FINE)
+        (
+            (scene_object.x + side * u * scene_object.size) * SUPERSAMPLING,
+            (scene_object.y - v * scene_object.size) * SUPERSAMPLING,
+        )
         for u, v in zip(numbers[::2], numbers[1::2], strict=True)
     ]
-    fill = tint(thing, colour)
+    fill = rgb_of(scene_object, colour)
     if form == "poly":
         draw.polygon(points, fill=fill)
         return
-    across, along = zip(*points, strict=True)
-    box = (min(across), min(along), max(across), max(along))
+    xs, ys = zip(*points, strict=True)
+    box = (min(xs), min(ys), max(xs), max(ys))
     if form == "box":
         draw.rectangle(box, fill=fill)
     elif form == "round":
@@ -226,17 +283,16 @@ def stroke(draw: ImageDraw.ImageDraw, thing: Thing, shape: Sequence[Any]) -> Non
     elif form == "cap":
         draw.chord(box, 184, 356, fill=fill)
     elif form == "smile":
-        draw.arc(box, 20, 160, fill=fill, width=FINE)
+        draw.arc(box, 20, 160, fill=fill, width=SUPERSAMPLING)
     else:
         raise ValueError(f"unknown form of shape: {form}")
 
 
-def tint(thing: Thing, colour: str) -> RGB:
+def rgb_of(scene_object: SceneObject, colour: str) -> RGB:
     """The RGB value of a shape's colour."""
-    own = {"skin": thing.skin, "hair": thing.hair, "main": COLOURS[thing.colour]}
-    if colour == "shade":
-        return darker(COLOURS[thing.colour], 0.75)
-    return own.get(colour) or PAINT.get(colour) or COLOURS[colour]
+    main = COLOURS[scene_object.colour]
+    object_colours = {"skin": scene_object.skin, "hair": scene_object.hair, "main": main, "shade": darker(main, 0.75)}
+    return {**COLOURS, **PAINT, **object_colours}[colour]
 
 
 def darker(colour: RGB, factor: float) -> RGB:
@@ -247,21 +303,21 @@ def darker(colour: RGB, factor: float) -> RGB:
 
 @cache
 def font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Pillow's own font, so that nothing depends on the fonts of a machine."""
-    return ImageFont.load_default(size=LETTERS)
+    """Pillow's built-in font, so that no image depends on the fonts of a machine."""
+    return ImageFont.load_default(size=FONT_SIZE)
 
 
-def letter(image: Image.Image, text: str, top: int) -> None:
-    """Puts a banner over the picture, black on white."""
+def draw_banner(image: Image.Image, text: str, top: int) -> None:
+    """Draws a banner over the image, black on white."""
     draw = ImageDraw.Draw(image)
-    draw.rectangle((0, top, WIDTH, top + BANNER), fill="white")
-    draw.text((WIDTH / 2, top + BANNER / 2), text, fill="black", font=font(), anchor="mm")
+    draw.rectangle((0, top, WIDTH, top + BANNER_HEIGHT), fill="white")
+    draw.text((WIDTH / 2, top + BANNER_HEIGHT / 2), text, fill="black", font=font(), anchor="mm")
 
 
 def encode(rng: random.Random, image: Image.Image, broken: bool = False) -> bytes:
-    """The bytes of an image file: mostly JPEG, now and then PNG; a broken one is a JPEG that ends half-way."""
+    """The bytes of an image file: mostly JPEG, sometimes PNG; a broken one is a JPEG that ends half-way."""
     buffer = BytesIO()
-    if rng.random() < PNG and not broken:
+    if rng.random() < PNG_SHARE and not broken:
         image.save(buffer, "PNG")
     else:
         image.save(buffer, "JPEG", quality=88)
@@ -269,6 +325,13 @@ def encode(rng: random.Random, image: Image.Image, broken: bool = False) -> byte
     return data[: len(data) // 2] if broken else data
 
 
+def image_bytes(post: Post, seed: int) -> bytes:
+    """The image file of a post."""
+    # The texts of the seeds are part of the data set: another text draws other images.
+    rng = random.Random(f"{seed}/sight/{post.image_id}")
+    return encode(rng, draw_scene(scene_of(post, seed)), broken=post.image == "broken")
+
+
 def lexicon() -> set[str]:
     """Every word of the banners, in lower case."""
-    return plain(text for texts in LETTERING.values() for text in texts)
+    return words_of(text for texts in BANNER_TEXTS.values() for text in texts)

@@ -1,9 +1,9 @@
-"""What the things in the pictures look like: each is a tuple of shapes, painted in order.
+"""Vector drawings of the objects in the images: each is a tuple of shapes, drawn in order.
 
-A shape is (form, colour, x1, y1, x2, y2, ...) in units of the thing's height, x from its middle, y up from the ground.
+A shape is (form, colour, x1, y1, x2, y2, ...) in units of the object's height, x from its centre, y up from the ground.
 Forms: ``box``, ``round`` (a box with round corners), ``oval``, ``cap`` (upper half of an oval), ``smile`` (lower arc),
-``poly`` (any number of points). Colours ``main`` and ``shade`` are the thing's own, light and dark; ``skin`` and
-``hair`` are its person's; the others are named in PAINT.
+``poly`` (any number of points). Colours ``main`` and ``shade`` are those of the object, light and dark; ``skin`` and
+``hair`` are those of a person; the others are named in PAINT.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ COLOURS: dict[str, RGB] = {
     "white": (250, 250, 248),
     "black": (58, 58, 64),
 }
-"""Colours of things; the words are also their attributes."""
+"""Colours of objects; their names are also attributes."""
 
 PAINT: dict[str, RGB] = {
     "cream": (244, 228, 196),
@@ -48,12 +48,12 @@ HAIR: tuple[RGB, ...] = ((50, 38, 32), (110, 70, 40), (214, 176, 96), (160, 70, 
 
 
 def face(y: float, size: float) -> tuple[Shape, ...]:
-    """A head: centre height and half width."""
-    eye = size * 0.14
+    """A head: height of its centre, and half its width."""
+    radius = size * 0.14
     return (
         ("oval", "skin", -size, y - size, size, y + size),
-        ("oval", "ink", -size * 0.42 - eye, y - eye, -size * 0.42 + eye, y + eye),
-        ("oval", "ink", size * 0.42 - eye, y - eye, size * 0.42 + eye, y + eye),
+        ("oval", "ink", -size * 0.42 - radius, y - radius, -size * 0.42 + radius, y + radius),
+        ("oval", "ink", size * 0.42 - radius, y - radius, size * 0.42 + radius, y + radius),
         ("smile", "ink", -size * 0.45, y - size * 0.65, size * 0.45, y - size * 0.05),
         ("cap", "hair", -size * 1.06, y - size * 0.62, size * 1.06, y + size * 1.1),
     )
@@ -67,7 +67,7 @@ def legs(colour: str, top: float, width: float = 0.1) -> tuple[Shape, ...]:
 
 
 def arms(colour: str, top: float, low: float, out: float) -> tuple[Shape, ...]:
-    """Two arms with hands, ``out`` from the middle."""
+    """Two arms with hands, ``out`` from the centre."""
     return (
         ("round", colour, -out - 0.08, low, -out, top),
         ("round", colour, out, low, out + 0.08, top),
@@ -266,6 +266,6 @@ SIZES = {
 
 
 def extent(label: str) -> tuple[float, float]:
-    """How far a thing reaches to the left (negative) and right of its middle, in units of its height."""
+    """How far an object reaches to the left (negative) and right of its centre, in units of its height."""
     sides = [x for shape in SHAPES[label] for x in shape[2::2]]
     return min(sides), max(sides)
