@@ -24,8 +24,7 @@ from typing import Any, NamedTuple
 
 from tabulate import tabulate
 
-from ita.demo import pictures
-from ita.demo.training.program import SHIPPED
+from ita.demo import SHIPPED_MODELS, pictures
 from ita.io import parquet
 
 STAGES = ("detect", "caption", "ocr")
@@ -47,9 +46,9 @@ def draw(folder: Path, count: int) -> list[str]:
     names = []
     for number in range(count):
         rng = random.Random(f"memory/{number}")
-        scene = pictures.imagine(rng, rng.choice(list(pictures.SUBJECTS)))
+        scene = pictures.sample_scene(rng, rng.choice(list(pictures.SUBJECTS)))
         names.append(f"{number}.jpg")
-        (folder / names[-1]).write_bytes(pictures.encode(rng, pictures.paint(scene)))
+        (folder / names[-1]).write_bytes(pictures.encode(rng, pictures.draw_scene(scene)))
     return names
 
 
@@ -66,8 +65,8 @@ def command(stage: str, images: Path, count: int, options: argparse.Namespace) -
     folder = images.parent
     outputs = {name: folder / f"{name}-{count}.parquet" for name in (*STAGES, "features")}
     settings: dict[str, dict[str, Any]] = {
-        "detect": {"model": str(SHIPPED / "detector"), "min_objects": 1, "device": options.device},
-        "caption": {"model": str(SHIPPED / "captioner"), "device": options.device},
+        "detect": {"model": str(SHIPPED_MODELS / "detector"), "min_objects": 1, "device": options.device},
+        "caption": {"model": str(SHIPPED_MODELS / "captioner"), "device": options.device},
         "ocr": {"engine": options.engine},
     }
     words = [sys.executable, "-m", "ita", stage, "--settings", json.dumps({stage: settings[stage]})]

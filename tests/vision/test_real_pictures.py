@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from ita.cli import run_stage
-from ita.demo.training.program import SHIPPED
+from ita.demo import SHIPPED_MODELS
 from ita.io import parquet
 from ita.stages import caption, detect, ocr
 from ita.vision.detectors.bottomup.detector import ATTRIBUTES, OBJECTS
@@ -92,7 +92,7 @@ def detected(images, folder, settings):
 @pytest.mark.parametrize("name", ["demo", "vinvl", "bottomup", "transformers"])
 def test_detectors(name, photos, sizes, tmp_path, request):
     if name == "demo":
-        settings = {"model": str(SHIPPED / "detector")}
+        settings = {"model": str(SHIPPED_MODELS / "detector")}
     elif name == "transformers":
         settings = {"backend": name, "model": request.getfixturevalue("detr"), "score_threshold": 0.0}
     else:
@@ -131,8 +131,8 @@ def test_captioners_of_regions(name, photos, seen, golden, tmp_path):
 
 
 def test_the_demos_captioner(photos, tmp_path):
-    objects, features = detected(photos, tmp_path, {"model": str(SHIPPED / "detector")})
-    settings = {"model": str(SHIPPED / "captioner")}
+    objects, features = detected(photos, tmp_path, {"model": str(SHIPPED_MODELS / "detector")})
+    settings = {"model": str(SHIPPED_MODELS / "captioner")}
     captioned(photos, tmp_path / "o", settings, "--objects", str(objects), "--features", str(features))
 
 

@@ -93,7 +93,7 @@ class ObjectAnnotation(NamedTuple):
     attributes: tuple[str, ...]
 
 
-def annotations(scene: Scene) -> list[ObjectAnnotation]:
+def object_annotations(scene: Scene) -> list[ObjectAnnotation]:
     """Annotations of all objects of a scene, in the order of drawing."""
     return [
         ObjectAnnotation(

@@ -243,10 +243,10 @@ def draw_background(draw: ImageDraw.ImageDraw, scene: Scene) -> None:
     draw.ellipse((-160, horizon - 40, 520, horizon + 160), fill=darker(ground, 0.9))
     draw.ellipse((360, horizon - 24, 1040, horizon + 160), fill=darker(ground, 0.95))
     draw.rectangle((0, horizon + 24, width, height), fill=ground)
-    for x, y, size in scene.clouds:
+    for cloud_x, cloud_y, size in scene.clouds:
         for offset, radius in ((-1.3, 0.8), (0.0, 1.2), (1.3, 0.9)):
-            centre, half = x + offset * size, radius * size
-            box = (centre - half * 1.3, y - half, centre + half * 1.3, y + half * 0.8)
+            x, half = cloud_x + offset * size, radius * size
+            box = (x - half * 1.3, cloud_y - half, x + half * 1.3, cloud_y + half * 0.8)
             draw.ellipse(tuple(value * SUPERSAMPLING for value in box), fill=(248, 248, 250))
 
 

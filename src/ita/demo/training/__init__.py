@@ -1,1 +1,1 @@
-"""The demo's eyes: VinVL's detector and captioner at small width, trained on drawn scenes, with their record."""
+"""Training of the demo's detector and captioner: VinVL's architectures at small width, on synthetic images."""

@@ -1,4 +1,4 @@
-"""Trains a small VinVL captioner on what the demo's detector finds in drawn scenes."""
+"""Trains a small VinVL captioner on the detections of the demo's detector."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ita.config import Caption
-from ita.demo import ground_truth
-from ita.demo.training.dataset import Lesson
+from ita.demo.ground_truth import lexicon, sample_caption
+from ita.demo.training.dataset import RenderedScene, batches
+from ita.demo.training.loop import optimise
 from ita.io.files import atomic
-from ita.log import log, progress
 from ita.model.bert import EncoderConfig
 from ita.vision.captioners.oscar.captioner import POSITION_WIDTH, OscarCaptioner
 from ita.vision.captioners.oscar.inputs import Context, ModelInputs
@@ -25,24 +25,26 @@ from ita.vision.captioners.oscar.network import BertForImageCaptioning
 from ita.vision.captioners.oscar.tokenizer import SPECIAL_TOKENS
 from ita.vision.types import Regions
 
-RATE = 1e-3
-LABELS = 30
-"""Word pieces of labels, which stand behind the 40 positions of captions."""
+LEARNING_RATE = 1e-3
+CAPTION_POSITIONS = 40
+LABEL_POSITIONS = 30
+"""Subwords of the labels, whose positions follow those of captions."""
+IGNORE_INDEX = -100
 
 
-def config(words: int, features: int) -> dict[str, Any]:
+def config(vocabulary_size: int, feature_dim: int) -> dict[str, Any]:
     """config.json of the model: published layout, small sizes."""
     return {
         "model_type": "bert",
-        "vocab_size": words,
+        "vocab_size": vocabulary_size,
         "hidden_size": 96,
         "num_hidden_layers": 3,
         "num_attention_heads": 4,
         "intermediate_size": 192,
-        "max_position_embeddings": 40 + LABELS,
+        "max_position_embeddings": CAPTION_POSITIONS + LABEL_POSITIONS,
         "type_vocab_size": 2,
         "layer_norm_eps": 1e-12,
-        "img_feature_dim": features + POSITION_WIDTH,
+        "img_feature_dim": feature_dim + POSITION_WIDTH,
         "img_feature_type": "frcnn",
         "use_img_layernorm": 1,
         "img_layer_norm_eps": 1e-12,
@@ -50,90 +52,114 @@ def config(words: int, features: int) -> dict[str, Any]:
     }
 
 
-def train(
-    lessons: Sequence[Lesson], found: Sequence[Regions], folder: Path, steps: int, batch: int, seed: int, device: str
+def train_captioner(
+    examples: Sequence[RenderedScene],
+    detections: Sequence[Regions],
+    folder: Path,
+    *,
+    steps: int,
+    batch_size: int,
+    seed: int,
+    device: str,
 ) -> OscarCaptioner:
-    """A captioner trained on what a detector found, written to a folder.
+    """A captioner trained on detections, written to a folder.
 
     Args:
-        lessons: scenes.
-        found: of each scene what the detector saw.
+        examples: scenes.
+        detections: what the detector found in their images.
         folder: gets weights, configuration and vocabulary as VinVL's captioner is published.
         steps: updates.
-        batch: captions per update.
+        batch_size: captions per update.
         seed: of weights, order and captions.
         device: where it is trained.
     """
     torch.manual_seed(seed)
-    new(folder, found[0])
+    initialise(folder, detections[0])
     captioner = OscarCaptioner(Caption(model=str(folder), local_files_only=True, device=device, precision="fp32"))
     model: Any = captioner.model.train()
-    # One table for reading and writing words, as in the published models.
+    # Input and output embeddings are tied, as in the published models.
     model.cls.predictions.decoder.weight = model.bert.embeddings.word_embeddings.weight
-    names = [" ".join(one.label for one in regions.objects) for regions in found]
-    features = [captioner.features(regions) for regions in found]
-    optimizer = torch.optim.AdamW(model.parameters(), RATE, weight_decay=1e-2)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=steps, pct_start=0.1)
-    rng, order = random.Random(seed), list[int]()
-    loss = torch.zeros(())
-    for _ in progress(range(steps), steps, "captioner", "step"):
-        if len(order) < batch:
-            order = rng.sample(range(len(lessons)), len(lessons))
-        chosen = [order.pop() for _ in range(min(batch, len(order)))]
-        texts = [ground_truth.describe(rng, lessons[index].scene) for index in chosen]
-        context = captioner.context([names[index] for index in chosen], [features[index] for index in chosen])
-        loss = likelihood(captioner, texts, context)
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
-        optimizer.zero_grad()
-    log.info("captioner: loss of the last step %.3f", float(loss.detach()))
+    labels = [" ".join(detected.label for detected in regions.objects) for regions in detections]
+    features = [captioner.features(regions) for regions in detections]
+    rng = random.Random(seed)
+    batch_indices = batches(lambda: rng.sample(range(len(examples)), len(examples)), batch_size)
+
+    def batch_loss() -> Tensor:
+        indices = next(batch_indices)
+        captions = [sample_caption(rng, examples[index].scene) for index in indices]
+        context = captioner.context([labels[index] for index in indices], [features[index] for index in indices])
+        return masked_word_loss(captioner, captions, context)
+
+    optimise("captioner", model.parameters(), batch_loss, steps=steps, learning_rate=LEARNING_RATE, max_norm=1.0)
     save(model.eval(), folder)
     return captioner
 
 
-def likelihood(captioner: OscarCaptioner, texts: Sequence[str], context: Context) -> Tensor:
-    """Mean negative log-likelihood of the words of captions, each told by the [MASK] in its place.
+def masked_word_loss(captioner: OscarCaptioner, captions: Sequence[str], context: Context) -> Tensor:
+    """Mean negative log-likelihood of the subwords of captions, each predicted from the [MASK] in its place.
 
-    All places are asked at once: behind the words stands a [MASK] for each, which sees the words before its place, the
-    context and itself, as in a step of the search.
+    All C places are predicted in one pass: behind the C subwords of a caption stand C [MASK]s, each of which attends to
+    the subwords before its place, the context and itself, as in a step of the beam search.
 
     Args:
-        captioner: the model and its word pieces.
-        texts: a caption of each of B images.
+        captioner: the model and its vocabulary.
+        captions: one for each of B images.
         context: labels and regions of the images.
     """
-    lines = [captioner.tokenizer.encode(text, captioner.beam.max_length + 1) for text in texts]
-    length = max(map(len, lines))
-    targets = torch.tensor([[*line, *[-100] * (length - len(line))] for line in lines], device=context.label_ids.device)
-    words = targets.clamp(min=captioner.tokenizer.pad_id).roll(1, 1)
-    words[:, 0] = captioner.tokenizer.cls_id
-    masks = torch.full_like(words, captioner.tokenizer.mask_id)
-    place, last = torch.arange(length, device=words.device), context.label_position + context.label_ids.shape[1]
-    labels = torch.arange(context.label_position, last, device=words.device)
-    positions = torch.cat([place, place + 1, labels]).expand(len(lines), -1)
-    ids = torch.cat([words, masks, context.label_ids], 1)
-    kinds = torch.cat([torch.zeros_like(words), torch.zeros_like(masks), context.label_mask.long()], 1)
-    before = torch.ones(length, length, dtype=torch.bool, device=words.device).tril()
-    seen = torch.zeros(len(lines), *[2 * length + context.mask.shape[1]] * 2, dtype=torch.bool, device=words.device)
-    seen[:, :length, :length] = before
-    seen[:, length : 2 * length, :length] = before
-    seen[:, length : 2 * length, length : 2 * length] = torch.eye(length, dtype=torch.bool, device=words.device)
-    seen[:, :, 2 * length :] = context.mask[:, None]
-    logits, _ = captioner.model(ModelInputs(ids, kinds, positions, seen.long(), context.regions))
-    return functional.cross_entropy(logits[:, length : 2 * length].flatten(0, 1), targets.flatten(), ignore_index=-100)
+    tokenizer = captioner.tokenizer
+    ids = [tokenizer.encode(caption, captioner.beam.max_length + 1) for caption in captions]
+    length, device = max(map(len, ids)), context.label_ids.device
+    targets = torch.tensor([[*row, *[IGNORE_INDEX] * (length - len(row))] for row in ids], device=device)
+    subwords = targets.clamp(min=tokenizer.pad_id).roll(1, 1)
+    subwords[:, 0] = tokenizer.cls_id
+    masks = torch.full_like(subwords, tokenizer.mask_id)
+    places = torch.arange(length, device=device)
+    label_positions = context.label_position + torch.arange(context.label_ids.shape[1], device=device)
+    label_types = context.label_mask.long()
+    inputs = ModelInputs(
+        input_ids=torch.cat([subwords, masks, context.label_ids], 1),
+        token_type_ids=torch.cat([torch.zeros_like(subwords), torch.zeros_like(masks), label_types], 1),
+        position_ids=torch.cat([places, places + 1, label_positions]).expand(len(ids), -1),
+        attention_mask=attention_mask(length, context.mask).long(),
+        img_feats=context.regions,
+    )
+    logits, _ = captioner.model(inputs)
+    logits = logits[:, length : 2 * length]
+    return functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORE_INDEX)
 
 
-def new(folder: Path, example: Regions) -> None:
-    """Writes a captioner of random weights; it knows all words of the demo's captions."""
+def attention_mask(length: int, context_mask: Tensor) -> Tensor:
+    """Attention mask (B, 2 C + N, 2 C + N) of subwords, [MASK]s and context; True where the row attends to the column.
+
+    Args:
+        length: C, the subwords of a caption.
+        context_mask: (B, N) True for a label or region, False for padding.
+    """
+    batch, context_length = context_mask.shape
+    captions = 2 * length
+    causal = torch.ones(length, length, dtype=torch.bool, device=context_mask.device).tril()
+    mask = context_mask.new_zeros(batch, captions + context_length, captions + context_length)
+    mask[:, :length, :length] = causal
+    mask[:, length:captions, :length] = causal
+    mask[:, length:captions, length:captions] = torch.eye(length, dtype=torch.bool, device=context_mask.device)
+    mask[:, :, captions:] = context_mask[:, None]
+    return mask
+
+
+def initialise(folder: Path, example: Regions) -> None:
+    """Writes a captioner of random weights whose vocabulary holds all words of the demo's captions.
+
+    Args:
+        folder: gets it; made if need be.
+        example: detections of one image, whose features are as wide as all others.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    vocabulary = [*SPECIAL_TOKENS, *sorted(ground_truth.lexicon())]
+    vocabulary = [*SPECIAL_TOKENS, *sorted(lexicon())]
     (folder / "vocab.txt").write_text("".join(f"{word}\n" for word in vocabulary), encoding="utf-8")
     assert example.features is not None
-    about = config(len(vocabulary), example.features.shape[1])
-    (folder / "config.json").write_text(json.dumps(about, indent=1) + "\n")
-    model = BertForImageCaptioning(EncoderConfig.of(about))
+    values = config(len(vocabulary), example.features.shape[1])
+    (folder / "config.json").write_text(json.dumps(values, indent=1) + "\n")
+    model = BertForImageCaptioning(EncoderConfig.of(values))
     for module in model.modules():
         if isinstance(module, nn.Linear | nn.Embedding):
             nn.init.normal_(module.weight, std=0.05)
@@ -143,7 +169,7 @@ def new(folder: Path, example: Regions) -> None:
 
 
 def save(model: BertForImageCaptioning, folder: Path) -> None:
-    """Writes the weights; the decoder is the table of words and not written twice."""
+    """Writes the weights, without the decoder, which is tied to the word embeddings."""
     weights = {name: value.detach().clone() for name, value in model.state_dict().items()}
     weights.pop("cls.predictions.decoder.weight")
     with atomic(folder / "model.safetensors") as part:

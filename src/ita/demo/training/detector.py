@@ -1,4 +1,4 @@
-"""Trains a small VinVL detector: region proposals, classes, boxes and attributes at once (Ren et al. 2015)."""
+"""Trains a small VinVL detector: proposals, classes, boxes and attributes at once (Faster R-CNN, Ren et al. 2015)."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ita.demo import ground_truth
-from ita.demo.training.dataset import Lesson
+from ita.demo.ground_truth import ATTRIBUTES, LABELS, object_annotations
+from ita.demo.pictures import Scene
+from ita.demo.training.dataset import RenderedScene, batches
+from ita.demo.training.loop import optimise
 from ita.io.files import atomic, write_json
-from ita.log import log, progress
 from ita.vision import boxes
 from ita.vision.detectors.vinvl.detector import resized
 from ita.vision.detectors.vinvl.network import PROPOSAL_WEIGHTS, AttrRCNN, FrozenBatchNorm, VinvlConfig
 from ita.vision.detectors.vinvl.postprocessing import BOX_WEIGHTS, EDGE
 
-SMALL = VinvlConfig(
-    num_classes=len(ground_truth.LABELS) + 1,
-    num_attributes=len(ground_truth.ATTRIBUTES) + 1,
+SMALL_CONFIG = VinvlConfig(
+    num_classes=len(LABELS) + 1,
+    num_attributes=len(ATTRIBUTES) + 1,
     stem_out=16,
     res2_out=32,
     groups=4,
@@ -40,175 +41,222 @@ SMALL = VinvlConfig(
     min_size=216,
     max_size=288,
 )
-"""A picture of the demo, 400 x 300, becomes 288 x 216."""
-FOREGROUND, BACKGROUND = 0.6, 0.3
-"""Overlap with a thing from which on an anchor is to find it, and below which it is to find nothing."""
-ANCHORS, REGIONS = 64, 32
-"""Anchors and regions of a picture that are learned from in a step."""
-RATE = 2e-3
+"""An image of the demo, 400 x 300, is resized to 288 x 216."""
+POSITIVE_IOU, NEGATIVE_IOU = 0.6, 0.3
+"""IoU with a ground-truth box from which on an anchor is positive, and below which it is negative."""
+REGION_IOU = 0.5
+"""IoU from which on a proposal is labelled with the class of its ground-truth box."""
+ANCHORS_PER_IMAGE, REGIONS_PER_IMAGE = 64, 32
+"""Anchors and proposals of an image that are sampled for the losses of a step."""
+LEARNING_RATE = 2e-3
 
 
-class Truth(NamedTuple):
-    """The things of one picture in network pixels."""
+class Targets(NamedTuple):
+    """Ground truth of one image with n objects, in pixels of the network's input."""
 
     boxes: Tensor
     """(n, 4)."""
     labels: Tensor
     """(n,)."""
     attributes: Tensor
-    """(n, K), shares that add up to 1."""
+    """(n, A) probabilities that add up to 1."""
 
 
-def truth_of(lesson: Lesson, scale: float) -> Truth:
-    """What is to be found in a picture."""
-    seen = ground_truth.things(lesson.scene)
-    attributes = torch.zeros(len(seen), SMALL.num_attributes)
-    for row, thing in enumerate(seen):
-        for name in thing.attributes:
-            attributes[row, ground_truth.ATTRIBUTES.index(name) + 1] = 1 / len(thing.attributes)
-    return Truth(
-        torch.tensor([thing.box for thing in seen]) * scale,
-        torch.tensor([ground_truth.LABELS.index(thing.label) + 1 for thing in seen]),
+def targets_of(scene: Scene, scale: float) -> Targets:
+    """Targets of a scene whose image is resized by a factor."""
+    objects = object_annotations(scene)
+    attributes = torch.zeros(len(objects), SMALL_CONFIG.num_attributes)
+    for row, annotation in enumerate(objects):
+        for attribute in annotation.attributes:
+            attributes[row, ATTRIBUTES.index(attribute) + 1] = 1 / len(annotation.attributes)
+    return Targets(
+        torch.tensor([annotation.box for annotation in objects]) * scale,
+        torch.tensor([LABELS.index(annotation.label) + 1 for annotation in objects]),
         attributes,
     )
 
 
-def train(lessons: Sequence[Lesson], steps: int, batch: int, seed: int, device: torch.device) -> AttrRCNN:
-    """A network trained on some scenes.
+def train_detector(
+    examples: Sequence[RenderedScene], steps: int, batch_size: int, seed: int, device: torch.device
+) -> AttrRCNN:
+    """A network trained on rendered scenes.
 
     Args:
-        lessons: the scenes.
+        examples: the scenes.
         steps: updates.
-        batch: pictures per update.
+        batch_size: images per update.
         seed: of weights, order and samples.
         device: where it is trained.
     """
     torch.manual_seed(seed)
-    pixels = torch.stack([resized(lesson.picture, SMALL) for lesson in lessons])
-    scale = pixels.shape[2] / lessons[0].picture.image.width
-    truths = [Truth(*(part.to(device) for part in truth_of(lesson, scale))) for lesson in lessons]
-    network = drawn(normalised(pixels[: 4 * batch]).to(device), device)
-    # Statistics stay as the first pictures had them; factor and summand of each channel are learned.
+    pixels = torch.stack([resized(example.image, SMALL_CONFIG) for example in examples])
+    scale = pixels.shape[2] / examples[0].image.image.width
+    targets = [Targets(*(tensor.to(device) for tensor in targets_of(example.scene, scale))) for example in examples]
+    network = initialise(normalise(pixels[: 4 * batch_size]).to(device), device)
+    # Running statistics stay those of the first images; scale and shift of each channel are trained.
     norms: list[Any] = [module for module in network.modules() if isinstance(module, FrozenBatchNorm)]
-    learned: list[Tensor] = [value.requires_grad_() for norm in norms for value in (norm.weight, norm.bias)]
-    parameters = [*network.parameters(), *learned]
-    optimizer = torch.optim.AdamW(parameters, RATE, weight_decay=1e-2)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=steps, pct_start=0.1)
-    order: list[int] = []
-    for _ in progress(range(steps), steps, "detector", "step"):
-        if len(order) < batch:
-            order = torch.randperm(len(lessons)).tolist()
-        chosen = [order.pop() for _ in range(batch)]
-        loss = torch.stack(losses(network, normalised(pixels[chosen]).to(device), [truths[i] for i in chosen])).sum()
-        loss.backward()
-        nn.utils.clip_grad_norm_(parameters, 5.0)
-        optimizer.step()
-        schedule.step()
-        optimizer.zero_grad()
-    log.info("detector: loss of the last step %.3f", float(loss.detach()))
-    for value in learned:
+    affine: list[Tensor] = [value.requires_grad_() for norm in norms for value in (norm.weight, norm.bias)]
+    batch_indices = batches(lambda: torch.randperm(len(examples)).tolist(), batch_size)
+
+    def batch_loss() -> Tensor:
+        indices = next(batch_indices)
+        images = normalise(pixels[indices]).to(device)
+        return torch.stack(losses(network, images, [targets[index] for index in indices])).sum()
+
+    parameters = [*network.parameters(), *affine]
+    optimise("detector", parameters, batch_loss, steps=steps, learning_rate=LEARNING_RATE, max_norm=5.0)
+    for value in affine:
         value.requires_grad_(False)
     return network.eval()
 
 
-def normalised(images: Tensor) -> Tensor:
-    """RGB bytes (B, H, W, 3) to what the network reads (B, 3, H, W)."""
+def normalise(images: Tensor) -> Tensor:
+    """RGB bytes (B, H, W, 3) to the network's input (B, 3, H, W)."""
     pixels = images.flip(-1).float()
-    return (pixels - pixels.new_tensor(SMALL.pixel_mean_bgr)).permute(0, 3, 1, 2)
+    return (pixels - pixels.new_tensor(SMALL_CONFIG.pixel_mean_bgr)).permute(0, 3, 1, 2)
 
 
-def drawn(pixels: Tensor, device: torch.device) -> Any:
-    """A network of random weights whose normalisations fit some pictures."""
-    network: Any = AttrRCNN(SMALL).to(device)
+def initialise(pixels: Tensor, device: torch.device) -> Any:
+    """A network of random weights whose batch norms have the statistics of some images (B, 3, H, W)."""
+    network: Any = AttrRCNN(SMALL_CONFIG).to(device)
     for name, module in network.named_modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
-            last = name.endswith(("cls_logits", "bbox_pred", "cls_score", "attr_score"))
-            nn.init.normal_(module.weight, std=0.01) if last else nn.init.kaiming_normal_(module.weight)
+            if name.endswith(("cls_logits", "bbox_pred", "cls_score", "attr_score")):
+                nn.init.normal_(module.weight, std=0.01)
+            else:
+                nn.init.kaiming_normal_(module.weight)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
         elif isinstance(module, nn.Embedding):
             nn.init.normal_(module.weight, std=0.1)
 
-    def fit(module: Any, given: tuple[Tensor]) -> None:
-        module.running_mean.copy_(given[0].mean((0, 2, 3)))
-        module.running_var.copy_(given[0].var((0, 2, 3)) + 1e-3)
+    def set_statistics(norm: Any, inputs: tuple[Tensor]) -> None:
+        norm.running_mean.copy_(inputs[0].mean((0, 2, 3)))
+        norm.running_var.copy_(inputs[0].var((0, 2, 3)) + 1e-3)
 
     norms = [module for module in network.modules() if isinstance(module, FrozenBatchNorm)]
-    hooks = [module.register_forward_pre_hook(fit) for module in norms]
+    hooks = [norm.register_forward_pre_hook(set_statistics) for norm in norms]
     with torch.no_grad():
         c4 = network.backbone["body"](pixels)
-        whole = pixels.new_tensor([[0, 0, pixels.shape[3] / 2, pixels.shape[2] / 2]])
-        network.roi_heads["box"].feature_extractor(c4[0], whole)
+        region = pixels.new_tensor([[0, 0, pixels.shape[3] / 2, pixels.shape[2] / 2]])
+        network.roi_heads["box"].feature_extractor(c4[0], region)
     for hook in hooks:
         hook.remove()
     return network
 
 
-def losses(network: Any, images: Tensor, truths: Sequence[Truth]) -> list[Tensor]:
-    """Objectness, proposals, classes, boxes and attributes; each a mean over the pictures."""
+def losses(network: Any, images: Tensor, targets: Sequence[Targets]) -> list[Tensor]:
+    """Losses of objectness, proposal deltas, classes, box deltas and attributes; each a mean over the images.
+
+    Args:
+        network: the detector.
+        images: (B, 3, H, W).
+        targets: of the B images.
+    """
     size = (images.shape[2], images.shape[3])
     c4 = network.backbone["body"](images)
     objectness, deltas = network.rpn.head(c4)
-    count, kinds, height, width = objectness.shape
+    batch, kinds, height, width = objectness.shape
     objectness = objectness.permute(0, 2, 3, 1).flatten(1)
-    deltas = deltas.view(count, kinds, 4, height, width).permute(0, 3, 4, 1, 2).flatten(1, 3)
+    deltas = deltas.view(batch, kinds, 4, height, width).permute(0, 3, 4, 1, 2).flatten(1, 3)
     anchors = network.rpn.anchors(height, width)
     with torch.no_grad():
-        proposals = network.rpn(c4, [size] * count)
+        proposals = network.rpn(c4, [size] * batch)
     sums = [c4.new_zeros(()) for _ in range(5)]
-    for one, scores, moves, found, truth in zip(c4, objectness, deltas, proposals, truths, strict=True):
-        positive, negative, owner = matched(anchors, truth.boxes)
-        some = torch.cat([sample(positive, ANCHORS // 2), sample(negative, ANCHORS // 2)])
-        sums[0] += functional.binary_cross_entropy_with_logits(scores[some], positive[some].float())
-        good = positive.nonzero().squeeze(1)
-        wanted = encoded(truth.boxes[owner[good]], anchors[good], PROPOSAL_WEIGHTS)
-        sums[1] += functional.smooth_l1_loss(moves[good], wanted, reduction="sum", beta=1 / 9) / max(4 * len(good), 1)
-        for number, loss in enumerate(region_losses(network, one, torch.cat([found, truth.boxes]), truth), 2):
-            sums[number] += loss
-    return [total / count for total in sums]
+    for row, target in enumerate(targets):
+        regions = torch.cat([proposals[row], target.boxes])
+        image_losses = [
+            *proposal_losses(objectness[row], deltas[row], anchors, target),
+            *region_losses(network, c4[row], regions, target),
+        ]
+        sums = [total + loss for total, loss in zip(sums, image_losses, strict=True)]
+    return [total / batch for total in sums]
 
 
-def region_losses(network: Any, c4: Tensor, proposals: Tensor, truth: Truth) -> list[Tensor]:
-    """Classes, boxes and attributes of some proposals of one picture."""
-    overlaps, owner = boxes.iou(proposals, truth.boxes).max(1)
-    some = torch.cat([sample(overlaps >= 0.5, REGIONS // 2), sample(overlaps < 0.5, REGIONS // 2)])
-    regions, owner, inside = proposals[some], owner[some], overlaps[some] >= 0.5
-    labels = truth.labels[owner] * inside
+def proposal_losses(objectness: Tensor, deltas: Tensor, anchors: Tensor, target: Targets) -> list[Tensor]:
+    """Losses of objectness and proposal deltas of one image.
+
+    Args:
+        objectness: (N,) logits of the anchors.
+        deltas: (N, 4) box deltas of the anchors.
+        anchors: (N, 4).
+        target: of the image.
+    """
+    positive, negative, matches = match_anchors(anchors, target.boxes)
+    sampled = torch.cat(
+        [sample_indices(positive, ANCHORS_PER_IMAGE // 2), sample_indices(negative, ANCHORS_PER_IMAGE // 2)]
+    )
+    objectness_loss = functional.binary_cross_entropy_with_logits(objectness[sampled], positive[sampled].float())
+    rows = positive.nonzero().squeeze(1)
+    target_deltas = encode_deltas(target.boxes[matches[rows]], anchors[rows], PROPOSAL_WEIGHTS)
+    delta_loss = functional.smooth_l1_loss(deltas[rows], target_deltas, reduction="sum", beta=1 / 9)
+    return [objectness_loss, delta_loss / max(4 * len(rows), 1)]
+
+
+def region_losses(network: Any, c4: Tensor, proposals: Tensor, target: Targets) -> list[Tensor]:
+    """Losses of classes, box deltas and attributes of sampled proposals of one image.
+
+    Args:
+        network: the detector.
+        c4: (C, h, w) features of the image.
+        proposals: (P, 4).
+        target: of the image.
+    """
+    ious, matches = boxes.iou(proposals, target.boxes).max(1)
+    sampled = torch.cat(
+        [
+            sample_indices(ious >= REGION_IOU, REGIONS_PER_IMAGE // 2),
+            sample_indices(ious < REGION_IOU, REGIONS_PER_IMAGE // 2),
+        ]
+    )
+    regions, matches, foreground = proposals[sampled], matches[sampled], ious[sampled] >= REGION_IOU
+    labels = target.labels[matches] * foreground
     features, logits, deltas = network.roi_heads["box"](c4, regions)
-    classes = functional.cross_entropy(logits, labels)
-    rows = inside.nonzero().squeeze(1)
-    moves = deltas.view(len(regions), -1, 4)[rows, labels[rows]]
-    wanted = encoded(truth.boxes[owner[rows]], regions[rows], BOX_WEIGHTS)
-    moved = functional.smooth_l1_loss(moves, wanted, reduction="sum") / (4 * len(regions))
-    attributes = network.attribute.predictor(features[rows], labels[rows])
-    told = functional.cross_entropy(attributes, truth.attributes[owner[rows]])
-    return [classes, moved, told]
+    class_loss = functional.cross_entropy(logits, labels)
+    rows = foreground.nonzero().squeeze(1)
+    class_deltas = deltas.view(len(regions), -1, 4)[rows, labels[rows]]
+    target_deltas = encode_deltas(target.boxes[matches[rows]], regions[rows], BOX_WEIGHTS)
+    box_loss = functional.smooth_l1_loss(class_deltas, target_deltas, reduction="sum") / (4 * len(regions))
+    attribute_logits = network.attribute.predictor(features[rows], labels[rows])
+    attribute_loss = functional.cross_entropy(attribute_logits, target.attributes[matches[rows]])
+    return [class_loss, box_loss, attribute_loss]
 
 
-def matched(anchors: Tensor, things: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Which anchors (N,) are to find a thing, which are to find none, and the thing nearest to each."""
-    overlaps = boxes.iou(anchors, things)
-    best, owner = overlaps.max(1)
-    positive = best >= FOREGROUND
-    # A thing that no anchor overlaps that much is for the one that comes nearest.
-    nearest = overlaps.argmax(0)
+def match_anchors(anchors: Tensor, target_boxes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Matches anchors (N, 4) to ground-truth boxes (n, 4).
+
+    Returns:
+        (N,) True for positive anchors, (N,) True for negative ones, and (N,) the box that each is matched to.
+    """
+    ious = boxes.iou(anchors, target_boxes)
+    best, matches = ious.max(1)
+    positive = best >= POSITIVE_IOU
+    # A box that no anchor overlaps that much gets the anchor that overlaps it most.
+    nearest = ious.argmax(0)
     positive[nearest] = True
-    owner[nearest] = torch.arange(len(things), device=owner.device)
-    return positive, (best < BACKGROUND) & ~positive, owner
+    matches[nearest] = torch.arange(len(target_boxes), device=matches.device)
+    return positive, (best < NEGATIVE_IOU) & ~positive, matches
 
 
-def sample(chosen: Tensor, most: int) -> Tensor:
-    """Indices of at most so many True values, drawn at random."""
-    found = chosen.nonzero().squeeze(1)
-    return found[torch.randperm(len(found))[:most].to(found.device)]
+def sample_indices(mask: Tensor, most: int) -> Tensor:
+    """Indices of at most so many True values of a mask (N,), drawn at random."""
+    indices = mask.nonzero().squeeze(1)
+    return indices[torch.randperm(len(indices))[:most].to(indices.device)]
 
 
-def encoded(wanted: Tensor, given: Tensor, weights: Sequence[float]) -> Tensor:
-    """The movement (n, 4) that ``boxes.decode`` turns from boxes ``given`` (n, 4) into boxes ``wanted`` (n, 4)."""
-    size, goal = (box[:, 2:] - box[:, :2] + EDGE for box in (given, wanted))
-    shift = (wanted[:, :2] + 0.5 * goal - given[:, :2] - 0.5 * size) / size
-    growth = (goal / size).log().clamp(max=math.log(1000 / 16))
-    return torch.cat([shift, growth], 1) * wanted.new_tensor(weights)
+def encode_deltas(target_boxes: Tensor, reference_boxes: Tensor, weights: Sequence[float]) -> Tensor:
+    """Box deltas (n, 4), the inverse of ``boxes.decode_deltas``.
+
+    Args:
+        target_boxes: (n, 4) what decoding gives.
+        reference_boxes: (n, 4) anchors or proposals that decoding begins with.
+        weights: factors of the four deltas.
+    """
+    reference_size = reference_boxes[:, 2:] - reference_boxes[:, :2] + EDGE
+    target_size = target_boxes[:, 2:] - target_boxes[:, :2] + EDGE
+    shift = (target_boxes[:, :2] + 0.5 * target_size - reference_boxes[:, :2] - 0.5 * reference_size) / reference_size
+    growth = (target_size / reference_size).log().clamp(max=math.log(1000 / 16))
+    return torch.cat([shift, growth], 1) * target_boxes.new_tensor(weights)
 
 
 def save(network: AttrRCNN, folder: Path) -> None:
@@ -216,11 +264,11 @@ def save(network: AttrRCNN, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with atomic(folder / "model.safetensors") as part:
         save_file({name: value.detach().clone() for name, value in network.state_dict().items()}, part)
-    (folder / "config.json").write_text(json.dumps(asdict(SMALL), indent=1) + "\n")
+    (folder / "config.json").write_text(json.dumps(asdict(SMALL_CONFIG), indent=1) + "\n")
     write_json(
         folder / "labels.json",
         {
-            "label_to_idx": {name: index for index, name in enumerate(ground_truth.LABELS, 1)},
-            "attribute_to_idx": {name: index for index, name in enumerate(ground_truth.ATTRIBUTES, 1)},
+            "label_to_idx": {name: index for index, name in enumerate(LABELS, 1)},
+            "attribute_to_idx": {name: index for index, name in enumerate(ATTRIBUTES, 1)},
         },
     )

@@ -1,59 +1,68 @@
-"""How well the demo's eyes see scenes that they have not learned from."""
+"""Detection and captioning metrics on scenes that were held out."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 
-from ita.demo import ground_truth
-from ita.demo.training.dataset import Lesson
+from ita.demo.ground_truth import ObjectAnnotation, object_annotations, reference_captions
+from ita.demo.training.dataset import RenderedScene
 from ita.vision import boxes
-from ita.vision.types import ImageCaption, Regions
+from ita.vision.types import DetectedObject, ImageCaption, Regions
 
-OVERLAP = 0.5
+IOU_THRESHOLD = 0.5
 
 
-def of_objects(lessons: Sequence[Lesson], found: Sequence[Regions]) -> dict[str, float]:
-    """Precision, recall and F1 of objects, and how often the surest attribute of one that was found is true of it.
-
-    An object is found when one of its class overlaps it by at least half; the surest first, each thing once.
-    """
-    true = given = right = told = 0
-    wanted = 0
-    for lesson, regions in zip(lessons, found, strict=True):
-        seen = ground_truth.things(lesson.scene)
-        wanted, given = wanted + len(seen), given + len(regions.objects)
-        left = dict(enumerate(seen))
-        for one in regions.objects:
-            near = {
-                index: float(boxes.iou(torch.tensor([one.box]), torch.tensor([thing.box])))
-                for index, thing in left.items()
-                if thing.label == one.label
-            }
-            best = max(near, key=lambda index: near[index], default=None)
-            if best is None or near[best] < OVERLAP:
-                continue
-            thing = left.pop(best)
-            true += 1
-            if one.attributes:
-                told += 1
-                right += one.attributes[0][0] in thing.attributes
-    precision, recall = true / max(given, 1), true / max(wanted, 1)
+def detection_metrics(examples: Sequence[RenderedScene], detections: Sequence[Regions]) -> dict[str, float]:
+    """Precision, recall and F1 of objects, and the accuracy of the most confident attribute of true positives."""
+    true_positives = predicted = gold = 0
+    with_attributes = correct_attributes = 0
+    for example, regions in zip(examples, detections, strict=True):
+        scene_objects = object_annotations(example.scene)
+        predicted += len(regions.objects)
+        gold += len(scene_objects)
+        for detected, annotation in match_objects(regions.objects, scene_objects):
+            true_positives += 1
+            if detected.attributes:
+                with_attributes += 1
+                correct_attributes += detected.attributes[0][0] in annotation.attributes
+    precision, recall = true_positives / max(predicted, 1), true_positives / max(gold, 1)
     return {
         "precision": precision,
         "recall": recall,
         "f1": 2 * precision * recall / max(precision + recall, 1e-9),
-        "attribute_accuracy": right / max(told, 1),
+        "attribute_accuracy": correct_attributes / max(with_attributes, 1),
     }
 
 
-def of_captions(lessons: Sequence[Lesson], written: Sequence[Sequence[ImageCaption]]) -> dict[str, float]:
-    """Share of pictures whose best caption, and of all captions those, that are true word by word."""
-    first, every = [], []
-    for lesson, captions in zip(lessons, written, strict=True):
-        true = {text for phrase in ground_truth.descriptions(lesson.scene) for text in phrase}
-        hits = [caption.text in true for caption in captions]
-        first.append(hits[0] if hits else False)
-        every += hits
-    return {"exact_match": sum(first) / len(first), "exact_match_of_all": sum(every) / max(len(every), 1)}
+def match_objects(
+    detected_objects: Sequence[DetectedObject], scene_objects: Sequence[ObjectAnnotation]
+) -> Iterator[tuple[DetectedObject, ObjectAnnotation]]:
+    """True positives: pairs of the same class whose IoU is at least IOU_THRESHOLD.
+
+    Args:
+        detected_objects: the most confident first; each takes the best object that is not matched yet.
+        scene_objects: what there is to be detected.
+    """
+    unmatched = dict(enumerate(scene_objects))
+    for detected in detected_objects:
+        ious = {
+            index: float(boxes.iou(torch.tensor([detected.box]), torch.tensor([annotation.box])))
+            for index, annotation in unmatched.items()
+            if annotation.label == detected.label
+        }
+        best = max(ious, key=lambda index: ious[index], default=None)
+        if best is not None and ious[best] >= IOU_THRESHOLD:
+            yield detected, unmatched.pop(best)
+
+
+def caption_metrics(examples: Sequence[RenderedScene], captions: Sequence[Sequence[ImageCaption]]) -> dict[str, float]:
+    """Share of images whose best caption is word for word a true one, and share of all captions that are."""
+    best, every = [], []
+    for example, image_captions in zip(examples, captions, strict=True):
+        references = {caption for phrasings in reference_captions(example.scene) for caption in phrasings}
+        matches = [caption.text in references for caption in image_captions]
+        best.append(matches[0] if matches else False)
+        every += matches
+    return {"exact_match": sum(best) / len(best), "exact_match_of_all": sum(every) / max(len(every), 1)}
