@@ -14,10 +14,10 @@ from ita.data.visual_context import (
     cyclic_permutation,
     global_alignment,
     join,
+    join_texts,
     local_alignment,
     separator,
     split_words,
-    text_alignment,
     truncate,
 )
 
@@ -97,7 +97,7 @@ def test_a_budget_keeps_the_first_words(context, budget):
 
 @given(CONTEXTS)
 def test_segments_make_the_same_context_again(context):
-    assert text_alignment(context.segments(), "ga") == context
+    assert join_texts(context.segments(), "ga") == context
 
 
 def test_the_name_of_the_separator_in_a_text_is_a_word():

@@ -11,7 +11,7 @@ from ita.data.entries import image_key
 from ita.data.formats import EOS, read_posts
 from ita.data.image_texts import read_texts
 from ita.data.sources import read_source
-from ita.data.visual_context import VisualContext, concatenate, separator, split_words, text_alignment
+from ita.data.visual_context import VisualContext, concatenate, join_texts, separator, split_words
 from ita.errors import UserError
 from ita.log import log
 
@@ -39,7 +39,7 @@ def read_external_text(
         return match_by_order(name, text.files, posts, cache)
     texts = read_texts([Path(file) for file in text.files])
     images = {post["post_id"]: image_key(post["image_id"]) for post in posts if post["image_id"] is not None}
-    return {post_id: text_alignment(texts[image], name) for post_id, image in images.items() if image in texts}
+    return {post_id: join_texts(texts[image], name) for post_id, image in images.items() if image in texts}
 
 
 def match_by_order(

@@ -31,7 +31,7 @@ class VisualContext(NamedTuple):
         return sum(kind != SEPARATOR for kind in self.kinds)
 
     def segments(self) -> list[str]:
-        """The text between separators; ``text_alignment`` makes the same words and separators of it again."""
+        """The text between separators; ``join_texts`` makes the same words and separators of it again."""
         groups = groupby(zip(self.words, self.kinds, strict=True), key=lambda pair: pair[1] == SEPARATOR)
         return [" ".join(word for word, _ in group) for separates, group in groups if not separates]
 
@@ -107,7 +107,7 @@ def local_alignment(
 
 def global_alignment(captions: Sequence[str], max_captions: int) -> VisualContext:
     """GA: the captions, best first, joined by the separator [X]."""
-    return text_alignment(captions[:max_captions], "ga")
+    return join_texts(captions[:max_captions], "ga")
 
 
 def character_alignment(text: str) -> VisualContext:
@@ -115,7 +115,7 @@ def character_alignment(text: str) -> VisualContext:
     return split_words(text, "oca")
 
 
-def text_alignment(texts: Iterable[str], kind: str) -> VisualContext:
+def join_texts(texts: Iterable[str], kind: str) -> VisualContext:
     """Texts of one kind, joined by the separator."""
     return join(split_words(text, kind) for text in texts)
 

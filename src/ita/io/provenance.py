@@ -1,4 +1,4 @@
-"""How an output came about: settings, versions, commit, hashes of the inputs."""
+"""Provenance of an output: settings, versions of packages, git commit, SHA-256 of the inputs."""
 
 from __future__ import annotations
 
@@ -16,10 +16,19 @@ PACKAGES = (
     *("torch", "transformers", "numpy", "pyarrow", "pandas", "pillow", "aiohttp"),
     *("pytesseract", "rapidocr", "onnxruntime", "paddleocr", "paddlepaddle"),
 )
+"""Packages whose versions are recorded, where they are installed."""
 
 
 def provenance_of(settings: Mapping[str, Any], inputs: Mapping[str, Path | None] | None = None) -> dict[str, Any]:
-    """What is needed to tell how an output came about: settings, versions, commit, hashes of the inputs."""
+    """Records how an output is made.
+
+    Args:
+        settings: of the stage.
+        inputs: name -> file; None for one that is not used.
+
+    Returns:
+        The settings, versions of Python, this package and others, the git commit, and the SHA-256 of each input.
+    """
     versions = {"python": platform.python_version(), "ita": ita.__version__}
     for package in PACKAGES:
         try:
@@ -31,17 +40,16 @@ def provenance_of(settings: Mapping[str, Any], inputs: Mapping[str, Path | None]
 
 
 def git_commit() -> str | None:
-    """Git commit of the code, with a ``+`` when the tree has changes; None outside a checkout."""
-    here = Path(ita.__file__).parent
+    """Git commit of this package, with a ``+`` where its files have changes; None outside a checkout."""
+    package = Path(ita.__file__).parent
 
     def git(*arguments: str) -> str:
-        return subprocess.run(
-            ["git", "-C", str(here), *arguments], capture_output=True, text=True, check=True
-        ).stdout.strip()
+        command = ["git", "-C", str(package), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
-        if not git("ls-files", str(here)):
-            return None  # a package installed inside somebody else's repository
-        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--", str(here)) else "")
+        if not git("ls-files", str(package)):
+            return None  # the package is installed inside another repository
+        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--", str(package)) else "")
     except (OSError, subprocess.CalledProcessError):
         return None

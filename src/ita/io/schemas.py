@@ -115,7 +115,7 @@ SCHEMAS = {
         "caption",
         (
             Column("image_id", pa.string(), "name of the image"),
-            Column("rank", pa.int32(), "0 is the best beam"),
+            Column("rank", pa.int32(), "0 is the best beam; precomputed: order of the file"),
             Column("caption", pa.string(), "text of the caption"),
             Column("logprob", pa.float32(), "score by which the beam search ranks it; null: unknown"),
         ),
