@@ -2,7 +2,7 @@
 
 A server in a process of its own sends JPEG files of noise, each with its own number in a comment, so that no two are
 the same. The stage fetches, decodes, hashes and stores them and writes images.parquet; the loop reads each URL and
-writes it to a file, and decodes it with Pillow or not. Each way runs in a process of its own::
+writes it to a file, and decodes it with Pillow or not. Each program runs in a process of its own::
 
     python benchmarks/download.py --images 1000 10000
 """
@@ -62,14 +62,14 @@ def stage(base: str, count: int, folder: Path, connections: int) -> None:
 
     options = {"url": base + "/{image_id}", "allow_networks": ["127.0.0.1"]}
     options |= {"connections": connections, "per_host": connections}
-    download.work({"download": options}, folder / "images.parquet", folder / "posts.parquet")
+    download.work({"download": options}, folder / "images.parquet", folder / "posts.parquet", folder / "images")
     statuses = parquet.read("images", folder / "images.parquet")["status"].to_pylist()
     if statuses != ["ok"] * count:
         raise SystemExit(f"only {statuses.count('ok')} of {count} images arrived")
 
 
 def loop(base: str, count: int, folder: Path, decode: bool) -> None:
-    """What one would write without thinking."""
+    """A plain loop, without any care."""
     from PIL import Image
 
     for n in range(count):
@@ -79,51 +79,51 @@ def loop(base: str, count: int, folder: Path, decode: bool) -> None:
         (folder / f"{n}.jpg").write_bytes(data)
 
 
-def measured(way: str, base: str, count: int, connections: int) -> dict[str, float]:
-    """Runs one way in a process of its own: seconds of its work, of CPU with start-up, and peak memory."""
+def measure(program: str, base: str, count: int, connections: int) -> dict[str, float]:
+    """Runs a program in a process of its own: seconds of its work, of CPU with start-up, and peak memory."""
     from ita.io import parquet  # not above: the loop goes without
 
     with tempfile.TemporaryDirectory() as folder:
         post = {"split": "train", "tokens": ["a"], "tags": ["O"], "repaired": 0}
         posts = ({"post_id": str(n), "image_id": str(n), **post} for n in range(count))
         parquet.write("posts", posts, Path(folder) / "posts.parquet")
-        command = [sys.executable, HERE, "--run", way, base, str(count), folder, str(connections)]
-        said = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout
-        return dict(zip(("seconds", "cpu_seconds", "peak_mb"), map(float, said.split()), strict=True))
+        command = [sys.executable, HERE, "--run", program, base, str(count), folder, str(connections)]
+        output = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout
+        return dict(zip(("seconds", "cpu_seconds", "peak_mb"), map(float, output.split()), strict=True))
 
 
-def peak() -> float:
+def peak_mb() -> float:
     """Peak memory of this process in MB. Not ``ru_maxrss``, which begins with that of the process that started it."""
     return float(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0]) / 1024
 
 
 def compare(counts: list[int], sample: int, size: tuple[int, int], delay: float, connections: int) -> dict[str, Any]:
-    """All ways against one server; prints a line for each and returns the figures."""
-    words = [sys.executable, HERE, "--serve", *map(str, size), str(delay)]
-    server = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+    """All programs against one server; prints a line for each and returns the figures."""
+    command = [sys.executable, HERE, "--serve", *map(str, size), str(delay)]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert server.stdout is not None
         port, length = server.stdout.readline().split()
         base = f"http://127.0.0.1:{port}"
         print(f"\n{size[0]}x{size[1]}, {int(length) / 1000:.0f} kB, answered after {1000 * delay:.0f} ms")
-        found: dict[str, Any] = {"bytes": int(length), "delay": delay}
-        plain = 0.0
-        runs = [("loop", sample), ("loop+decode", sample), *(("stage", count) for count in counts)]
-        for way, count in runs:
-            result = measured(way, base, count, connections)
+        figures: dict[str, Any] = {"bytes": int(length), "delay": delay}
+        baseline = 0.0
+        for program, count in [("loop", sample), ("loop+decode", sample), *(("stage", count) for count in counts)]:
+            result = measure(program, base, count, connections)
             rate = count / result["seconds"]
-            plain = plain or rate
-            found[f"{way} {count}"] = {**result, "images_per_second": rate, "cost": plain / rate}
+            baseline = baseline or rate
+            figures[f"{program} {count}"] = {**result, "images_per_second": rate, "cost": baseline / rate}
             print(
-                f"{way:12} {count:6} images {rate:8.1f} images/s {plain / rate:6.2f} x the time of the loop"
+                f"{program:12} {count:6} images {rate:8.1f} images/s {baseline / rate:6.2f} x the time of the loop"
                 f" {1000 * result['cpu_seconds'] / count:7.2f} ms CPU each {result['peak_mb']:7.1f} MB peak",
                 flush=True,
             )
-        few, many = (found[f"stage {count}"]["peak_mb"] for count in (counts[0], counts[-1]))
         if len(counts) > 1:
-            each = 1024 * (many - few) / (counts[-1] - counts[0])
-            print(f"peak memory grows by {many - few:.1f} MB, {each:.2f} KiB for each further image")
-        return found
+            fewest, most = counts[0], counts[-1]
+            growth = figures[f"stage {most}"]["peak_mb"] - figures[f"stage {fewest}"]["peak_mb"]
+            each = 1024 * growth / (most - fewest)
+            print(f"peak memory grows by {growth:.1f} MB, {each:.2f} KiB for each further image")
+        return figures
     finally:
         server.terminate()
         server.wait()
@@ -134,13 +134,13 @@ def main() -> None:
     if sys.argv[1:2] == ["--serve"]:
         serve(int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]))
     if sys.argv[1:2] == ["--run"]:
-        way, base, count, folder, connections = sys.argv[2:]
+        program, base, count, folder, connections = sys.argv[2:]
         start = time.monotonic()
-        if way == "stage":
+        if program == "stage":
             stage(base, int(count), Path(folder), int(connections))
         else:
-            loop(base, int(count), Path(folder), way == "loop+decode")
-        print(time.monotonic() - start, time.process_time(), peak())
+            loop(base, int(count), Path(folder), program == "loop+decode")
+        print(time.monotonic() - start, time.process_time(), peak_mb())
         return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, nargs="+", default=[1000, 10_000], help="runs of the stage: images")
@@ -150,12 +150,12 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=16, help="requests in flight")
     parser.add_argument("--json", type=Path, help="file for the figures")
     options = parser.parse_args()
-    found = [
+    figures = [
         compare(options.images, options.loop, tuple(options.size), delay, options.connections)
         for delay in options.delay
     ]
     if options.json:
-        options.json.write_text(json.dumps(found, indent=2) + "\n")
+        options.json.write_text(json.dumps(figures, indent=2) + "\n")
 
 
 if __name__ == "__main__":

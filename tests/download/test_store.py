@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,8 +15,13 @@ from ita.errors import UserError
 from tests.support.web import picture
 
 
+def store_in(folder: Path, **options: Any) -> ImageStore:
+    """A store in ``images`` beside images.parquet."""
+    return ImageStore(folder / "images", folder, Download(**options))
+
+
 def test_an_image_is_stored_under_its_hash(tmp_path: Path) -> None:
-    store, data = ImageStore(tmp_path, Download()), picture()
+    store, data = store_in(tmp_path), picture()
     row = store.add(data)
     digest = hashlib.sha256(data).hexdigest()
     assert row == {
@@ -30,26 +36,34 @@ def test_an_image_is_stored_under_its_hash(tmp_path: Path) -> None:
     }
     assert (tmp_path / row["path"]).read_bytes() == data
     assert store.has(row)
-    assert not ImageStore(tmp_path, Download(max_bytes=len(data) - 1)).has(row)
-    assert not ImageStore(tmp_path, Download(max_pixels=47)).has(row)
+    assert not store_in(tmp_path, max_bytes=len(data) - 1).has(row)
+    assert not store_in(tmp_path, max_pixels=47).has(row)
     assert not store.has({**row, "format": None})
     (tmp_path / row["path"]).unlink()
     assert not store.has(row)
 
 
+def test_paths_are_relative_to_the_table(tmp_path: Path) -> None:
+    table_folder = tmp_path / "results" / "x"
+    table_folder.mkdir(parents=True)
+    row = ImageStore(tmp_path / "store", table_folder, Download()).add(picture())
+    assert row["path"] == f"../../store/{row['sha256'][:2]}/{row['sha256']}.png"
+    assert (table_folder / row["path"]).read_bytes() == picture()
+
+
 def test_refused_bytes_are_not_stored(tmp_path: Path) -> None:
-    assert ImageStore(tmp_path, Download(max_bytes=3)).add(b"1234") == {
+    assert store_in(tmp_path, max_bytes=3).add(b"1234") == {
         "status": "refused",
         "error": "too-large: more than 3 bytes",
     }
-    assert ImageStore(tmp_path, Download()).add(b"<html>")["error"].startswith("not-an-image")
+    assert store_in(tmp_path).add(b"<html>")["error"].startswith("not-an-image")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_disk_that_refuses_a_file_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "images").write_bytes(b"in the way")
     with pytest.raises(UserError, match="the image cannot be stored"):
-        ImageStore(tmp_path, Download()).add(picture())
+        store_in(tmp_path).add(picture())
     with (
         pytest.raises(UserError, match="cannot be written"),
         Journal(tmp_path / "images" / "journal.jsonl", Download()),

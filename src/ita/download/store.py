@@ -40,8 +40,8 @@ class ImageStore:
     """Verifies bytes and stores images under the hash of their content; its methods are called from several threads.
 
     Args:
-        folder: of the image files.
-        root: folder of images.parquet, which names the files relative to it.
+        folder: folder of the image files.
+        root: folder of images.parquet, whose paths are relative to it.
         options: limits on bytes and pixels.
     """
 
@@ -73,7 +73,7 @@ class ImageStore:
         return {"status": "ok", "error": None, "sha256": digest, "path": path, "bytes": len(data), **info._asdict()}
 
     def relative_path(self, digest: str, image_format: str) -> str:
-        """Path of an image, relative to images.parquet; made from its content alone, never from its id."""
+        """Path of an image, relative to the folder of images.parquet; made from its content alone, never from its id."""
         file = self.folder / digest[:2] / f"{digest}.{FORMATS[image_format]}"
         return Path(os.path.relpath(file, self.root)).as_posix()
 

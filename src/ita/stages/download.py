@@ -1,8 +1,8 @@
 """download: posts.parquet -> images.parquet and content-addressed image files.
 
-Every image gets a row that says what became of it: an image that is missing, broken or refused is normal data and stops
-nothing. Finished images are kept in a journal, so that a stopped run goes on where it was. With ``--retry-failed``,
-images that were missing or refused are asked for again too, as with the setting of that name.
+Every image gets a row with its status: an image that is missing, broken or refused is normal data and stops nothing.
+Finished images are kept in a journal, so that a stopped run is resumed. With ``--retry-failed``, images that were
+missing or refused are requested again too, as with the setting of that name.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def work(settings: dict[str, Any], output: Path, posts: Path, store: Path, retry
         output: images.parquet.
         posts: posts.parquet.
         store: folder of the image files and of the journal of finished images.
-        retry_failed: ask again for images that were missing or refused, as with the setting of that name.
+        retry_failed: request images again that were missing or refused, as with the setting of that name.
 
     Raises:
         UserError: for a source that cannot be used, or when no server can be reached at all.
@@ -45,111 +45,100 @@ def work(settings: dict[str, Any], output: Path, posts: Path, store: Path, retry
     if retry_failed:
         settings = {**settings, "download": {**settings.get("download", {}), "retry_failed": True}}
     options = read_section(settings, "download", Download)
-    images = images_of(parquet.rows("posts", posts), options)
+    targets = targets_of(parquet.rows("posts", posts), options)
     set_pixel_limit(options.max_pixels)
     if options.source == "none":
-        rows = [
-            new_row(image.image_id, status="missing", error="no-source: download.source is 'none'") for image in images
-        ]
+        error = "no-source: download.source is 'none'"
+        rows = [new_row(target.image_id, status="missing", error=error) for target in targets]
     else:
         image_store = ImageStore(store, output.parent, options)
-        get = from_urls if options.source == "urls" else from_files
+        rows_of = rows_from_urls if options.source == "urls" else rows_from_files
         with Journal(store / "journal.jsonl", options) as journal:
-            rows = get(images, options, image_store, journal)
-    counts = Counter(row["status"] for row in rows)
-    about = provenance_of(settings, {"posts": posts})
-    parquet.write("images", rows, output, {**about, "counts": {status: counts[status] for status in STATUSES}})
-    summarise(rows)
+            rows = rows_of(targets, options, image_store, journal)
+    statuses = Counter(row["status"] for row in rows)
+    metadata = provenance_of(settings, {"posts": posts})
+    parquet.write("images", rows, output, {**metadata, "counts": {status: statuses[status] for status in STATUSES}})
+    log_summary(rows)
 
 
-def images_of(posts: Iterable[Mapping[str, Any]], options: Download) -> list[DownloadTarget]:
+def targets_of(posts: Iterable[Mapping[str, Any]], options: Download) -> list[DownloadTarget]:
     """Distinct images of the posts with the first URL that the data names, or else that of the template.
 
     Raises:
         UserError: for a template without a place for the image id.
     """
-    named: dict[str, str | None] = {}
+    urls: dict[str, str | None] = {}
     for post in posts:
         if (image_id := post["image_id"]) is not None:
-            named[image_id] = named.get(image_id) or post["image_url"]
+            urls[image_id] = urls.get(image_id) or post["image_url"]
     if options.source != "urls":
-        return [DownloadTarget(image_id, None) for image_id in named]
+        return [DownloadTarget(image_id, None) for image_id in urls]
     template = options.url or ""
     if template and "{image_id}" not in template:
         raise UserError(f"download.url must contain {{image_id}}, got '{template}'")
     return [
-        DownloadTarget(i, url or template.replace("{image_id}", quote(i, safe="")) or None) for i, url in named.items()
+        DownloadTarget(image_id, url or template.replace("{image_id}", quote(image_id, safe="")) or None)
+        for image_id, url in urls.items()
     ]
 
 
-def summarise(rows: list[Row]) -> None:
-    """Logs what became of the images."""
-    statuses = Counter(row["status"] for row in rows)
-    log.info("download: %s", ", ".join(f"{statuses[status]} {status}" for status in STATUSES))
-    errors = Counter(str(row["error"]).partition(":")[0] for row in rows if row["status"] != "ok")
-    for error, count in errors.most_common():
-        log.info("download: %d x %s", count, error)
-    if 2 * statuses["ok"] < len(rows) and errors.keys() != {"no-source"}:
-        most = ", ".join(f"{count} x {error}" for error, count in errors.most_common(3))
-        log.warning("download: %d of %d images are not there (%s)", len(rows) - statuses["ok"], len(rows), most)
-
-
-def from_files(images: list[DownloadTarget], options: Download, store: ImageStore, journal: Journal) -> list[Row]:
+def rows_from_files(targets: list[DownloadTarget], options: Download, store: ImageStore, journal: Journal) -> list[Row]:
     """Rows of images read from a folder or an archive. Raises UserError when that cannot be read at all."""
     name = options.folder if options.source == "folder" else options.archive
     if not name:
         raise UserError(f"download.source is '{options.source}', so download.{options.source} must name it")
     rows: dict[str, Row] = {}
-    with (open_folder if options.source == "folder" else open_archive)(Path(name)) as entries:
+    open_source = open_folder if options.source == "folder" else open_archive
+    with open_source(Path(name)) as entries:
         index = index_by_name(entries)
-        found = [(image, index.get(image.image_id)) for image in images]
-        found.sort(key=lambda pair: pair[1].offset if pair[1] else -1)  # a compressed tar is read from front to back
-        for image, entry in progress(found, len(found), "download", "image"):
-            row = from_file(image, entry, options, store)
-            before = journal.row_of(image.image_id)
-            if before is not None and {**before, "fetched_at": None} == {**row, "fetched_at": None}:
-                row = before  # nothing new: the table stays the same to the byte
+        pairs = [(target, index.get(target.image_id)) for target in targets]
+        pairs.sort(key=lambda pair: pair[1].offset if pair[1] else -1)  # a compressed tar is read from front to back
+        for target, entry in progress(pairs, len(pairs), "download", "image"):
+            row = row_from_file(target, entry, options, store)
+            previous = journal.row_of(target.image_id)
+            if previous is not None and {**previous, "fetched_at": None} == {**row, "fetched_at": None}:
+                row = previous  # nothing new: the table stays the same to the byte
             journal.add(row, entry.key if entry else None)
-            rows[image.image_id] = row
-    return [rows[image.image_id] for image in images]
+            rows[target.image_id] = row
+    return [rows[target.image_id] for target in targets]
 
 
-def from_file(image: DownloadTarget, entry: ImageEntry | None, options: Download, store: ImageStore) -> Row:
+def row_from_file(target: DownloadTarget, entry: ImageEntry | None, options: Download, store: ImageStore) -> Row:
     """The row of one image of a folder or an archive."""
-    row = new_row(image.image_id, fetched_at=utc_now())
+    row = new_row(target.image_id, fetched_at=utc_now())
     if entry is None:
         return {**row, "status": "missing", "error": f"not-found: no file of that name in the {options.source}"}
     try:
         return {**row, **store.add(entry.read(options.max_bytes + 1))}
     except UserError:
         raise
-    except FetchError as failure:
-        return {**row, "status": failure.status, "error": single_line(str(failure))}
-    except Exception as error:  # archives of strangers break in many ways
+    except FetchError as error:
+        return {**row, "status": error.status, "error": single_line(str(error))}
+    except Exception as error:  # untrusted archives break in many ways
         status = "failed" if isinstance(error, OSError) else "refused"
         return {**row, "status": status, "error": single_line(f"unreadable: {entry.key}: {error}")}
 
 
-def from_urls(images: list[DownloadTarget], options: Download, store: ImageStore, journal: Journal) -> list[Row]:
-    """Rows of images asked from servers; outcomes of earlier runs that still stand are not asked for again.
+def rows_from_urls(targets: list[DownloadTarget], options: Download, store: ImageStore, journal: Journal) -> list[Row]:
+    """Rows of images requested from servers; fresh rows of earlier runs are taken over.
 
     Raises:
         UserError: when no server can be reached at all.
     """
     rows: dict[str, Row] = {}
-    left: list[DownloadTarget] = []
+    pending: list[DownloadTarget] = []
     retried: set[str] = set()
-    for image in images:
-        before = journal.row_of(image.image_id)
-        if before is None or image.url is None or before["url"] != image.url:
-            left.append(image)
-        elif is_fresh(before, options, store, journal):
-            rows[image.image_id] = before
+    for target in targets:
+        previous = journal.row_of(target.image_id)
+        if previous is None or target.url is None or previous["url"] != target.url:
+            pending.append(target)
+        elif is_fresh(previous, options, store, journal):
+            rows[target.image_id] = previous
         else:
-            left.append(image)
-            retried.add(image.image_id)
-    log.info("download: %d images, %d known from earlier runs", len(images), len(rows))
-    bar = progress(range(len(left)), len(left), "download", "image")
+            pending.append(target)
+            retried.add(target.image_id)
+    log.info("download: %d images, %d known from earlier runs", len(targets), len(rows))
+    bar = progress(range(len(pending)), len(pending), "download", "image")
 
     def record(row: Row) -> None:
         rows[row["image_id"]] = row
@@ -157,15 +146,27 @@ def from_urls(images: list[DownloadTarget], options: Download, store: ImageStore
             journal.add(row, row["url"])
         next(bar, None)
 
-    asyncio.run(download_all(left, options, store, record, retried))
+    asyncio.run(download_all(pending, options, store, record, retried))
     next(bar, None)
-    return [rows[image.image_id] for image in images]
+    return [rows[target.image_id] for target in targets]
 
 
 def is_fresh(row: Row, options: Download, store: ImageStore, journal: Journal) -> bool:
-    """Whether the outcome of an earlier run at the same URL is taken over."""
+    """Whether the row of an earlier run at the same URL need not be made again."""
     if row["status"] == "ok":
         return store.has(row)
     if row["status"] == "refused" and not journal.same_limits(row["image_id"]):
         return False
     return row["status"] != "failed" and not options.retry_failed
+
+
+def log_summary(rows: list[Row]) -> None:
+    """Logs how many images have which status, and why."""
+    statuses = Counter(row["status"] for row in rows)
+    log.info("download: %s", ", ".join(f"{statuses[status]} {status}" for status in STATUSES))
+    errors = Counter(str(row["error"]).partition(":")[0] for row in rows if row["status"] != "ok")
+    for error, count in errors.most_common():
+        log.info("download: %d x %s", count, error)
+    if 2 * statuses["ok"] < len(rows) and errors.keys() != {"no-source"}:
+        frequent = ", ".join(f"{count} x {error}" for error, count in errors.most_common(3))
+        log.warning("download: %d of %d images are not there (%s)", len(rows) - statuses["ok"], len(rows), frequent)
