@@ -57,8 +57,8 @@ def folder(tmp_path):
 
 def made(folder, texts=None, **settings):
     output = folder / "contexts" / "c.parquet"
-    given = {"context": settings, "external_texts": texts or {}}
-    arguments = ["--settings", json.dumps(given), "--cache", str(folder / "downloads"), "--output", str(output)]
+    sections = {"context": settings, "external_texts": texts or {}}
+    arguments = ["--settings", json.dumps(sections), "--cache", str(folder / "downloads"), "--output", str(output)]
     for name in ("posts", "objects", "captions", "ocr"):
         arguments += [f"--{name}", str(folder / f"{name}.parquet")]
     assert run_stage(context, arguments) == 0
