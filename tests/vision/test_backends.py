@@ -2,7 +2,6 @@
 
 import pytest
 
-from ita.config import Detect
 from ita.errors import UserError
 from ita.vision import detectors
 from ita.vision.backends import load_backend
@@ -15,4 +14,4 @@ def test_every_detector_can_be_imported(name):
 
 def test_an_unknown_backend_is_named_with_those_there_are():
     with pytest.raises(UserError, match=r"setting detect\.backend: unknown backend 'yolo'; expected one of bottomup, "):
-        detectors.build_detector(Detect(backend="yolo"))
+        load_backend(detectors.BACKENDS, "yolo", "detect.backend")

@@ -39,7 +39,7 @@ class TableSchema(NamedTuple):
     file: str
     """Its name in results/{dataset}."""
     row: str
-    """What one row describes."""
+    """What a row is about."""
     columns: tuple[Column, ...]
     row_group_size: int = 4096
     """Rows of a row group."""
