@@ -11,6 +11,7 @@ from snakemake.utils import validate
 
 # Defaults stay out: filled into a dataset's section they would override what stands above it.
 sys.path.insert(0, str(Path(workflow.basedir) / "src"))
+from ita.config import Resolver  # noqa: E402
 from ita.workflow.versions import VERSIONS  # noqa: E402
 
 validate(config, schema="../workflow/schemas/config.schema.yaml", set_default=False)
@@ -72,13 +73,14 @@ def stage_settings(chosen, stage, wildcards):
 
 def train_settings(chosen, wildcards):
     """Settings of a training job: what names things in tables is left out, so that renaming retrains nothing."""
-    encoder = dict(entry(chosen, "encoders", wildcards.encoder, "table.encoders"))
-    system = dict(entry(chosen, "systems", wildcards.system, "table.systems"))
-    train = merged(chosen["train"], encoder.pop("train", {}))
-    encoder.pop("name", None)
-    system.pop("name", None)
-    loss = entry(chosen, "losses", train["loss"], "train.loss")
-    return {"train": train, "encoder": encoder, "system": system, "loss": loss, "seed": int(wildcards.seed)}
+    resolved = resolver().train(wildcards.dataset, wildcards.encoder, wildcards.system)
+    return {**resolved, "seed": int(wildcards.seed)}
+
+
+@cache
+def resolver():
+    """The order of overrides, in one place."""
+    return Resolver(config)
 
 
 def threads_of(stage):

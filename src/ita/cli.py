@@ -104,14 +104,11 @@ def read_settings(text: str) -> dict[str, Any]:
 
 
 def read_section(settings: Mapping[str, Any], name: str, cls: type[T]) -> T:
-    """One section of the settings as its dataclass.
+    """One section of the settings, checked.
 
     Raises:
         UserError: naming the setting that is wrong.
     """
-    from ita.config.fields import load
+    from ita.config.validation import load
 
-    try:
-        return load(cls, settings.get(name, {}))
-    except ValueError as error:
-        raise UserError(str(error)) from None
+    return load(cls, settings.get(name, {}))

@@ -117,8 +117,8 @@ def test_ready_contexts_match_posts_by_order(folder):
     [
         ({"kinds": ["la"]}, "give --objects"),
         ({"kinds": ["mystery"]}, "expected la, ga, oca or a name"),
-        ({"kinds": ["la"], "tags": -1}, "setting context.tags: -1 is less than the minimum"),
-        ({"knids": []}, "'knids' was unexpected"),
+        ({"kinds": ["la"], "tags": -1}, "setting context.tags: found -1, expected 0 or more"),
+        ({"knids": []}, "setting context.knids: no such setting; did you mean 'kinds'?"),
     ],
 )
 def test_errors_say_what_to_do(folder, capsys, settings, message):

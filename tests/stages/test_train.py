@@ -162,7 +162,7 @@ def test_settings_that_do_not_fit_are_refused(corpus, tiny_encoder, tmp_path, ca
     trained(corpus, tmp_path, "package:no_such_package/model", expect=1)
     assert "'no_such_package' is not installed" in capsys.readouterr().err
     trained(corpus, tmp_path, tiny_encoder, epochs=0, expect=1)
-    assert "setting train.epochs: 0 is less than the minimum of 1" in capsys.readouterr().err
+    assert "setting train.epochs: found 0, expected 1 or more" in capsys.readouterr().err
     assert not (tmp_path / "model.safetensors").exists()
 
 

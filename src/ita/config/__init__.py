@@ -1,48 +1,74 @@
-"""Every setting of every stage: one frozen dataclass per section of ``config.yaml``.
+"""Settings: typed models of every section of config.yaml, their schema, and the one order of overrides.
 
-This package is the only place where a setting is defined. ``ita.config.schema`` renders it as the JSON Schema in
-``workflow/schemas``, which Snakemake checks before anything runs; tests hold ``config.yaml`` to the defaults given
-here. It imports nothing outside the standard library, so that start-up stays instant.
+This package is the only place where a setting is defined. ``resolve`` merges the levels of a job, ``validation``
+checks a whole configuration and builds single sections, ``schema`` renders the JSON Schema for editors, ``sources``
+knows the lines of YAML files. "Our choice" in a description marks what the paper and its code leave open.
 
-"Our choice" in a description marks what the paper and its code leave open.
+Names are imported when they are first used: planning and ``ita --help`` need only those of the stages.
 """
 
 from __future__ import annotations
 
-from ita.config.data import Demo, Download, Posts
-from ita.config.results import Cases, Figure, Paper, Table
-from ita.config.tagger import Encoder, Evaluate, Loss, System, Train
-from ita.config.vision import Caption, Context, Detect, Gather, Ocr, Text
+import importlib
+from typing import TYPE_CHECKING, Any
 
-STAGES: dict[str, type] = {
-    "demo": Demo,
-    "posts": Posts,
-    "download": Download,
-    "detect": Detect,
-    "caption": Caption,
-    "ocr": Ocr,
-    "gather": Gather,
-    "context": Context,
-    "train": Train,
-    "evaluate": Evaluate,
-    "table": Table,
-    "figure": Figure,
-    "cases": Cases,
-    "paper": Paper,
-}
-"""Stages in the order of the data flow; each name is also that of a module, a rule file and a section of
-config.yaml."""
+from ita.config.sections import ENTRIES, NAMED, STAGES
 
-NAMED: dict[str, tuple[type, str | None]] = {
-    "detectors": (Detect, "detect"),
-    "captioners": (Caption, "caption"),
-    "ocr_engines": (Ocr, "ocr"),
-    "external_texts": (Text, None),
-    "contexts": (Context, "context"),
-    "encoders": (Encoder, None),
-    "systems": (System, None),
-    "losses": (Loss, None),
-    "tables": (Table, "table"),
-    "figures": (Figure, "figure"),
+if TYPE_CHECKING:
+    from ita.config.data import Demo, Download, Posts
+    from ita.config.resolve import Resolver
+    from ita.config.results import Cases, Figure, Paper, Table
+    from ita.config.sources import read_yaml
+    from ita.config.tagger import Encoder, Evaluate, Loss, System, Train
+    from ita.config.validation import check, load
+    from ita.config.vision import Caption, Context, Detect, ExternalText, Gather, Ocr
+    from ita.errors import ConfigError
+
+__all__ = [
+    "ENTRIES",
+    "NAMED",
+    "STAGES",
+    "Caption",
+    "Cases",
+    "ConfigError",
+    "Context",
+    "Demo",
+    "Detect",
+    "Download",
+    "Encoder",
+    "Evaluate",
+    "ExternalText",
+    "Figure",
+    "Gather",
+    "Loss",
+    "Ocr",
+    "Paper",
+    "Posts",
+    "Resolver",
+    "System",
+    "Table",
+    "Train",
+    "check",
+    "load",
+    "read_yaml",
+]
+
+MODULES = {
+    "data": ("Demo", "Download", "Posts"),
+    "vision": ("Caption", "Context", "Detect", "ExternalText", "Gather", "Ocr"),
+    "tagger": ("Encoder", "Evaluate", "Loss", "System", "Train"),
+    "results": ("Cases", "Figure", "Paper", "Table"),
+    "resolve": ("Resolver",),
+    "sources": ("read_yaml",),
+    "validation": ("check", "load"),
 }
-"""Sections of named entries: their dataclass, and the stage whose settings an entry overrides (if any)."""
+
+
+def __getattr__(name: str) -> Any:
+    """Imports a public name from its module."""
+    if name == "ConfigError":
+        return importlib.import_module("ita.errors").ConfigError
+    for module, names in MODULES.items():
+        if name in names:
+            return getattr(importlib.import_module(f"ita.config.{module}"), name)
+    raise AttributeError(f"module 'ita.config' has no attribute {name!r}")

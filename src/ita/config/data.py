@@ -2,85 +2,114 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import field
+from typing import Annotated, Literal
 
-from ita.config.fields import setting
+from pydantic import Field, ValidationInfo, model_validator
+from pydantic.dataclasses import dataclass
 
-FORMATS = ["umt", "three_line", "jsonl", "parquet", "ita"]
-"""Layouts of annotated posts that ``ita.data.formats`` reads."""
+from ita.config.fields import SECTION, Flag, Number, Sha256, Split, Whole, is_whole
+from ita.errors import ConfigError
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, config=SECTION)
 class Demo:
-    """demo: the dataset that the project makes itself."""
+    """demo: nothing -> the data set that the project makes itself."""
 
-    seed: int = setting(7, "Seed of the generator; the same seed makes the same files.", minimum=0)
-    train: int = setting(480, "Training posts.", minimum=16)
-    valid: int = setting(120, "Development posts.", minimum=8)
-    test: int = setting(240, "Test posts.", minimum=8)
-    hidden: int = setting(64, "Width of the encoder made for the demo.", minimum=16, multipleOf=16)
-    layers: int = setting(1, "Layers of that encoder.", minimum=1)
+    seed: Annotated[Whole, Field(ge=0, description="Seed of the generator; the same seed makes the same files.")] = 7
+    train: Annotated[Whole, Field(ge=16, description="Training posts.")] = 480
+    valid: Annotated[Whole, Field(ge=8, description="Development posts.")] = 120
+    test: Annotated[Whole, Field(ge=8, description="Test posts.")] = 240
+    hidden: Annotated[Whole, Field(ge=16, multiple_of=16, description="Hidden size of the demo's encoder.")] = 64
+    layers: Annotated[Whole, Field(ge=1, description="Layers of that encoder.")] = 1
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, config=SECTION)
 class Posts:
     """posts: annotated text -> posts.parquet."""
 
-    format: str = setting("umt", "Layout of the files.", enum=FORMATS)
-    files: dict[str, str] = setting(
-        {},
-        "Split (train, dev, test) -> path, http(s) URL, or member of an archive as 'archive.zip::member'.",
-        propertyNames={"enum": ["train", "dev", "test"]},
-    )
-    sha256: dict[str, str] = setting(
-        {},
-        "Split -> SHA-256 of the file, or of its archive; required for URLs, checked where given.",
-        propertyNames={"enum": ["train", "dev", "test"]},
-        additionalProperties={"type": "string", "pattern": "^[0-9a-f]{64}$"},
-    )
-    rename: dict[str, str] = setting({}, "Entity type in the files -> type used here, for example MISC: OTHER.")
-    allow_private: bool = setting(False, "Allow URLs at loopback and private addresses, such as a mirror of one's own.")
+    format: Annotated[
+        Literal["umt", "three_line", "jsonl", "parquet", "ita"], Field(description="Layout of the files.")
+    ] = "umt"
+    files: Annotated[
+        dict[Split, str],
+        Field(description="Split -> path, http(s) URL, or member of an archive as 'archive.zip::member'."),
+    ] = field(default_factory=dict)
+    sha256: Annotated[
+        dict[Split, Sha256],
+        Field(description="Split -> SHA-256 of the file, or of its archive; required for URLs, checked where given."),
+    ] = field(default_factory=dict)
+    rename: Annotated[
+        dict[str, str], Field(description="Entity type in the files -> type used here, for example MISC: OTHER.")
+    ] = field(default_factory=dict)
+    allow_private: Annotated[
+        Flag, Field(description="Allow URLs at loopback and private addresses, such as a mirror of one's own.")
+    ] = False
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, config=SECTION)
 class Download:
-    """download: images of the posts -> images.parquet and content-addressed files."""
+    """download: posts -> images.parquet and content-addressed image files."""
 
-    source: str = setting(
-        "urls", "Where images come from; 'none' for text-only data.", enum=["urls", "folder", "archive", "none"]
+    source: Annotated[
+        Literal["urls", "folder", "archive", "none"],
+        Field(description="Where images come from; 'none' for text-only data."),
+    ] = "urls"
+    url: Annotated[
+        str | None,
+        Field(description="URL of an image, with {image_id}; used where the data has no URL. A mirror is set here."),
+    ] = None
+    folder: Annotated[
+        str | None, Field(description="Folder of images named by image id, with or without an extension.")
+    ] = None
+    archive: Annotated[
+        str | None, Field(description="zip or tar file of images named by image id; folders inside are ignored.")
+    ] = None
+    connections: Annotated[Whole, Field(ge=1, le=512, description="Requests in flight at a time.")] = 16
+    per_host: Annotated[Whole, Field(ge=1, le=512, description="Requests in flight to one host.")] = 8
+    connect_timeout: Annotated[Number, Field(gt=0, description="Seconds to connect.")] = 10.0
+    read_timeout: Annotated[Number, Field(gt=0, description="Seconds without a byte before a request is given up.")] = (
+        15.0
     )
-    url: str | None = setting(
-        None, "URL of an image, with {image_id}; used where the data names no URL. A mirror is set here."
+    total_timeout: Annotated[
+        Number, Field(gt=0, description="Seconds for one image: all its requests, redirects and waits between them.")
+    ] = 120.0
+    max_bytes: Annotated[Whole, Field(ge=1, description="Largest image file in bytes.")] = 33_554_432
+    max_pixels: Annotated[Whole, Field(ge=1, description="Largest image in pixels, checked before decoding.")] = (
+        89_478_485
     )
-    folder: str | None = setting(None, "Folder of images named by image id, with or without an extension.")
-    archive: str | None = setting(None, "zip or tar file of images named by image id; folders inside are ignored.")
-    connections: int = setting(16, "Requests in flight at a time.", minimum=1, maximum=512)
-    per_host: int = setting(8, "Requests in flight to one host.", minimum=1, maximum=512)
-    connect_timeout: float = setting(10.0, "Seconds to connect.", exclusiveMinimum=0)
-    read_timeout: float = setting(15.0, "Seconds without a byte before a request is given up.", exclusiveMinimum=0)
-    total_timeout: float = setting(
-        120.0, "Seconds for one image: all its requests, redirects and waits between them.", exclusiveMinimum=0
-    )
-    max_bytes: int = setting(33_554_432, "Largest image file in bytes.", minimum=1)
-    max_pixels: int = setting(89_478_485, "Largest image in pixels, checked before decoding.", minimum=1)
-    attempts: int = setting(3, "Requests per image, for errors worth retrying.", minimum=1, maximum=20)
-    backoff: float = setting(1.0, "Seconds before the second attempt; doubled each time, with jitter.", minimum=0)
-    give_up_after: int = setting(
-        24,
-        "Stop when the first N images, but for those that failed in an earlier run, reach no server; 0 never stops.",
-        minimum=0,
-    )
-    allow_networks: list[str] = setting(
-        [], "Addresses and networks that may be asked although they are not public, such as 127.0.0.1 or 10.1.0.0/16."
-    )
-    honour_robots: bool = setting(
-        True, "Refuse images sent with X-Robots-Tag: noai, noimageai, noindex, noimageindex or none."
-    )
-    user_agent: str = setting(
-        "ita-ner (research; image-text alignment)",
-        "User-Agent header; its first word is our name.",
-        pattern="^[!-~][ -~]*$",
-    )
-    retry_failed: bool = setting(
-        False, "Ask again for images that were missing or refused in an earlier run (failed ones always are)."
-    )
+    attempts: Annotated[
+        Whole, Field(ge=1, le=20, description="Requests per image, for errors that a retry may mend.")
+    ] = 3
+    backoff: Annotated[
+        Number, Field(ge=0, description="Seconds before the second attempt; doubled each time, with jitter.")
+    ] = 1.0
+    give_up_after: Annotated[
+        Whole,
+        Field(
+            ge=0,
+            description="Stop when the first N images reach no server, those that failed in an earlier run not "
+            "counted; 0 never stops.",
+        ),
+    ] = 24
+    allow_networks: Annotated[
+        list[str],
+        Field(description="Addresses and networks that may be asked although not public: 127.0.0.1, 10.1.0.0/16."),
+    ] = field(default_factory=list)
+    honour_robots: Annotated[
+        Flag,
+        Field(description="Refuse images sent with X-Robots-Tag: noai, noimageai, noindex, noimageindex or none."),
+    ] = True
+    user_agent: Annotated[
+        str, Field(pattern="^[!-~][ -~]*$", description="User-Agent header; its first word is our name.")
+    ] = "ita-ner (research; image-text alignment)"
+    retry_failed: Annotated[
+        Flag,
+        Field(description="Retry images that were missing or refused in an earlier run (failed ones always are)."),
+    ] = False
+
+    @model_validator(mode="after")
+    def _source_is_set(self, info: ValidationInfo) -> Download:
+        if is_whole(info.context) and self.source in ("folder", "archive") and not getattr(self, self.source):
+            raise ConfigError(f"download.source is '{self.source}', so download.{self.source} must name it")
+        return self

@@ -1,44 +1,47 @@
-"""How a setting is declared and how a section is built from JSON values."""
+"""Types that the sections of the configuration are declared with.
+
+A section is a frozen dataclass of pydantic. Each field is ``Annotated`` with its range and its meaning, and has a
+default, so that a part of a section is checked as a whole one is. Numbers and truth values are strict: ``64.0`` and
+``true`` are no whole numbers, ``.nan`` and ``.inf`` no numbers.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import MISSING, Field, field, fields
-from typing import Any, TypeVar
+from typing import Annotated, Any, Literal
 
-T = TypeVar("T")
+from pydantic import AfterValidator, ConfigDict, Field, Strict
 
-DEVICE = ["auto", "cpu", "cuda"]
-PRECISION = ["auto", "fp32", "bf16"]
+SECTION = ConfigDict(extra="forbid", defer_build=True)
+"""Of every section. Validators are built when they are first needed: a stage reads one section or four."""
 
-
-def setting(default: Any, meaning: str, **rules: Any) -> Any:
-    """A dataclass field with its meaning, unit and JSON Schema rules (``minimum``, ``enum``, ...)."""
-    metadata = {"meaning": meaning, "rules": rules}
-    if isinstance(default, list | dict):
-        return field(default_factory=lambda: type(default)(default), metadata=metadata)
-    return field(default=default, metadata=metadata)
+Whole = Annotated[int, Strict()]
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Flag = Annotated[bool, Strict()]
+Device = Literal["auto", "cpu", "cuda"]
+Precision = Literal["auto", "fp32", "bf16"]
+Split = Literal["train", "dev", "test"]
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
-def default_of(item: Field[Any]) -> Any:
-    """The default value of a dataclass field."""
-    return item.default_factory() if item.default_factory is not MISSING else item.default
+def _unique(values: list[Any]) -> list[Any]:
+    if len(set(values)) < len(values):
+        repeated = next(value for position, value in enumerate(values) if value in values[:position])
+        raise ValueError(f"expected each value once, {repeated!r} is repeated")
+    return values
 
 
-def load(section: type[T], values: Mapping[str, Any]) -> T:
-    """Builds a section from JSON values.
+UNIQUE: Any = AfterValidator(_unique)
+"""Annotation of a list in which no value is repeated."""
+UNIQUE_ITEMS: Any = {"uniqueItems": True}
+"""The same for the JSON Schema."""
 
-    Raises:
-        ValueError: for an unknown key, a value of the wrong type, or one outside its range; the message names the key.
+
+def is_whole(values: dict[str, Any] | None) -> bool:
+    """Whether all of a section is there, so that what does not fit together can be told.
+
+    It is told as ConfigError, which pydantic lets through: whoever builds a section by hand gets it as it is.
+
+    Args:
+        values: context of the validation: ``{"partial": True}`` where levels are checked one by one.
     """
-    from ita.config.schema import check
-
-    check(section, values)
-    return section(**values)
-
-
-def defaults(stage: str) -> dict[str, Any]:
-    """The built-in settings of a stage."""
-    from ita.config import STAGES
-
-    return {item.name: default_of(item) for item in fields(STAGES[stage])}
+    return not (values or {}).get("partial")

@@ -14,18 +14,21 @@ For training, the defaults of the encoder lie below the section, and a system ma
 
 from __future__ import annotations
 
-import difflib
-import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from ita.config.messages import nearest, text
 from ita.config.sections import ENTRIES, singular
+from ita.config.validation import check_together, defaults
 from ita.errors import ConfigError
 
 Path = tuple[str, ...]
 Kind = Literal["defaults", "section", "entry"]
 RANK: dict[Kind, int] = {"defaults": 0, "section": 1, "entry": 2}
+WORDS = {"true": True, "True": True, "false": False, "False": False, "null": None, "~": None}
+NUMBER = re.compile(r"[-+]?(\d+|\d*\.\d+|\d+\.)([eE][-+]?\d+)?")
 NOT_OF_THE_MODEL = {"encoders": ("name", "defaults"), "systems": ("name", "train")}
 """What a training job does not need to know of its encoder and system: renaming them retrains nothing."""
 
@@ -76,6 +79,24 @@ def merge(base: Any, over: Any) -> Any:
     return {**base, **{key: merge(base[key], value) if key in base else value for key, value in over.items()}}
 
 
+def typed(value: Any) -> Any:
+    """Values from the command line: numbers, truth values and null written as text are read as YAML would."""
+    if isinstance(value, Mapping):
+        return {key: typed(nested) for key, nested in value.items()}
+    if isinstance(value, list):
+        return [typed(item) for item in value]
+    if not isinstance(value, str):
+        return value
+    if value in WORDS:
+        return WORDS[value]
+    for number in (int, float):
+        try:
+            return number(value) if NUMBER.fullmatch(value) else value
+        except ValueError:
+            continue
+    return value
+
+
 def leaves(values: Mapping[str, Any], path: Path = ()) -> Iterator[tuple[Path, Any]]:
     """Every value that is no mapping (or an empty one), with the keys that lead to it."""
     for key, value in values.items():
@@ -98,19 +119,17 @@ def holds(values: Any, path: Path) -> bool:
     return isinstance(parent, Mapping) and path[-1] in parent
 
 
-def nearest(name: str, known: list[str]) -> str:
-    """A hint for a typo: ``"; did you mean 'crf'?"``, or nothing."""
-    matches = difflib.get_close_matches(name, known, 1)
-    return f"; did you mean {matches[0]!r}?" if matches else ""
-
-
 class Resolver:
     """Settings of the jobs of all data sets.
 
     Args:
-        config: the whole configuration, with what --configfile and --config brought.
-        command_line: what --config brought, once more.
+        config: the whole configuration, with what --configfile brought (and --config, if it is merged in already).
+        command_line: what --config brought; Snakemake leaves numbers in it as text, which are read here.
         warn: called once with each line about a value that has no effect on a job that is asked for.
+
+    Attributes:
+        config: the whole configuration, command line included: what ``check`` is called with.
+        datasets: names of the data sets.
     """
 
     def __init__(
@@ -119,14 +138,15 @@ class Resolver:
         command_line: Mapping[str, Any] | None = None,
         warn: Callable[[str], None] | None = None,
     ) -> None:
-        self._command_line = command_line or {}
-        self._config = merge(config, self._command_line)
+        self._command_line: Mapping[str, Any] = typed(command_line or {})
+        self.config: dict[str, Any] = merge(config, self._command_line)
         self._warn = warn
         self._warned: set[str] = set()
         self._jobs: dict[tuple[str, str, str | None], dict[str, Resolved]] = {}
         self._entries: dict[tuple[str, str, str], Resolved] = {}
         self._builtin: dict[str, Mapping[str, Any]] = {}
-        self.datasets: tuple[str, ...] = tuple(self._config.get("datasets") or {})
+        datasets = self.config.get("datasets")
+        self.datasets: tuple[str, ...] = tuple(datasets) if isinstance(datasets, Mapping) else ()
 
     def stage(self, dataset: str, stage: str, entry: str | None = None, named_by: str | None = None) -> dict[str, Any]:
         """Settings of a stage, with those of its named entry where it has such.
@@ -161,19 +181,19 @@ class Resolver:
         """A setting that belongs to no section: seeds, note, jobs_per_gpu; None where it is not set."""
         self._require_dataset(dataset)
         paths: list[Path] = [(key,), ("datasets", dataset, key)]
-        values = [lookup(source, path) for source in (self._config, self._command_line) for path in paths]
+        values = [lookup(source, path) for source in (self.config, self._command_line) for path in paths]
         return next((_copy(value) for value in reversed(values) if value is not None), None)
 
     def names(self, section: str, dataset: str | None = None) -> list[str]:
         """Entries of a section that a data set knows; without one those of all data sets together."""
-        names = dict.fromkeys(self._config.get(section) or {})
+        names = dict.fromkeys(self.config.get(section) or {})
         for name in [dataset] if dataset else self.datasets:
-            names |= dict.fromkeys(lookup(self._config, ("datasets", name, section)) or {})
+            names |= dict.fromkeys(lookup(self.config, ("datasets", name, section)) or {})
         return list(names)
 
     def sets(self, dataset: str, *path: str) -> bool:
         """Whether a data set itself sets something: ``sets("mine", "table", "systems")``."""
-        return holds(self._config, ("datasets", dataset, *path))
+        return holds(self.config, ("datasets", dataset, *path))
 
     def require(self, dataset: str, section: str, name: str, named_by: str | None = None) -> None:
         """Raises ConfigError when a section has no entry of this name."""
@@ -204,6 +224,9 @@ class Resolver:
         resolved = self._resolve(dataset, places)
         if entry is not None:
             self._report(dataset, stage, resolved, (ENTRIES[stage], entry))
+            check_together(stage, resolved.values, f"{singular(ENTRIES[stage])} {entry} of {dataset}")
+        elif stage not in ENTRIES:
+            check_together(stage, resolved.values, f"{stage} of {dataset}")
         return {stage: resolved}
 
     def _train(self, dataset: str, name: str) -> dict[str, Resolved]:
@@ -235,13 +258,15 @@ class Resolver:
         key = (dataset, section, name)
         if key not in self._entries:
             self.require(dataset, section, name, named_by)
-            self._entries[key] = self._resolve(dataset, [((section, name), "entry")])
+            resolved = self._resolve(dataset, [((section, name), "entry")])
+            check_together(section, resolved.values, f"{singular(section)} {name} of {dataset}")
+            self._entries[key] = resolved
         return self._entries[key]
 
     def _resolve(self, dataset: str, places: list[tuple[Path, Kind]]) -> Resolved:
         """Merges the levels of some places: general < data set for each, then the same from the command line."""
         levels = []
-        for source in (self._config, self._command_line):
+        for source in (self.config, self._command_line):
             for place, kind in places:
                 for path in (place, ("datasets", dataset, *place)):
                     values = lookup(source, path) or {}
@@ -294,10 +319,8 @@ class Resolver:
         return lookup(hidden.values, path) != lookup(self._builtins(stage), path)
 
     def _builtins(self, stage: str) -> Mapping[str, Any]:
-        """Default settings of a stage. The models are imported here alone: most callers have checked with them."""
+        """Default settings of a stage."""
         if stage not in self._builtin:
-            from ita.config.fields import defaults
-
             self._builtin[stage] = defaults(stage)
         return self._builtin[stage]
 
@@ -313,14 +336,9 @@ def _note(dataset: str, path: Path, hidden: Level, winner: Level, entry: Path, e
         target = (*entry, "train") if winner.path[-1] == "train" else entry
     instead = Level((*place, *target), {}, "entry", hidden.command_line).name(*path)
     return (
-        f"{hidden.name(*path)}: {_text(lookup(hidden.values, path))} does not reach {who} "
-        f"{_text(lookup(winner.values, path))} wins ({winner.name(*path)}); to change it write {instead}"
+        f"{hidden.name(*path)}: {text(lookup(hidden.values, path))} does not reach {who} "
+        f"{text(lookup(winner.values, path))} wins ({winner.name(*path)}); to change it write {instead}"
     )
-
-
-def _text(value: Any) -> str:
-    """A value as a user writes it."""
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _copy(value: Any) -> Any:

@@ -42,10 +42,7 @@ NAMED = (
     "tables",
     "figures",
 )
-"""Sections of named entries."""
-
-VALUES = ("seeds", "jobs_per_gpu")
-"""Settings that belong to no section."""
+"""Sections of named entries; a name becomes part of a path."""
 
 
 def singular(section: str) -> str:

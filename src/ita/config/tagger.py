@@ -2,130 +2,208 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import field
+from typing import Annotated, Any, Literal
 
-from ita.config.fields import DEVICE, PRECISION, setting
+from pydantic import Field, ValidationInfo, model_validator
+from pydantic.dataclasses import dataclass
+
+from ita.config.fields import SECTION, UNIQUE, UNIQUE_ITEMS, Device, Flag, Number, Precision, Split, Whole, is_whole
+from ita.errors import ConfigError
+
+View = Literal["t", "it"]
+SET_BY_ENCODERS = ("batch_size", "learning_rate", "crf_learning_rate", "threads")
+"""Settings of ``train`` that may be null in config.yaml: those of the encoder, under its ``defaults``."""
+NULL_INTEGER: Any = {"type": ["integer", "null"]}
+NULL_NUMBER: Any = {"type": ["number", "null"]}
+"""JSON Schema of these."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, config=SECTION)
 class Encoder:
-    """Entry of encoders: a pretrained transformer, with its own training settings under ``train``."""
+    """Entry of encoders: a pretrained transformer."""
 
-    name: str = setting("", "Name in tables.")
-    model: str = setting(
-        "", "Hub id, local folder (starting with ./, ../, / or results/), or 'package:NAME/folder' of an installed one."
-    )
-    revision: str | None = setting(None, "Commit, tag or branch on the hub; pin it for published work.")
-    local_files_only: bool = setting(False, "Never ask the hub.")
-    pretrained: bool = setting(True, "Load the weights; false starts from random ones drawn from the seed.")
-    sha256: str | None = setting(None, "SHA-256 of model.safetensors, checked for local folders.")
+    name: Annotated[str, Field(description="Name in tables.")] = ""
+    model: Annotated[
+        str,
+        Field(
+            description="Hub id, local folder (starting with ./, ../, / or results/), or 'package:NAME/folder' of an "
+            "installed one."
+        ),
+    ] = ""
+    revision: Annotated[
+        str | None, Field(description="Commit, tag or branch on the hub; pin it for published work.")
+    ] = None
+    local_files_only: Annotated[Flag, Field(description="Never ask the hub.")] = False
+    pretrained: Annotated[
+        Flag, Field(description="Load the weights; false starts from random ones drawn from the seed.")
+    ] = True
+    sha256: Annotated[str | None, Field(description="SHA-256 of model.safetensors, checked for local folders.")] = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, config=SECTION)
 class System:
     """Entry of systems: one row of a table."""
 
-    name: str = setting("", "Name in tables; {encoder} is replaced by the encoder's.")
-    context: str = setting("none", "Entry of 'contexts'.")
-    regions: str | None = setting(
-        None, "Entry of 'detectors' whose region features the view it reads beside the text (paper: BERT-CRF_ImgFeat)."
-    )
-    views: list[str] = setting(
-        ["t"],
-        "Views trained on: t (text), it (text and image text, or image regions).",
-        items={"enum": ["t", "it"]},
-        minItems=1,
-        uniqueItems=True,
-    )
-    alignment: str = setting(
-        "none",
-        "Cross-view alignment: posterior (per word, Eq. 5 of the paper) or structural (whole tag sequences).",
-        enum=["none", "posterior", "structural"],
-    )
+    name: Annotated[str, Field(description="Name in tables; {encoder} is replaced by the encoder's.")] = ""
+    context: Annotated[str, Field(description="Entry of 'contexts'.")] = "none"
+    regions: Annotated[
+        str | None,
+        Field(
+            description="Entry of 'detectors' whose region features the view I+T reads beside the text (paper: "
+            "BERT-CRF_ImgFeat)."
+        ),
+    ] = None
+    views: Annotated[
+        list[View],
+        UNIQUE,
+        Field(
+            min_length=1,
+            json_schema_extra=UNIQUE_ITEMS,
+            description="Views trained on: t (text), it (text and image text, or image regions).",
+        ),
+    ] = field(default_factory=lambda: ["t"])  # type: ignore[arg-type,return-value,unused-ignore]
+    alignment: Annotated[
+        Literal["none", "posterior", "structural"],
+        Field(
+            description="Cross-view alignment: posterior (per word, Eq. 5 of the paper) or structural (of whole tag "
+            "sequences)."
+        ),
+    ] = "none"
+
+    @model_validator(mode="after")
+    def _views_fit(self, info: ValidationInfo) -> System:
+        if not is_whole(info.context):
+            return self
+        if self.alignment != "none" and self.views != ["t", "it"]:
+            raise ConfigError(f"cross-view alignment needs both views: set views to [t, it], found {self.views}")
+        if self.regions and "it" not in self.views:
+            raise ConfigError(f"regions are read in the view it: add it to the system's views, found {self.views}")
+        return self
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, config=SECTION)
 class Loss:
     """Entry of losses: weights of the terms of the training loss."""
 
-    text: float = setting(1.0, "Weight of the negative log-likelihood on the text view.", minimum=0)
-    image_text: float = setting(1.0, "Weight of the negative log-likelihood on the text+image view.", minimum=0)
-    alignment: float = setting(1.0, "Weight of cross-view alignment.", minimum=0)
-    temperature: float = setting(
-        1.0,
-        "Temperature of the marginals in cross-view alignment; the loss is scaled by its square.",
-        exclusiveMinimum=0,
+    text: Annotated[Number, Field(ge=0, description="Weight of the negative log-likelihood of the view T.")] = 1.0
+    image_text: Annotated[Number, Field(ge=0, description="Weight of the negative log-likelihood of the view I+T.")] = (
+        1.0
     )
+    alignment: Annotated[Number, Field(ge=0, description="Weight of cross-view alignment.")] = 1.0
+    temperature: Annotated[
+        Number,
+        Field(gt=0, description="Temperature of cross-view alignment; its loss is scaled by the square."),
+    ] = 1.0
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, config=SECTION)
 class Train:
-    """train: posts and context -> runs/{encoder}/{system}/seed{seed}/.
+    """train: posts, context, region features -> runs/{encoder}/{system}/seed{seed}/.
 
-    ``encoders.*.train`` overrides these.
+    ``encoders.*.defaults`` lies below these, ``systems.*.train`` overrides them.
     """
 
-    loss: str = setting("paper", "Entry of 'losses'.")
-    epochs: int = setting(10, "Passes over the training posts (paper: 10).", minimum=1)
-    schedule: str = setting(
-        "paired",
-        "paired: a post is read once in all its views; official: each view is a sample of its own (official code).",
-        enum=["paired", "official"],
+    loss: Annotated[str, Field(description="Entry of 'losses'.")] = "paper"
+    epochs: Annotated[Whole, Field(ge=1, description="Passes over the training posts (paper: 10).")] = 10
+    schedule: Annotated[
+        Literal["paired", "official"],
+        Field(
+            description="paired: a post is read once in all its views; official: each view is an example of its own "
+            "(official code)."
+        ),
+    ] = "paired"
+    batch_size: Annotated[
+        Whole,
+        Field(
+            ge=1,
+            json_schema_extra=NULL_INTEGER,
+            description="Sentences per step; a post in both views counts as two (paper: BERT 16, XLM-R 4).",
+        ),
+    ] = 16
+    gradient_accumulation: Annotated[
+        Whole, Field(ge=1, description="Steps whose gradients are added before an update.")
+    ] = 1
+    learning_rate: Annotated[
+        Number,
+        Field(
+            gt=0,
+            json_schema_extra=NULL_NUMBER,
+            description="Peak rate of encoder and linear layer (official code: one rate for both).",
+        ),
+    ] = 5.0e-5
+    crf_learning_rate: Annotated[
+        Number, Field(gt=0, json_schema_extra=NULL_NUMBER, description="Peak rate of the CRF's transitions.")
+    ] = 0.05
+    weight_decay: Annotated[Number, Field(ge=0, description="AdamW weight decay (official code: 0).")] = 0.0
+    epsilon: Annotated[Number, Field(gt=0, description="AdamW epsilon (official code: 1e-6).")] = 1.0e-6
+    warmup: Annotated[
+        Number, Field(ge=0, le=1, description="Share of the steps with a rising rate before the linear decay.")
+    ] = 0.0
+    clip_grad_norm: Annotated[Number, Field(gt=0, description="Largest norm of all gradients (official code: 5).")] = (
+        5.0
     )
-    batch_size: int = setting(
-        16, "Sentences per step; a post in both views counts as two (paper: BERT 16, XLM-R 4).", minimum=1
-    )
-    gradient_accumulation: int = setting(1, "Steps whose gradients are added before an update.", minimum=1)
-    learning_rate: float = setting(
-        5.0e-5, "Peak rate of encoder and linear layer (official code: one rate for both).", exclusiveMinimum=0
-    )
-    crf_learning_rate: float = setting(0.05, "Peak rate of the CRF's transitions.", exclusiveMinimum=0)
-    weight_decay: float = setting(0.0, "AdamW weight decay (official code: 0).", minimum=0)
-    epsilon: float = setting(1.0e-6, "AdamW epsilon (official code: 1e-6).", exclusiveMinimum=0)
-    warmup: float = setting(0.0, "Share of steps with rising rate before the linear decay.", minimum=0, maximum=1)
-    clip_grad_norm: float = setting(5.0, "Largest norm of all gradients (official code: 5).", exclusiveMinimum=0)
-    word_dropout: float = setting(
-        0.1, "Share of word vectors set to zero in training (official code: 0.1).", minimum=0, exclusiveMaximum=1
-    )
-    constrained: bool = setting(
-        False, "Only valid BIOES sequences have a probability, in training and tagging (official code: no)."
-    )
-    max_length: int = setting(
-        512, "Longest input in word pieces, specials included; also bounded by the encoder.", minimum=8
-    )
-    device: str = setting("auto", "Where training runs.", enum=DEVICE)
-    precision: str = setting("auto", "Arithmetic of the encoder; the CRF is always fp32.", enum=PRECISION)
-    padding: str = setting(
-        "auto",
-        "What is padded: none (variable-length attention), attention, or all; auto is none on a GPU, else attention.",
-        enum=["auto", "none", "attention", "all"],
-    )
-    max_subwords: int = setting(
-        0,
-        "Most word pieces of one pass (0: 1024 on a CPU, 16384 on a GPU); a larger step is read in several, "
-        "to the same update.",
-        minimum=0,
-    )
-    trim_vocabulary: bool = setting(
-        True, "Train only the embeddings of pieces that occur; the same weights, with less memory (no weight decay)."
-    )
-    compile: bool = setting(False, "Compile the encoder (torch.compile); worth it on long runs on a GPU.")
-    threads: int = setting(
-        1,
-        "CPU threads of one job, at most one per core: few for a small encoder, whose jobs run side by side.",
-        minimum=1,
-    )
+    word_dropout: Annotated[
+        Number, Field(ge=0, lt=1, description="Share of word vectors set to zero in training (official code: 0.1).")
+    ] = 0.1
+    constrained: Annotated[
+        Flag,
+        Field(description="Transition constraints of BIOES in training and decoding (official code: no)."),
+    ] = False
+    max_length: Annotated[
+        Whole,
+        Field(ge=8, description="Longest input in subwords, special tokens included; the encoder bounds it, too."),
+    ] = 512
+    device: Annotated[Device, Field(description="Where training runs.")] = "auto"
+    precision: Annotated[Precision, Field(description="Of the encoder; the CRF is always fp32.")] = "auto"
+    padding: Annotated[
+        Literal["auto", "none", "attention", "all"],
+        Field(
+            description="What is padded: none (variable-length attention), attention, or all; auto is none on a GPU, "
+            "else attention."
+        ),
+    ] = "auto"
+    max_subwords: Annotated[
+        Whole,
+        Field(
+            ge=0,
+            description="Most subwords of one forward pass (0: 1024 on a CPU, 16384 on a GPU); a larger step is split "
+            "into micro-batches, to the same update.",
+        ),
+    ] = 0
+    trim_vocabulary: Annotated[
+        Flag,
+        Field(description="Train only the embeddings of subwords that occur: same weights, less memory."),
+    ] = True
+    compile: Annotated[Flag, Field(description="Compile the encoder (torch.compile); for long runs on a GPU.")] = False
+    threads: Annotated[
+        Whole,
+        Field(
+            ge=1,
+            json_schema_extra=NULL_INTEGER,
+            description="CPU threads of one job, at most one per core: few for a small encoder, whose jobs run side by "
+            "side.",
+        ),
+    ] = 1
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_not_set(cls, values: Any, info: ValidationInfo) -> Any:
+        if is_whole(info.context) or not isinstance(values, Mapping):
+            return values
+        return {key: value for key, value in values.items() if value is not None or key not in SET_BY_ENCODERS}
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, config=SECTION)
 class Evaluate:
-    """evaluate: model -> metrics.json, predictions.parquet."""
+    """evaluate: model, posts, context, region features -> metrics.json, predictions.parquet."""
 
-    splits: list[str] = setting(
-        ["dev", "test"], "Splits that are tagged.", items={"enum": ["train", "dev", "test"]}, minItems=1
+    splits: Annotated[list[Split], Field(min_length=1, description="Splits that are tagged.")] = field(
+        default_factory=lambda: ["dev", "test"]  # type: ignore[arg-type,return-value,unused-ignore]
     )
-    batch_size: int = setting(32, "Most posts per forward pass.", minimum=1)
-    max_subwords: int = setting(16_384, "Most word pieces per forward pass.", minimum=1)
-    device: str = setting("auto", "Where tagging runs.", enum=DEVICE)
-    precision: str = setting("auto", "Arithmetic of the encoder.", enum=PRECISION)
-    threads: int = setting(1, "CPU threads of one job.", minimum=1)
+    batch_size: Annotated[Whole, Field(ge=1, description="Most posts per forward pass.")] = 32
+    max_subwords: Annotated[Whole, Field(ge=1, description="Most subwords per forward pass.")] = 16_384
+    device: Annotated[Device, Field(description="Where tagging runs.")] = "auto"
+    precision: Annotated[Precision, Field(description="Of the encoder; the CRF is always fp32.")] = "auto"
+    threads: Annotated[Whole, Field(ge=1, description="CPU threads of one job.")] = 1

@@ -2,144 +2,200 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import field
+from typing import Annotated, Literal
 
-from ita.config.fields import DEVICE, PRECISION, setting
+from pydantic import Field, ValidationInfo, model_validator
+from pydantic.dataclasses import dataclass
+
+from ita.config.fields import SECTION, UNIQUE, UNIQUE_ITEMS, Device, Flag, Number, Precision, Whole, is_whole
+from ita.errors import ConfigError
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, config=SECTION)
 class Detect:
-    """detect: images -> objects/{detector}.parquet.
+    """detect: images -> objects/{detector}.parquet and region features.
 
     Entries of ``detectors`` override these.
     """
 
-    backend: str = setting(
-        "vinvl",
-        "Who finds the objects: VinVL's detector (paper), Bottom-Up's, a model of transformers, or somebody else; grid "
-        "finds none and keeps what a ResNet sees in 7 x 7 cells.",
-        enum=["vinvl", "bottomup", "transformers", "grid", "precomputed"],
-    )
-    model: str | None = setting(
-        "michelecafagna26/vinvl_vg_x152c4", "Hub id, local folder, or for vinvl, bottomup and grid file of the weights."
-    )
-    revision: str | None = setting(None, "Commit, tag or branch on the hub; pin it for published work.")
-    local_files_only: bool = setting(False, "Never ask the hub.")
-    files: list[str] = setting(
-        [], "For precomputed: JSON, JSONL, CSV, Parquet, NPZ, 'id.jpg :tag, tag' lines, or folders."
-    )
-    score_threshold: float = setting(0.2, "Lowest confidence of an object that is kept.", minimum=0, maximum=1)
-    max_objects: int = setting(100, "Most objects kept per image.", minimum=1)
-    min_objects: int = setting(
-        10, "For vinvl and bottomup: objects kept even below that confidence (VinVL: 10).", minimum=0
-    )
-    filter: int = setting(
-        1, "For vinvl: which of its three filters chooses the objects (VinVL: 1).", minimum=0, maximum=2
-    )
-    regression: bool = setting(False, "For vinvl: move each box for its class; VinVL's features have the proposals.")
-    vocabulary: str | None = setting(
-        None, "For bottomup: folder with objects_vocab.txt and attributes_vocab.txt; else they are beside the weights."
-    )
-    batch_size: int = setting(8, "Images per forward pass.", minimum=1)
-    device: str = setting("auto", "Where the model runs.", enum=DEVICE)
-    precision: str = setting("auto", "Arithmetic; auto is bf16 on a GPU and fp32 on a CPU.", enum=PRECISION)
+    backend: Annotated[
+        Literal["vinvl", "bottomup", "transformers", "grid", "precomputed"],
+        Field(
+            description="vinvl: VinVL's detector (paper); bottomup: Bottom-Up Attention; transformers: any detector "
+            "there; grid: no objects, but the 7 x 7 cells of a ResNet as region features; precomputed: files."
+        ),
+    ] = "vinvl"
+    model: Annotated[
+        str | None, Field(description="Hub id, local folder, or for vinvl, bottomup and grid file of the weights.")
+    ] = "michelecafagna26/vinvl_vg_x152c4"
+    revision: Annotated[
+        str | None, Field(description="Commit, tag or branch on the hub; pin it for published work.")
+    ] = None
+    local_files_only: Annotated[Flag, Field(description="Never ask the hub.")] = False
+    files: Annotated[
+        list[str],
+        Field(description="For precomputed: JSON, JSONL, CSV, Parquet, NPZ, 'id.jpg :tag, tag' lines, or folders."),
+    ] = field(default_factory=list)
+    score_threshold: Annotated[Number, Field(ge=0, le=1, description="Lowest score of an object that is kept.")] = 0.2
+    max_objects: Annotated[Whole, Field(ge=1, description="Most objects kept per image.")] = 100
+    min_objects: Annotated[
+        Whole, Field(ge=0, description="For vinvl and bottomup: objects kept even below that score (VinVL: 10).")
+    ] = 10
+    filter: Annotated[
+        Whole, Field(ge=0, le=2, description="For vinvl: which of its three filters selects objects (VinVL: 1).")
+    ] = 1
+    regression: Annotated[
+        Flag,
+        Field(description="For vinvl: apply the box deltas of the class; VinVL's features belong to the proposals."),
+    ] = False
+    vocabulary: Annotated[
+        str | None,
+        Field(
+            description="For bottomup: folder with objects_vocab.txt and attributes_vocab.txt, where they are not "
+            "beside the weights."
+        ),
+    ] = None
+    batch_size: Annotated[Whole, Field(ge=1, description="Images per forward pass.")] = 8
+    device: Annotated[Device, Field(description="Where the model runs.")] = "auto"
+    precision: Annotated[Precision, Field(description="auto is bf16 on a GPU and fp32 on a CPU.")] = "auto"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, config=SECTION)
 class Caption:
     """caption: images -> captions/{captioner}.parquet.
 
     Entries of ``captioners`` override these.
     """
 
-    backend: str = setting(
-        "oscar",
-        "Who writes the captions: VinVL's captioner (paper: oscar), one of ImageCaptioning.pytorch (updown), a model "
-        "of transformers, or somebody else.",
-        enum=["oscar", "updown", "transformers", "precomputed"],
+    backend: Annotated[
+        Literal["oscar", "updown", "transformers", "precomputed"],
+        Field(
+            description="oscar: VinVL's captioner (paper); updown: those of ImageCaptioning.pytorch; transformers: any "
+            "image-text model there; precomputed: files."
+        ),
+    ] = "oscar"
+    model: Annotated[str | None, Field(description="Hub id or local folder of the model.")] = (
+        "michelecafagna26/vinvl-base-image-captioning"
     )
-    model: str | None = setting("michelecafagna26/vinvl-base-image-captioning", "Hub id or local folder of the model.")
-    detector: str = setting("vinvl", "For oscar and updown: entry of 'detectors' whose regions are described.")
-    revision: str | None = setting(None, "Commit, tag or branch on the hub; pin it for published work.")
-    local_files_only: bool = setting(False, "Never ask the hub.")
-    prompt: str | None = setting(None, "Text that the model is started with.")
-    files: list[str] = setting(
-        [],
-        "For precomputed: 'id.jpg :caption' lines, JSON map, JSONL, CSV or Parquet; captions in the order of files.",
-    )
-    beams: int = setting(5, "Beam width (paper: 5).", minimum=1)
-    captions: int = setting(5, "Captions kept per image (paper: all 5 beams).", minimum=1)
-    max_tokens: int = setting(20, "Longest caption in tokens (paper: 20).", minimum=1)
-    batch_size: int = setting(8, "Images per forward pass.", minimum=1)
-    device: str = setting("auto", "Where the model runs.", enum=DEVICE)
-    precision: str = setting("auto", "Arithmetic; auto is bf16 on a GPU and fp32 on a CPU.", enum=PRECISION)
+    detector: Annotated[
+        str, Field(description="For oscar and updown: entry of 'detectors' whose regions are described.")
+    ] = "vinvl"
+    revision: Annotated[
+        str | None, Field(description="Commit, tag or branch on the hub; pin it for published work.")
+    ] = None
+    local_files_only: Annotated[Flag, Field(description="Never ask the hub.")] = False
+    prompt: Annotated[str | None, Field(description="For transformers: text that generation starts from.")] = None
+    files: Annotated[
+        list[str],
+        Field(
+            description="For precomputed: 'id.jpg :caption' lines, JSON map, JSONL, CSV or Parquet; captions in the "
+            "order of the files."
+        ),
+    ] = field(default_factory=list)
+    beams: Annotated[Whole, Field(ge=1, description="Beam width (paper: 5).")] = 5
+    captions: Annotated[Whole, Field(ge=1, description="Captions kept per image (paper: all 5 beams).")] = 5
+    max_tokens: Annotated[Whole, Field(ge=1, description="Longest caption in tokens (paper: 20).")] = 20
+    batch_size: Annotated[Whole, Field(ge=1, description="Images per forward pass.")] = 8
+    device: Annotated[Device, Field(description="Where the model runs.")] = "auto"
+    precision: Annotated[Precision, Field(description="auto is bf16 on a GPU and fp32 on a CPU.")] = "auto"
+
+    @model_validator(mode="after")
+    def _beams_suffice(self, info: ValidationInfo) -> Caption:
+        if is_whole(info.context) and self.backend != "precomputed" and self.captions > self.beams:
+            raise ConfigError(
+                f"setting caption.captions: {self.captions} captions cannot come out of {self.beams} beams; "
+                "raise caption.beams or lower caption.captions"
+            )
+        return self
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, config=SECTION)
 class Ocr:
     """ocr: images -> ocr/{ocr_engine}.parquet.
 
     Entries of ``ocr_engines`` override these.
     """
 
-    engine: str = setting(
-        "tesseract",
-        "Who reads the characters (paper: Tesseract); rapidocr and paddleocr are PP-OCR.",
-        enum=["tesseract", "rapidocr", "paddleocr"],
+    engine: Annotated[
+        Literal["tesseract", "rapidocr", "paddleocr"],
+        Field(description="OCR engine (paper: Tesseract); rapidocr and paddleocr are PP-OCR."),
+    ] = "tesseract"
+    language: Annotated[str, Field(pattern="^[A-Za-z0-9_+/-]+$", description="For tesseract: language data.")] = "eng"
+    page_segmentation: Annotated[
+        Whole, Field(ge=0, le=13, description="For tesseract: page segmentation mode (3 is its default).")
+    ] = 3
+    images_per_process: Annotated[Whole, Field(ge=1, description="For tesseract: images per process (list files).")] = (
+        16
     )
-    language: str = setting("eng", "Language data, Tesseract only.", pattern="^[A-Za-z0-9_+/-]+$")
-    page_segmentation: int = setting(3, "Tesseract page segmentation mode (3 is its default).", minimum=0, maximum=13)
-    images_per_process: int = setting(16, "Images per Tesseract process (list files).", minimum=1)
-    timeout: float = setting(120.0, "Seconds per image before Tesseract gives up on it.", exclusiveMinimum=0)
-    processes: int = setting(0, "Processes, or threads of PP-OCR, side by side; 0 is one per core.", minimum=0)
-    detection_model: str = setting(
-        "PP-OCRv6_medium_det", "Name on PaddleOCR's hubs or folder, paddleocr only (our choice: its default)."
+    timeout: Annotated[Number, Field(gt=0, description="For tesseract: seconds per image before it is given up.")] = (
+        120.0
     )
-    recognition_model: str = setting(
-        "PP-OCRv6_medium_rec", "Name on PaddleOCR's hubs or folder, paddleocr only (our choice: its default)."
-    )
+    processes: Annotated[
+        Whole, Field(ge=0, description="Processes, or threads of PP-OCR, side by side; 0 is one per core.")
+    ] = 0
+    detection_model: Annotated[
+        str, Field(description="For paddleocr: name on its hubs or folder (our choice: its default).")
+    ] = "PP-OCRv6_medium_det"
+    recognition_model: Annotated[
+        str, Field(description="For paddleocr: name on its hubs or folder (our choice: its default).")
+    ] = "PP-OCRv6_medium_rec"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, config=SECTION)
 class Gather:
     """gather: shards of detect, caption and ocr -> one table each."""
 
-    shards: int = setting(1, "Jobs that each of these stages is cut into for a dataset.", minimum=1)
+    shards: Annotated[
+        Whole, Field(ge=1, description="Jobs that each of these stages is split into for a data set.")
+    ] = 1
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, config=SECTION)
 class Context:
-    """context: posts, objects, captions, characters -> contexts/{context}.parquet.
+    """context: posts, objects, captions, OCR text, external texts -> contexts/{context}.parquet.
 
     Entries of ``contexts`` override these.
     """
 
-    kinds: list[str] = setting(
-        [], "What is appended, in order: la, ga, oca, or a name of 'external_texts'.", uniqueItems=True
-    )
-    detector: str = setting("vinvl", "Entry of 'detectors' that la reads.")
-    captioner: str = setting("vinvl", "Entry of 'captioners' that ga reads.")
-    ocr_engine: str = setting("tesseract", "Entry of 'ocr_engines' that oca reads.")
-    attribute_threshold: float = setting(
-        0.1, "An attribute counts above this confidence (paper: 0.1).", minimum=0, maximum=1
-    )
-    attributes: int = setting(3, "Most attributes of one object (paper: 3).", minimum=0)
-    tags: int = setting(100, "Most object tags and attributes of one image (paper: 100).", minimum=0)
-    captions: int = setting(5, "Most captions of one image (paper: 5).", minimum=0)
-    budget: dict[str, int] = setting(
-        {}, "Kind -> most words of it; a kind not named is not cut.", additionalProperties={"minimum": 0}
-    )
-    separate_kinds: bool = setting(
-        False, "Put a separator between kinds (our choice: no, the paper concatenates them)."
-    )
-    shuffle_seed: int | None = setting(
-        None, "When set, each post gets the context of another random post of its split (paper: ITA-Random)."
-    )
+    kinds: Annotated[
+        list[str],
+        UNIQUE,
+        Field(
+            json_schema_extra=UNIQUE_ITEMS,
+            description="What is appended, in order: la, ga, oca, or a name of 'external_texts'.",
+        ),
+    ] = field(default_factory=list)
+    detector: Annotated[str, Field(description="Entry of 'detectors' whose objects la reads.")] = "vinvl"
+    captioner: Annotated[str, Field(description="Entry of 'captioners' whose captions ga reads.")] = "vinvl"
+    ocr_engine: Annotated[str, Field(description="Entry of 'ocr_engines' whose text oca reads.")] = "tesseract"
+    attribute_threshold: Annotated[
+        Number, Field(ge=0, le=1, description="Attributes above this score are kept (paper: 0.1).")
+    ] = 0.1
+    attributes: Annotated[Whole, Field(ge=0, description="Most attributes of one object (paper: 3).")] = 3
+    tags: Annotated[Whole, Field(ge=0, description="Most object tags and attributes of an image (paper: 100).")] = 100
+    captions: Annotated[Whole, Field(ge=0, description="Most captions of one image (paper: 5).")] = 5
+    budget: Annotated[
+        dict[str, Annotated[Whole, Field(ge=0)]],
+        Field(description="Kind -> most words of it; a kind that is not named is not truncated."),
+    ] = field(default_factory=dict)
+    separate_kinds: Annotated[
+        Flag, Field(description="Put a separator between kinds (our choice: no, the paper concatenates them).")
+    ] = False
+    shuffle_seed: Annotated[
+        Whole | None,
+        Field(description="Where set, each post gets the context of another post of its split (paper: ITA-Random)."),
+    ] = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Text:
-    """Entry of texts: further text about posts or images, a kind of context by its own name."""
+@dataclass(frozen=True, kw_only=True, config=SECTION)
+class ExternalText:
+    """Entry of external_texts: further text about posts or images, a kind of context by its own name."""
 
-    files: list[str] = setting([], "Files by image id (captions formats), or ITA-shaped files in the order of splits.")
-    format: str = setting("captions", "captions: keyed by image id; ita: by order of posts.", enum=["captions", "ita"])
+    files: Annotated[
+        list[str],
+        Field(description="Files by image id (captions formats), or ITA-shaped files in the order of splits."),
+    ] = field(default_factory=list)
+    format: Annotated[
+        Literal["captions", "ita"], Field(description="captions: keyed by image id; ita: by order of posts.")
+    ] = "captions"

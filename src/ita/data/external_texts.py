@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ita.config import Text
+from ita.config import ExternalText
 from ita.data.entries import image_key
 from ita.data.formats import EOS, read_posts
 from ita.data.image_texts import read_texts
@@ -17,7 +17,7 @@ from ita.log import log
 
 
 def read_external_text(
-    name: str, text: Text, posts: Sequence[Mapping[str, Any]], cache: Path
+    name: str, text: ExternalText, posts: Sequence[Mapping[str, Any]], cache: Path
 ) -> dict[str, VisualContext]:
     """Contexts of one external text.
 

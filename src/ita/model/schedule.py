@@ -180,5 +180,5 @@ def losses(tagger: Tagger, step: MicroBatch, plan: TrainingConfig) -> tuple[Tens
     weights = {"t": plan.loss.text if both else 1.0, "it": plan.loss.image_text if both else 1.0}
     weights["alignment"] = plan.loss.alignment
     sums = {"t": nll[: step.texts].sum(), "it": nll[step.texts :].sum()}
-    terms = {**{view: sums[view] for view in plan.system.views}, **aligned}
+    terms: dict[str, torch.Tensor] = {**{view: sums[view] for view in plan.system.views}, **aligned}
     return step.share * torch.stack([weights[name] * value for name, value in terms.items()]).sum(), terms

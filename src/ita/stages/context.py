@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ita.cli import read_section
-from ita.config import Context, Text
+from ita.config import Context, ExternalText
 from ita.data import visual_context
 from ita.data.external_texts import read_external_text
 from ita.data.visual_context import EMPTY, SEPARATOR, VisualContext
@@ -100,7 +100,7 @@ def contexts_of_kind(
     external_texts = settings.get("external_texts", {})
     if kind not in external_texts:
         raise UserError(f"context kind {kind!r}: expected la, ga, oca or a name of the section 'external_texts'")
-    return read_external_text(kind, read_section(external_texts, kind, Text), posts, cache)
+    return read_external_text(kind, read_section(external_texts, kind, ExternalText), posts, cache)
 
 
 def image_contexts(kind: str, context: Context, rows: Sequence[Row], posts: Sequence[Row]) -> dict[str, VisualContext]:

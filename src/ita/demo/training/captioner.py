@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ita.config import Caption
+from ita.config.fields import Device
 from ita.demo.ground_truth import lexicon, sample_caption
 from ita.demo.training.dataset import RenderedScene, batches
 from ita.demo.training.loop import optimise
@@ -60,7 +61,7 @@ def train_captioner(
     steps: int,
     batch_size: int,
     seed: int,
-    device: str,
+    device: Device,
 ) -> OscarCaptioner:
     """A captioner trained on detections, written to a folder.
 

@@ -1,0 +1,91 @@
+"""YAML files of settings: their values, the lines these stand in, and errors that name file and line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ita.errors import ConfigError
+
+if TYPE_CHECKING:
+    import yaml
+
+Lines = Mapping[tuple[str, ...], int]
+
+
+def read_yaml(path: Path | str) -> dict[str, Any]:
+    """The settings in a YAML file.
+
+    Raises:
+        ConfigError: naming file and line, where the text is not YAML, a key is repeated, or no settings are in it.
+    """
+    return read_with_lines(path)[0]
+
+
+def read_with_lines(path: Path | str) -> tuple[dict[str, Any], Lines]:
+    """The settings in a YAML file, and the line of each key, by the keys that lead to it.
+
+    Raises:
+        ConfigError: as ``read_yaml``.
+    """
+    import yaml
+
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise ConfigError(f"{path}: the configuration cannot be read: {reason}") from None
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        values = yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = f":{mark.line + 1}" if mark else ""
+        raise ConfigError(f"{path}{line}: is not YAML: {_problem(error)}") from None
+    except (yaml.YAMLError, ValueError) as error:
+        raise ConfigError(f"{path}: is not YAML: {' '.join(str(error).split())}") from None
+    if values is None:
+        return {}, {}
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: found {type(values).__name__}, expected settings as KEY: VALUE")
+    lines: dict[tuple[str, ...], int] = {}
+    _collect(node, (), lines, str(path))
+    return values, lines
+
+
+def line_of(lines: Lines, path: Sequence[str]) -> int | None:
+    """The line of a setting, or of the nearest mapping around it that is written in one piece."""
+    for end in range(len(path), 0, -1):
+        if tuple(path[:end]) in lines:
+            return lines[tuple(path[:end])]
+    return None
+
+
+def _problem(error: yaml.MarkedYAMLError) -> str:
+    """What is wrong with the text, and a hint for the two usual causes."""
+    problem = f"{error.context}, {error.problem}" if error.context else str(error.problem)
+    if "\\t" in problem:
+        return f"{problem}; indent with blanks, not tabs"
+    if "mapping values are not allowed" in problem:
+        return f"{problem}; check the indentation and quote values that hold ': '"
+    return problem
+
+
+def _collect(node: Any, path: tuple[str, ...], lines: dict[tuple[str, ...], int], file: str) -> None:
+    """Notes the line of every key below a node.
+
+    Raises:
+        ConfigError: where a key is repeated: only its last value would count.
+    """
+    if not hasattr(node, "value") or node.id != "mapping":
+        return
+    here: dict[str, int] = {}
+    for key, value in node.value:
+        line = key.start_mark.line + 1
+        if key.value in here and key.value != "<<":
+            where = ".".join((*path, key.value))
+            raise ConfigError(f"{file}:{line}: '{where}' is set before, in line {here[key.value]}; only one may be")
+        here[key.value] = line
+        lines.setdefault((*path, key.value), line)
+        _collect(value, path if key.value == "<<" else (*path, key.value), lines, file)
