@@ -117,7 +117,7 @@ def test_a_broken_image_costs_only_itself(detr, tmp_path, caplog):
         (tmp_path / "inside" / name).write_bytes((tmp_path / name).read_bytes())
     with caplog.at_level(logging.WARNING):
         loaded = list(images.list_image_files(found))
-        batches = list(images.batches([loaded[:2], loaded[2:]]))
+        batches = list(images.decode_batches([loaded[:2], loaded[2:]]))
     assert [[picture.image_id for picture in batch] for batch in batches] == [["good"]]
     for name in ("outside", "half", "text", "tiff"):
         assert f"{name}: skipped" in caplog.text

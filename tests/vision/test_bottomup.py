@@ -1,4 +1,4 @@
-"""The bottom-up attention detector: what must hold for any weights. Reference outputs: test_bottomup_golden.py."""
+"""The bottom-up attention detector: what must hold for any weights. Reference outputs: tests/golden."""
 
 import json
 import math
@@ -11,9 +11,10 @@ from safetensors.torch import save_file
 
 from ita.config import Detect
 from ita.errors import UserError
-from ita.vision.detectors.bottomup.detector import ATTRIBUTES, OBJECTS, BottomUpDetector, shape, size_for
-from ita.vision.detectors.bottomup.network import BottomUp, BottomUpConfig, cell_anchors
-from ita.vision.detectors.bottomup.pool import half_away, roi_pool
+from ita.vision.detectors.bottomup.config import ATTRIBUTES, OBJECTS, BottomUpConfig, read_bottomup_config
+from ita.vision.detectors.bottomup.detector import BottomUpDetector, network_size
+from ita.vision.detectors.bottomup.network import BottomUp, cell_anchors
+from ita.vision.detectors.bottomup.roi_pool import roi_pool, round_half_away
 from ita.vision.types import DecodedImage
 from tests.support.pictures import scene
 
@@ -65,7 +66,7 @@ def test_roi_pool_is_the_largest_value_of_each_bin(resolution):
 
 def test_halves_are_rounded_away_from_zero():
     x = torch.tensor([0.5, 1.5, 2.5, -0.5, -1.5, 0.49999997, 2.4, -2.6])
-    assert half_away(x).tolist() == [1, 2, 3, -1, -2, 0, 2, -3]
+    assert round_half_away(x).tolist() == [1, 2, 3, -1, -2, 0, 2, -3]
 
 
 def test_anchors_are_centred_on_the_corner_of_their_cell():
@@ -80,7 +81,7 @@ def test_anchors_are_centred_on_the_corner_of_their_cell():
     + [((333, 500), (600, 901)), ((1, 3000), (1, 1000)), ((601, 601), (600, 600))],
 )
 def test_sizes_after_resizing(size, expected):
-    assert size_for(size, BottomUpConfig()) == expected
+    assert network_size(size, BottomUpConfig()) == expected
 
 
 def test_the_full_network_has_the_published_sizes():
@@ -110,7 +111,7 @@ def tiny(tmp_path):
     (tmp_path / OBJECTS).write_text("Cat,kitten\ndog\ntraffic light\nsky\n")
     (tmp_path / ATTRIBUTES).write_text("red\nbig\nwet,soaked\n")
     torch.manual_seed(0)
-    network = BottomUp(shape(tmp_path))
+    network = BottomUp(read_bottomup_config(tmp_path))
     torch.nn.init.normal_(network.roi_heads.box_predictor.cls_embedding.weight)
     with torch.no_grad():
         network.roi_heads.box_predictor.cls_score.weight.mul_(10)
@@ -153,10 +154,10 @@ def test_bounds_of_the_settings_and_of_the_network(tiny):
 
 def test_the_overlap_allowed_grows_until_enough_are_left(tiny):
     detector = BottomUpDetector(Detect(model=str(tiny), score_threshold=0.0, **EXACT))
-    plain = detector.network.shape
+    plain = detector.network.config
 
     def count(**change):
-        detector.network.shape = replace(plain, **change)
+        detector.network.config = replace(plain, **change)
         return len(detector.regions(shots((120, 80)))[0].objects)
 
     few, many = (count(nms=(nms,), min_detections=1, max_detections=99) for nms in (0.1, 0.9))
@@ -191,11 +192,11 @@ def test_configurations_in_yaml_and_lower_case(tiny):
     def lower(value):
         return {key.lower(): lower(x) for key, x in value.items()} if isinstance(value, dict) else value
 
-    expected = shape(tiny)
+    expected = read_bottomup_config(tiny)
     (tiny / "config.json").unlink()
-    assert shape(tiny) == BottomUpConfig()
+    assert read_bottomup_config(tiny) == BottomUpConfig()
     (tiny / "config.yaml").write_text(yaml.safe_dump(lower(TINY)))
-    assert shape(tiny) == expected and expected.nms == (0.3, 0.5) and expected.anchor_sizes == (32, 64)
+    assert read_bottomup_config(tiny) == expected and expected.nms == (0.3, 0.5) and expected.anchor_sizes == (32, 64)
     (tiny / "model.safetensors").rename(tiny / "other.safetensors")
     BottomUpDetector(Detect(model=str(tiny), **EXACT))
 
@@ -225,12 +226,12 @@ def test_files_that_do_not_fit_are_named(tiny):
         (tiny / "config.json").write_text(json.dumps({**TINY, **change}))
         problem(pattern)
     (tiny / "config.json").write_text("{")
-    problem("config.json: can not be read")
+    problem("config.json: cannot be read")
     (tiny / "config.json").write_text(json.dumps(TINY))
     (tiny / OBJECTS).write_text("cat\n")
     problem(f"{OBJECTS}: holds 1 names, expected 4")
     (tiny / OBJECTS).unlink()
-    problem(f"{OBJECTS}: can not be read .*py-bottom-up-attention")
+    problem(f"{OBJECTS}: cannot be read .*py-bottom-up-attention")
     elsewhere = tiny / "names"
     elsewhere.mkdir()
     (elsewhere / OBJECTS).write_text("a\nb\nc\nd\n")

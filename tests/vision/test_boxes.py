@@ -1,4 +1,4 @@
-"""Boxes, and what regions of an image are made of, against plain loops."""
+"""IoU, NMS and box deltas against plain loops; batches of images of equal shape."""
 
 import pytest
 import torch
@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ita.vision import boxes
-from ita.vision.pretrained import buckets, in_threads, position_features
+from ita.vision.batching import bucket_by_shape, map_by_shape, map_in_threads
+from ita.vision.boxes import position_features
 
 
 def one_by_one(given_boxes, scores, threshold, groups=None):
@@ -35,15 +36,12 @@ def draw(count, seed, spread=60.0):
 def test_suppression_in_blocks_is_suppression_one_by_one(count, seed, threshold, grouped):
     found, scores, groups = draw(count, seed)
     groups = groups if grouped else None
-    before = boxes.BLOCK
     expected = one_by_one(found, scores, threshold, groups)
-    try:
-        for block in (1, 7, before):
-            boxes.BLOCK = block
+    for block in (1, 7, boxes.NMS_BLOCK):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(boxes, "NMS_BLOCK", block)
             assert boxes.nms(found, scores, threshold, groups).tolist() == expected
-            assert boxes.nms(found, scores, threshold, groups, most=5).tolist() == expected[:5]
-    finally:
-        boxes.BLOCK = before
+            assert boxes.nms(found, scores, threshold, groups, top_n=5).tolist() == expected[:5]
 
 
 def test_a_chain_of_boxes_is_settled_to_its_end():
@@ -96,10 +94,20 @@ def test_position_features():
 
 def test_buckets_hold_equal_shapes_and_every_item_once():
     shapes = [(3, 4), (4, 3), (3, 4), (3, 4), (5, 5), (3, 4)]
-    found = list(buckets(shapes, 3))
+    found = list(bucket_by_shape(shapes, 3))
     assert found == [[0, 2, 3], [5], [1], [4]]
 
 
 def test_threads_keep_the_order():
-    assert in_threads(lambda x: x * x, range(20)) == [x * x for x in range(20)]
-    assert in_threads(abs, []) == []
+    assert map_in_threads(lambda x: x * x, range(20)) == [x * x for x in range(20)]
+    assert map_in_threads(abs, []) == []
+
+
+def test_results_of_batches_come_in_the_order_of_the_inputs():
+    shapes, batches = [(3, 4), (4, 3), (3, 4), (3, 4)], []
+
+    def forward(indices):
+        batches.append(indices)
+        return [10 * index for index in indices]
+
+    assert map_by_shape(shapes, 2, forward) == [0, 10, 20, 30] and batches == [[0, 2], [3], [1]]

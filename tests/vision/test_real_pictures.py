@@ -17,8 +17,8 @@ from ita.cli import run_stage
 from ita.demo import SHIPPED_MODELS
 from ita.io import parquet
 from ita.stages import caption, detect, ocr
-from ita.vision.detectors.bottomup.detector import ATTRIBUTES, OBJECTS
-from ita.vision.detectors.vinvl.detector import CONFIG
+from ita.vision.detectors.bottomup.config import ATTRIBUTES, OBJECTS
+from ita.vision.detectors.vinvl.config import CONFIG
 from ita.vision.images import decode, list_image_files
 from tests.support.pictures import run, table
 

@@ -1,19 +1,21 @@
-"""VinVL's detector: what must hold for any weights. Reference outputs: test_vinvl_golden.py."""
+"""VinVL's detector: what must hold for any weights. Reference outputs: tests/golden."""
 
 import json
 
-import numpy
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from ita.config import Detect
 from ita.errors import UserError
+from ita.vision import boxes
 from ita.vision.detectors.vinvl import postprocessing
-from ita.vision.detectors.vinvl.align import roi_align
-from ita.vision.detectors.vinvl.detector import CONFIG, LABELS, VinvlDetector, shape, size_for
-from ita.vision.detectors.vinvl.network import AttrRCNN, VinvlConfig, cell_anchors
+from ita.vision.detectors.vinvl.config import CONFIG, LABELS, VinvlConfig, read_vinvl_config
+from ita.vision.detectors.vinvl.detector import VinvlDetector, network_size
+from ita.vision.detectors.vinvl.network import AttrRCNN, cell_anchors
 from ita.vision.detectors.vinvl.postprocessing import Candidates, PostprocessConfig
+from ita.vision.detectors.vinvl.roi_align import roi_align
 from ita.vision.types import DecodedImage
 from tests.support.pictures import scene
 
@@ -36,14 +38,26 @@ def generator():
 
 @pytest.mark.parametrize("regression", [False, True])
 @pytest.mark.parametrize(("threshold", "minimum"), [(0.2, 10), (0.9, 10), (0.9, 70), (0.2, 0), (0.001, 10), (0.0, 10)])
-def test_pruned_filter_1_is_the_unpruned_one(generator, regression, threshold, minimum):
+def test_filter_1_is_nms_in_each_class_over_all_scores(generator, regression, threshold, minimum):
+    """Class by class without leaving out low scores, then each proposal's best class, then the best proposals."""
     for _ in range(2):
         proposals, scores, deltas, size = peaked(60, 21, generator)
-        found = Candidates(proposals, scores, deltas if regression else None, size)
-        pruned = postprocessing.choose(found, PostprocessConfig(1, regression, threshold, minimum), 0.5)
-        whole = postprocessing.choose(found, PostprocessConfig(1, regression, threshold, minimum, pruned=False), 0.5)
-        for name in ("rows", "labels", "scores", "boxes"):
-            assert torch.equal(getattr(pruned, name), getattr(whole, name))
+        candidates = Candidates(proposals, scores, deltas if regression else None, size)
+        rows = torch.arange(60)
+        remaining = torch.zeros_like(scores)
+        for label in range(1, 21):
+            class_boxes = candidates.boxes(rows, torch.full_like(rows, label))
+            keep = boxes.nms(class_boxes, scores[:, label], 0.3)
+            remaining[keep, label] = scores[keep, label]
+        best, labels = remaining.max(1)
+        order = best.sort(descending=True, stable=True).indices
+        order = order[best[order] > 0][: max(int((best >= threshold).sum()), minimum)]
+        selection = postprocessing.select_detections(
+            candidates, PostprocessConfig(1, regression, threshold, minimum), 0.5
+        )
+        assert selection.rows.tolist() == order.tolist()
+        assert torch.equal(selection.labels, labels[order]) and torch.equal(selection.scores, best[order])
+        assert torch.equal(selection.boxes, candidates.boxes(order, labels[order]))
 
 
 @pytest.mark.parametrize("regression", [False, True])
@@ -51,9 +65,9 @@ def test_suppression_class_by_class_is_suppression_of_pairs(generator, regressio
     proposals, scores, deltas, size = peaked(50, 37, generator)
     found = Candidates(proposals, scores, deltas if regression else None, size)
     wanted = scores > 0.01
-    pairs = postprocessing.survivors(found, wanted, 0.3)
-    monkeypatch.setattr(postprocessing, "PAIRS", 0)
-    assert torch.equal(postprocessing.survivors(found, wanted, 0.3), pairs)
+    pairs = postprocessing.class_nms(found, wanted, 0.3)
+    monkeypatch.setattr(postprocessing, "MAX_PAIRS", 0)
+    assert torch.equal(postprocessing.class_nms(found, wanted, 0.3), pairs)
     assert not (pairs & ~wanted).any() and not pairs[:, 0].any()
 
 
@@ -61,7 +75,7 @@ def test_an_untrained_head_needs_no_more_memory_than_a_trained_one(generator):
     """Every pair qualifies where no class stands out; compared all with all they would be 10^10."""
     proposals, _, _, size = peaked(100, 1001, generator)
     scores = (0.01 * torch.randn(100, 1001, generator=generator)).softmax(1)
-    kept = postprocessing.choose(Candidates(proposals, scores, None, size), PostprocessConfig(), 0.5)
+    kept = postprocessing.select_detections(Candidates(proposals, scores, None, size), PostprocessConfig(), 0.5)
     assert len(kept.rows) == 10 and (kept.scores.diff() <= 0).all()
 
 
@@ -69,11 +83,13 @@ def test_an_untrained_head_needs_no_more_memory_than_a_trained_one(generator):
 def test_filters_keep_within_the_bounds(generator, kind):
     proposals, scores, _, size = peaked(60, 41, generator)
     found = Candidates(proposals, scores, None, size)
-    many = postprocessing.choose(found, PostprocessConfig(kind, threshold=0.01, minimum=0, maximum=7), 0.5)
+    many = postprocessing.select_detections(
+        found, PostprocessConfig(kind, score_threshold=0.01, min_detections=0, max_detections=7), 0.5
+    )
     assert len(many.rows) == 7
-    few = postprocessing.choose(found, PostprocessConfig(kind, threshold=0.999, minimum=5), 0.5)
+    few = postprocessing.select_detections(found, PostprocessConfig(kind, score_threshold=0.999, min_detections=5), 0.5)
     assert len(few.rows) >= 5 and few.scores.min() < 0.999
-    free = postprocessing.choose(found, PostprocessConfig(kind, threshold=0.5, minimum=0), 0.5)
+    free = postprocessing.select_detections(found, PostprocessConfig(kind, score_threshold=0.5, min_detections=0), 0.5)
     assert 0 < len(free.rows) < 60 and free.scores.min() >= 0.5 and (free.labels > 0).all()
     if kind == 0:
         assert (free.labels.diff() >= 0).all()
@@ -83,9 +99,8 @@ def test_filters_keep_within_the_bounds(generator, kind):
 
 
 def test_attributes_compete_with_none_and_are_bounded_per_image():
-    small = VinvlConfig(num_attributes=5, attr_thresh=0.05, max_num_attr_per_obj=2, max_num_attr_per_img=3)
     logits = torch.tensor([[9.0, 8.0, 0, 0, 0], [0.0, 3.0, 3.5, 2.0, 0.0], [0.0, 0.1, 5.0, 0.2, 4.0]])
-    labels, scores = postprocessing.best_attributes(logits, small)
+    labels, scores = postprocessing.best_attributes(logits, 0.05, per_image=3, per_object=2)
     expected = logits.softmax(1)
     assert labels.shape == scores.shape == (3, 2)
     assert scores[0].tolist() == [0, 0]  # 0.27, but three others of the image are better
@@ -111,7 +126,7 @@ def sampled(features, region, resolution):
     height, width = features.shape[1:]
     x1, y1, x2, y2 = (edge / 16 for edge in region)
     bin_w, bin_h = max(x2 - x1, 1.0) / resolution, max(y2 - y1, 1.0) / resolution
-    across, down = int(numpy.ceil(bin_w)), int(numpy.ceil(bin_h))
+    across, down = int(np.ceil(bin_w)), int(np.ceil(bin_h))
     out = torch.zeros(len(features), resolution, resolution)
     for row in range(resolution):
         for column in range(resolution):
@@ -168,7 +183,7 @@ def test_anchors_are_rounded_as_published():
     + [((601, 601), (600, 600)), ((500, 333), (900, 600)), ((333, 500), (600, 900)), ((1, 3000), (1, 3000))],
 )
 def test_sizes_after_resizing(size, expected):
-    assert size_for(size, VinvlConfig()) == expected
+    assert network_size(size, VinvlConfig()) == expected
 
 
 TINY = {
@@ -198,7 +213,7 @@ def tiny(tmp_path):
     (tmp_path / CONFIG).write_text(json.dumps(TINY))
     (tmp_path / LABELS).write_text(json.dumps(NAMES))
     torch.manual_seed(0)
-    network = AttrRCNN(shape(tmp_path / CONFIG))
+    network = AttrRCNN(read_vinvl_config(tmp_path))
     torch.nn.init.normal_(network.attribute.predictor.cls_embedding.weight)
     with torch.no_grad():
         network.roi_heads["box"].predictor["cls_score"].weight.mul_(20)
@@ -285,7 +300,7 @@ def test_files_that_do_not_fit_are_named(tiny):
             VinvlDetector(Detect(model=str(tiny), **EXACT))
 
     for text, pattern in (
-        ("{", rf"{LABELS}: is not JSON"),
+        ("{", rf"{LABELS}: cannot be read"),
         ("[]", rf"{LABELS}: expected a JSON object"),
         ("{}", rf"{LABELS}: label_to_idx names 0 indices"),
         (json.dumps({**NAMES, "attribute_to_idx": {"red": 1}}), rf"{LABELS}: attribute_to_idx names 1"),

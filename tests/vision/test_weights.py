@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 
 from ita.errors import UserError
-from ita.vision.weights import fill, read
+from ita.vision.weights import build_module, load_weights, read_checkpoint
 
 
 @pytest.fixture
@@ -23,10 +23,10 @@ def test_reads_every_layout(tmp_path, weights, layout):
     else:
         named = {("module." if layout == "module." else "") + name: value for name, value in weights.items()}
         torch.save({layout: named, "iteration": 3} if layout in ("model", "state_dict") else named, file)
-    found = read(file)
-    assert found.keys() == weights.keys()
+    weights_read = read_checkpoint(file)
+    assert weights_read.keys() == weights.keys()
     linear = torch.nn.Linear(3, 2)
-    fill(linear, found, file)
+    load_weights(linear, weights_read, file)
     assert torch.equal(linear.weight, weights["weight"])
 
 
@@ -42,11 +42,11 @@ def test_a_pickle_is_not_run(tmp_path):
     file, mark = tmp_path / "m.pth", tmp_path / "ran"
     torch.save({"model": Trap(mark)}, file)
     with pytest.raises(UserError, match=r"m\.pth: holds more than tensors"):
-        read(file)
+        read_checkpoint(file)
     assert not mark.exists()
     file.write_bytes(pickle.dumps(Trap(mark)))
     with pytest.raises(UserError, match=r"m\.pth"):
-        read(file)
+        read_checkpoint(file)
     assert not mark.exists()
 
 
@@ -55,13 +55,13 @@ def test_a_pickle_is_not_run(tmp_path):
 def test_broken_files_are_named(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match=name):
-        read(tmp_path / name)
+        read_checkpoint(tmp_path / name)
 
 
 def test_something_else_than_weights(tmp_path):
     torch.save([1, 2], tmp_path / "m.pth")
     with pytest.raises(UserError, match="expected weights by name"):
-        read(tmp_path / "m.pth")
+        read_checkpoint(tmp_path / "m.pth")
 
 
 @pytest.mark.parametrize(
@@ -77,5 +77,17 @@ def test_weights_must_fit(weights, change, message):
     linear = torch.nn.Linear(3, 2)
     before = linear.weight.clone()
     with pytest.raises(UserError, match=message):
-        fill(linear, weights, "here")
+        load_weights(linear, weights, "here")
     assert torch.equal(linear.weight, before)
+
+
+def test_batch_counters_may_be_missing_and_names_may_differ(tmp_path):
+    norm = torch.nn.BatchNorm1d(2)
+    norm.running_mean.fill_(3)
+    weights = {f"bn.{name}": x for name, x in norm.state_dict().items() if name != "num_batches_tracked"}
+    built = build_module(lambda: torch.nn.BatchNorm1d(2), weights, "here", "bn.{}".format)
+    assert built.running_mean.tolist() == [3, 3] and built.num_batches_tracked == 0
+    assert not built.weight.requires_grad and built.weight.device.type == "cpu"
+    del weights["bn.bias"]
+    with pytest.raises(UserError, match="1 missing: bn.bias"):
+        build_module(lambda: torch.nn.BatchNorm1d(2), weights, "here", "bn.{}".format)

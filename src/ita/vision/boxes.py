@@ -1,7 +1,7 @@
-"""Boxes (x1, y1, x2, y2) in pixels: what detectors of the Faster R-CNN family share.
+"""Boxes (x1, y1, x2, y2) in pixels: IoU, NMS and box deltas, as detectors of the Faster R-CNN family share them.
 
-``edge`` is 1 where a box that ends at x2 covers pixel x2 (Caffe's convention, width x2 - x1 + 1), and 0 where it ends
-before it.
+``offset`` is 1 in the legacy "+1" box convention (Caffe's: a box covers pixel x2, its width is x2 - x1 + 1) and 0 where
+a box ends before x2. These functions are ours because torchvision's do not load beside a CPU build of torch.
 """
 
 from __future__ import annotations
@@ -12,97 +12,111 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-BLOCK = 1024
-"""Boxes compared with each other at a time: bounds the memory of suppression at a few megabytes."""
-LARGEST = math.log(1000 / 16)
-"""Largest logarithm of the growth of a side."""
+NMS_BLOCK = 1024
+"""Boxes compared with each other at a time: bounds the memory of NMS at a few megabytes."""
+SCALE_CLAMP = math.log(1000 / 16)
+"""Largest logarithmic growth of a side that box deltas may ask for."""
 
 
-def iou(one: Tensor, other: Tensor) -> Tensor:
-    """Intersection over union (..., n, m) of boxes (..., n, 4) and (..., m, 4), without an edge."""
-    one, other = one.unsqueeze(-2), other.unsqueeze(-3)
-    corner = torch.minimum(one[..., 2:], other[..., 2:]) - torch.maximum(one[..., :2], other[..., :2])
-    common = corner.clamp_(min=0).prod(-1)
-    return common / (area(one) + area(other) - common)
+def iou(boxes1: Tensor, boxes2: Tensor) -> Tensor:
+    """Intersection over union (..., n, m) of boxes (..., n, 4) and (..., m, 4), with offset 0."""
+    boxes1, boxes2 = boxes1.unsqueeze(-2), boxes2.unsqueeze(-3)
+    sides = torch.minimum(boxes1[..., 2:], boxes2[..., 2:]) - torch.maximum(boxes1[..., :2], boxes2[..., :2])
+    intersection = sides.clamp_(min=0).prod(-1)
+    return intersection / (area(boxes1) + area(boxes2) - intersection)
 
 
 def area(boxes: Tensor) -> Tensor:
-    """(..., 4) -> (...)."""
+    """Area (...) of boxes (..., 4), with offset 0."""
     return (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
 
 
-def greedy(removes: Tensor) -> Tensor:
-    """What is left when boxes are taken one after another and each removes some that come later.
+def nms_mask(suppresses: Tensor) -> Tensor:
+    """Which boxes greedy non-maximum suppression keeps, all boxes at once.
 
-    Every round settles at least one more box behind those that are settled, so the rounds end, and where they end is
-    what taking one after another gives. Three to six rounds are usual.
+    Every round settles at least one more box behind those that are settled, so the rounds end, and the fixed point is
+    the result of going through the boxes one by one. Three to six rounds are usual.
 
     Args:
-        removes: (..., n, n), True where box i would remove box j; only for i < j.
+        suppresses: (..., n, n), True where box i suppresses box j if i is kept; only for i < j, boxes by falling score.
 
     Returns:
-        (..., n), True for boxes that stay.
+        (..., n), True for boxes that are kept.
     """
-    left = removes.new_ones(removes.shape[:-1])
+    keep = suppresses.new_ones(suppresses.shape[:-1])
     while True:
-        after = ~(removes & left.unsqueeze(-1)).any(-2)
-        if torch.equal(after, left):
-            return left
-        left = after
+        updated = ~(suppresses & keep.unsqueeze(-1)).any(-2)
+        if torch.equal(updated, keep):
+            return keep
+        keep = updated
 
 
 def nms(
-    boxes: Tensor, scores: Tensor, threshold: float, groups: Tensor | None = None, most: int | None = None
+    boxes: Tensor, scores: Tensor, iou_threshold: float, classes: Tensor | None = None, top_n: int | None = None
 ) -> Tensor:
-    """Greedy non-maximum suppression, as torchvision defines it, in blocks instead of box by box.
+    """Greedy non-maximum suppression as torchvision defines it (``batched_nms`` with classes), in blocks of boxes.
 
     Args:
         boxes: (n, 4).
-        scores: (n,); of equal ones the first goes first.
-        threshold: a box is removed by a better one when their overlap exceeds this.
-        groups: (n,); only boxes of the same group remove each other.
-        most: stop after as many.
+        scores: (n,); among equal scores the first box comes first.
+        iou_threshold: a box suppresses boxes of lower score whose IoU with it exceeds this.
+        classes: (n,); boxes suppress only boxes of the same class. None: all are of one class.
+        top_n: stop after this many boxes.
 
     Returns:
-        Indices of the boxes that stay, by falling score.
+        Indices of the boxes that are kept, by falling score.
     """
     order = scores.sort(descending=True, stable=True).indices
     boxes = boxes[order]
-    groups = groups[order] if groups is not None else None
+    classes = classes[order] if classes is not None else None
 
-    def removes(one: Tensor, other: Tensor) -> Tensor:
-        close = iou(boxes[one], boxes[other]) > threshold
-        return close if groups is None else close & (groups[one, None] == groups[other])
+    def suppresses(rows: Tensor, columns: Tensor) -> Tensor:
+        overlapping = iou(boxes[rows], boxes[columns]) > iou_threshold
+        return overlapping if classes is None else overlapping & (classes[rows, None] == classes[columns])
 
-    stay: list[Tensor] = []
-    for block in torch.arange(len(order), device=order.device).split(BLOCK):
-        for earlier in stay:
-            block = block[~removes(earlier, block).any(0)]
-        stay.append(block[greedy(removes(block, block).triu(1))])
-        if most is not None and sum(map(len, stay)) >= most:
+    keep: list[Tensor] = []
+    for block in torch.arange(len(order), device=order.device).split(NMS_BLOCK):
+        for earlier in keep:
+            block = block[~suppresses(earlier, block).any(0)]
+        keep.append(block[nms_mask(suppresses(block, block).triu(1))])
+        if top_n is not None and sum(map(len, keep)) >= top_n:
             break
-    return order[torch.cat(stay)[:most]] if stay else order
+    return order[torch.cat(keep)[:top_n]] if keep else order
 
 
-def decode_deltas(deltas: Tensor, boxes: Tensor, weights: Sequence[float], edge: int) -> Tensor:
-    """Boxes moved and scaled as a network predicts (Girshick et al. 2014, appendix C).
+def decode_deltas(deltas: Tensor, boxes: Tensor, weights: Sequence[float], offset: int) -> Tensor:
+    """Boxes (..., 4) that box deltas make of given boxes (Girshick et al. 2014, appendix C).
 
     Args:
-        deltas: (..., 4), shift of the centre in widths and heights, and logarithm of the growth, times the weights.
-        boxes: (..., 4), what is moved.
-        weights: four.
-        edge: see above.
+        deltas: (..., 4), shift of the centre in widths and heights, and logarithmic growth of both, times the weights.
+        boxes: (..., 4), anchors or proposals.
+        weights: of the four deltas.
+        offset: see above.
     """
-    size = boxes[..., 2:] - boxes[..., :2] + edge
+    size = boxes[..., 2:] - boxes[..., :2] + offset
     centre = boxes[..., :2] + 0.5 * size
     scale = deltas.new_tensor(weights)
     centre = deltas[..., :2] / scale[:2] * size + centre
-    half = 0.5 * (torch.exp((deltas[..., 2:] / scale[2:]).clamp(max=LARGEST)) * size)
-    return torch.cat([centre - half, centre + half - edge], -1)
+    half = 0.5 * (torch.exp((deltas[..., 2:] / scale[2:]).clamp(max=SCALE_CLAMP)) * size)
+    return torch.cat([centre - half, centre + half - offset], -1)
 
 
-def clip(boxes: Tensor, size: tuple[int, int], edge: int) -> Tensor:
-    """Boxes (..., 4) cut off at the sides of an image of some height and width."""
-    height, width = size
-    most = boxes.new_tensor([width, height, width, height]) - edge
-    return torch.minimum(boxes.clamp(min=0), most)
+def clip(boxes: Tensor, image_size: tuple[int, int], offset: int) -> Tensor:
+    """Boxes (..., 4) clipped to an image of a height and width."""
+    height, width = image_size
+    limits = boxes.new_tensor([width, height, width, height]) - offset
+    return torch.minimum(boxes.clamp(min=0), limits)
+
+
+def position_features(boxes: Tensor, image_size: tuple[int, int]) -> Tensor:
+    """Relative positions of regions, which captioners of the Oscar family read behind the 2048 features of a region.
+
+    Args:
+        boxes: (n, 4) in pixels of the image.
+        image_size: width and height of the image.
+
+    Returns:
+        (n, 6): x1/W, y1/H, x2/W, y2/H, w/W, h/H with w = x2 - x1 and h = y2 - y1 (microsoft/Oscar, issue 10).
+    """
+    corners = boxes / boxes.new_tensor([*image_size, *image_size])
+    return torch.cat([corners, corners[:, 2:] - corners[:, :2]], 1)

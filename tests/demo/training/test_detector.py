@@ -8,7 +8,7 @@ from ita.demo.ground_truth import ATTRIBUTES, LABELS, object_annotations
 from ita.demo.training import detector
 from ita.demo.training.dataset import RenderedScene
 from ita.vision import boxes
-from ita.vision.detectors.vinvl.postprocessing import BOX_WEIGHTS, EDGE
+from ita.vision.detectors.vinvl.postprocessing import BOX_DELTA_WEIGHTS, LEGACY_OFFSET
 
 
 def test_targets_of_a_scene(examples: list[RenderedScene]) -> None:
@@ -28,8 +28,10 @@ def test_encoded_boxes_are_decoded() -> None:
     corners = torch.rand(2, 50, 2, generator=generator) * 100
     sizes = torch.rand(2, 50, 2, generator=generator) * 80 + 5
     targets, references = torch.cat([corners, corners + sizes], 2)
-    deltas = detector.encode_deltas(targets, references, BOX_WEIGHTS)
-    torch.testing.assert_close(boxes.decode_deltas(deltas, references, BOX_WEIGHTS, EDGE), targets, atol=1e-3, rtol=0)
+    deltas = detector.encode_deltas(targets, references, BOX_DELTA_WEIGHTS)
+    torch.testing.assert_close(
+        boxes.decode_deltas(deltas, references, BOX_DELTA_WEIGHTS, LEGACY_OFFSET), targets, atol=1e-3, rtol=0
+    )
 
 
 def test_every_box_has_an_anchor() -> None:

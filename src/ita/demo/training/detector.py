@@ -20,9 +20,11 @@ from ita.demo.training.dataset import RenderedScene, batches
 from ita.demo.training.loop import optimise
 from ita.io.files import atomic, write_json
 from ita.vision import boxes
+from ita.vision.detectors.rcnn.layers import FrozenBatchNorm
+from ita.vision.detectors.vinvl.config import VinvlConfig
 from ita.vision.detectors.vinvl.detector import resized
-from ita.vision.detectors.vinvl.network import PROPOSAL_WEIGHTS, AttrRCNN, FrozenBatchNorm, VinvlConfig
-from ita.vision.detectors.vinvl.postprocessing import BOX_WEIGHTS, EDGE
+from ita.vision.detectors.vinvl.network import PROPOSAL_DELTA_WEIGHTS, AttrRCNN
+from ita.vision.detectors.vinvl.postprocessing import BOX_DELTA_WEIGHTS, LEGACY_OFFSET
 
 SMALL_CONFIG = VinvlConfig(
     num_classes=len(LABELS) + 1,
@@ -155,16 +157,14 @@ def losses(network: Any, images: Tensor, targets: Sequence[Targets]) -> list[Ten
     """
     size = (images.shape[2], images.shape[3])
     c4 = network.backbone["body"](images)
-    objectness, deltas = network.rpn.head(c4)
-    batch, kinds, height, width = objectness.shape
-    objectness = objectness.permute(0, 2, 3, 1).flatten(1)
-    deltas = deltas.view(batch, kinds, 4, height, width).permute(0, 3, 4, 1, 2).flatten(1, 3)
-    anchors = network.rpn.anchors(height, width)
+    batch = len(images)
+    objectness, deltas = network.rpn.predict(c4)
+    anchors = network.rpn.anchors(*c4.shape[2:])
     with torch.no_grad():
         proposals = network.rpn(c4, [size] * batch)
     sums = [c4.new_zeros(()) for _ in range(5)]
     for row, target in enumerate(targets):
-        regions = torch.cat([proposals[row], target.boxes])
+        regions = torch.cat([proposals[row].boxes, target.boxes])
         image_losses = [
             *proposal_losses(objectness[row], deltas[row], anchors, target),
             *region_losses(network, c4[row], regions, target),
@@ -188,7 +188,7 @@ def proposal_losses(objectness: Tensor, deltas: Tensor, anchors: Tensor, target:
     )
     objectness_loss = functional.binary_cross_entropy_with_logits(objectness[sampled], positive[sampled].float())
     rows = positive.nonzero().squeeze(1)
-    target_deltas = encode_deltas(target.boxes[matches[rows]], anchors[rows], PROPOSAL_WEIGHTS)
+    target_deltas = encode_deltas(target.boxes[matches[rows]], anchors[rows], PROPOSAL_DELTA_WEIGHTS)
     delta_loss = functional.smooth_l1_loss(deltas[rows], target_deltas, reduction="sum", beta=1 / 9)
     return [objectness_loss, delta_loss / max(4 * len(rows), 1)]
 
@@ -215,7 +215,7 @@ def region_losses(network: Any, c4: Tensor, proposals: Tensor, target: Targets) 
     class_loss = functional.cross_entropy(logits, labels)
     rows = foreground.nonzero().squeeze(1)
     class_deltas = deltas.view(len(regions), -1, 4)[rows, labels[rows]]
-    target_deltas = encode_deltas(target.boxes[matches[rows]], regions[rows], BOX_WEIGHTS)
+    target_deltas = encode_deltas(target.boxes[matches[rows]], regions[rows], BOX_DELTA_WEIGHTS)
     box_loss = functional.smooth_l1_loss(class_deltas, target_deltas, reduction="sum") / (4 * len(regions))
     attribute_logits = network.attribute.predictor(features[rows], labels[rows])
     attribute_loss = functional.cross_entropy(attribute_logits, target.attributes[matches[rows]])
@@ -252,8 +252,8 @@ def encode_deltas(target_boxes: Tensor, reference_boxes: Tensor, weights: Sequen
         reference_boxes: (n, 4) anchors or proposals that decoding begins with.
         weights: factors of the four deltas.
     """
-    reference_size = reference_boxes[:, 2:] - reference_boxes[:, :2] + EDGE
-    target_size = target_boxes[:, 2:] - target_boxes[:, :2] + EDGE
+    reference_size = reference_boxes[:, 2:] - reference_boxes[:, :2] + LEGACY_OFFSET
+    target_size = target_boxes[:, 2:] - target_boxes[:, :2] + LEGACY_OFFSET
     shift = (target_boxes[:, :2] + 0.5 * target_size - reference_boxes[:, :2] - 0.5 * reference_size) / reference_size
     growth = (target_size / reference_size).log().clamp(max=math.log(1000 / 16))
     return torch.cat([shift, growth], 1) * target_boxes.new_tensor(weights)

@@ -15,7 +15,7 @@ from ita.errors import UserError
 from ita.model import hub
 from ita.model.bert import ACTIVATIONS, EncoderConfig
 from ita.model.device import arithmetic, resolve
-from ita.vision import weights
+from ita.vision.boxes import position_features
 from ita.vision.captioners.common import (
     SETTING,
     check_beams,
@@ -29,8 +29,8 @@ from ita.vision.captioners.oscar.inputs import Context, InputConfig, make_contex
 from ita.vision.captioners.oscar.network import BertForImageCaptioning
 from ita.vision.captioners.oscar.search import BeamConfig, search
 from ita.vision.captioners.oscar.tokenizer import WordPieceTokenizer
-from ita.vision.pretrained import position_features
 from ita.vision.types import ImageCaption, Regions
+from ita.vision.weights import load_weights, read_checkpoint
 
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 FILES = (*WEIGHTS, "config.json", "vocab.txt")
@@ -180,7 +180,7 @@ def load_network(file: Path, config: EncoderConfig) -> BertForImageCaptioning:
     """
     model = BertForImageCaptioning(config)
     tied = bool(config.file.get("tie_weights", True))
-    weights.fill(model, upgrade_names(weights.read(file), tied), file)
+    load_weights(model, upgrade_names(read_checkpoint(file), tied), file)
     return model.eval()
 
 

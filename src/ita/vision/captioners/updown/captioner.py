@@ -19,7 +19,6 @@ from ita.config import Caption
 from ita.errors import UserError
 from ita.model import hub
 from ita.model.device import arithmetic, resolve
-from ita.vision import weights
 from ita.vision.captioners.common import (
     SETTING,
     check_beams,
@@ -32,6 +31,7 @@ from ita.vision.captioners.updown.recurrent import Options, Recurrent
 from ita.vision.captioners.updown.search import BeamConfig, search
 from ita.vision.captioners.updown.transformer import Transformer
 from ita.vision.types import ImageCaption, Regions
+from ita.vision.weights import load_weights, read_checkpoint
 
 WEIGHTS = ("model.safetensors", "pytorch_model.bin", "model.pth", "model-best.pth")
 FILES = (*WEIGHTS, "opt.json", "vocab.json")
@@ -205,5 +205,5 @@ def load_network(file: Path, options: Options) -> Recurrent | Transformer:
         UserError: when the file cannot be read or holds other weights.
     """
     model = MODELS[options.caption_model](options)
-    weights.fill(model, weights.read(file), file)
+    load_weights(model, read_checkpoint(file), file)
     return model.eval()

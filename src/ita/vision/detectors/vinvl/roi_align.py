@@ -7,8 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-STRIDE = 16
-"""Pixels per cell."""
+from ita.vision.detectors.rcnn.rpn import STRIDE
 
 
 def roi_align(features: Tensor, regions: Tensor, resolution: int) -> Tensor:
@@ -28,20 +27,21 @@ def roi_align(features: Tensor, regions: Tensor, resolution: int) -> Tensor:
     rows = axis_weights(regions[:, 1::2], height, resolution).to(features.dtype)
     columns = axis_weights(regions[:, 0::2], width, resolution).to(features.dtype)
     plane = features.permute(1, 2, 0).reshape(height, -1)
-    strips = (rows.view(-1, height) @ plane).view(len(regions), resolution, width, -1)
-    return (columns.unsqueeze(1) @ strips).permute(0, 3, 1, 2)
+    pooled_rows = (rows.view(-1, height) @ plane).view(len(regions), resolution, width, -1)
+    return (columns.unsqueeze(1) @ pooled_rows).permute(0, 3, 1, 2)
 
 
 def axis_weights(spans: Tensor, cells: int, resolution: int) -> Tensor:
-    """Weight (r, P, cells) of each cell of an axis in each bin of the spans (r, 2)."""
+    """Weight (r, P, cells) of each cell of an axis in each bin of the spans (r, 2) along it, in pixels."""
     start, end = (spans / STRIDE).unbind(1)
     length = (end - start).clamp(min=1.0)
     samples = (length / resolution).ceil()
     bins = torch.arange(resolution, device=spans.device)
     steps = torch.arange(math.ceil(cells / resolution) + 1, device=spans.device)
-    inside = (steps + 0.5) / samples[:, None]
-    position = start[:, None, None] + (length / resolution)[:, None, None] * (bins[:, None] + inside[:, None, :])
-    counts = (steps < samples[:, None])[:, None, :] & (position >= -1) & (position <= cells)
+    fraction = (steps + 0.5) / samples[:, None]
+    position = start[:, None, None] + (length / resolution)[:, None, None] * (bins[:, None] + fraction[:, None, :])
+    # True for samples that exist and lie on the feature map.
+    valid = (steps < samples[:, None])[:, None, :] & (position >= -1) & (position <= cells)
     position = position.clamp(0, cells - 1)
-    near = (1 - (position[..., None] - torch.arange(cells, device=spans.device)).abs()).clamp_(min=0)
-    return (near * counts[..., None]).sum(2) / samples[:, None, None]
+    bilinear = (1 - (position[..., None] - torch.arange(cells, device=spans.device)).abs()).clamp_(min=0)
+    return (bilinear * valid[..., None]).sum(2) / samples[:, None, None]
