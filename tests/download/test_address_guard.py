@@ -138,7 +138,7 @@ def test_private_addresses_are_refused_unless_the_allow_list_says_so(project: Pr
         for row in project.run(images, allow_networks=allowed).values():
             assert (row["status"], kind_of(row)) == ("refused", "private-address")
     assert not Handler.requests
-    rows = project.run(images, allow_networks=["127.0.0.0/8", "::1"])  # asked again, as the list has changed
+    rows = project.run(images, allow_networks=["127.0.0.0/8", "::1"])  # requested again, as the list has changed
     assert {row["status"] for row in rows.values()} == {"ok"}
 
 

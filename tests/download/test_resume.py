@@ -1,4 +1,4 @@
-"""The download stage going on where a run stopped: its journal, what is asked again, and runs that are killed."""
+"""The download stage going on where a run stopped: its journal, what is requested again, and runs that are killed."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ def test_kill_9_at_random_moments_loses_nothing(project: Project, server: str, k
     assert assert_nothing_is_half_written(project) == set(images)
     rows = {row["image_id"]: row for row in parquet.rows("images", project.output)}
     assert [row["width"] for row in rows.values()] == list(range(1, count + 1))
-    assert Handler.requests.total() <= count + 8 * kills  # only what was under way is asked for again
+    assert Handler.requests.total() <= count + 8 * kills  # only what was under way is requested again
 
 
 def test_retry_failed_on_the_command_line(project: Project, server: str) -> None:

@@ -89,9 +89,9 @@ def test_memory_is_flat(project: Project, server: str) -> None:
         images = serve(server, **{f"i{n}": reply for n in range(count)})
         project.write_posts(images)
         words = [sys.executable, "-c", program, "download", *arguments(project)]
-        said = subprocess.run(words, env=environment(), capture_output=True, text=True, check=True).stdout
+        output = subprocess.run(words, env=environment(), capture_output=True, text=True, check=True).stdout
         assert set(parquet.read("images", project.output)["status"].to_pylist()) == {"ok"}
-        peaks.append(int(said.partition("VmHWM:")[2].split()[0]))
+        peaks.append(int(output.partition("VmHWM:")[2].split()[0]))
     assert peaks[1] - peaks[0] < 40 * 1024, "KiB; the images are 360 MB"
 
 

@@ -129,9 +129,9 @@ def sample_scene(rng: random.Random, kind: str) -> Scene:
     floor = HEIGHT - 22 - (BANNER_HEIGHT if banner and not on_top else 0)
     sampler = ObjectSampler(rng, floor, scale=0.9 if banner else 1.15)
     subjects = sampler.subjects(kind)
-    others = sampler.others(kind)
+    other_objects = sampler.other_objects(kind)
     # Large subjects stand behind the other objects.
-    objects = [*subjects, *others] if kind == "LOC" else [*others, *subjects]
+    objects = [*subjects, *other_objects] if kind == "LOC" else [*other_objects, *subjects]
     return Scene(
         kind=kind,
         objects=tuple(objects),
@@ -183,7 +183,7 @@ class ObjectSampler:
         ball_x = start + step * (count // 2) + self.rng.uniform(20, 36)
         return [*players, self.sample("ball", "white", ball_x, 14)]
 
-    def others(self, kind: str) -> list[SceneObject]:
+    def other_objects(self, kind: str) -> list[SceneObject]:
         """Up to three objects besides the subjects."""
         labels = [label for label in DISTRACTORS if label not in SUBJECTS[kind]]
         positions = self.rng.sample((46, 108, 290, 352), self.rng.choice((0, 1, 1, 2, 2, 3)))

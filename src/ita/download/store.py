@@ -88,10 +88,12 @@ class ImageStore:
         """Whether the file of an earlier run is there and within the limits of this one."""
         try:
             size = (self.root / self.relative_path(row["sha256"], row["format"])).stat().st_size
-            pixels = row["width"] * row["height"]
+            pixels: int = row["width"] * row["height"]
         except (OSError, TypeError, KeyError, ValueError):
             return False
-        return size == row["bytes"] <= self.options.max_bytes and pixels <= self.options.max_pixels
+        if size != row["bytes"]:
+            return False
+        return size <= self.options.max_bytes and pixels <= self.options.max_pixels
 
 
 class Journal:

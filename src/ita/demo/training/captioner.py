@@ -100,7 +100,7 @@ def masked_word_loss(captioner: OscarCaptioner, captions: Sequence[str], context
     """Mean negative log-likelihood of the subwords of captions, each predicted from the [MASK] in its place.
 
     All C places are predicted in one pass: behind the C subwords of a caption stand C [MASK]s, each of which attends to
-    the subwords before its place, the context and itself, as in a step of the beam search.
+    the subwords before its place, the context and itself, as in a step of beam search.
 
     Args:
         captioner: the model and its vocabulary.

@@ -94,7 +94,7 @@ def train_detector(
     pixels = torch.stack([resized(example.image, SMALL_CONFIG) for example in examples])
     scale = pixels.shape[2] / examples[0].image.image.width
     targets = [Targets(*(tensor.to(device) for tensor in targets_of(example.scene, scale))) for example in examples]
-    network = initialise(normalise(pixels[: 4 * batch_size]).to(device), device)
+    network: AttrRCNN = initialise(normalise(pixels[: 4 * batch_size]).to(device), device)
     # Running statistics stay those of the first images; scale and shift of each channel are trained.
     norms: list[Any] = [module for module in network.modules() if isinstance(module, FrozenBatchNorm)]
     affine: list[Tensor] = [value.requires_grad_() for norm in norms for value in (norm.weight, norm.bias)]
