@@ -73,7 +73,7 @@ class ImageStore:
         return {"status": "ok", "error": None, "sha256": digest, "path": path, "bytes": len(data), **info._asdict()}
 
     def relative_path(self, digest: str, image_format: str) -> str:
-        """Path of an image, relative to the folder of images.parquet; made from its content alone, never from its id."""
+        """Path of an image, relative to images.parquet; made from its content, never from its id."""
         file = self.folder / digest[:2] / f"{digest}.{FORMATS[image_format]}"
         return Path(os.path.relpath(file, self.root)).as_posix()
 
