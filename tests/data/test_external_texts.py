@@ -2,7 +2,7 @@
 
 import pytest
 
-from ita.config import Text
+from ita.config import ExternalText
 from ita.data.external_texts import read_external_text
 from ita.data.visual_context import SEPARATOR, VisualContext
 from ita.errors import UserError
@@ -18,13 +18,13 @@ def test_texts_by_image_reach_every_post_with_that_image(tmp_path):
     file = tmp_path / "texts.json"
     file.write_text('{"1.jpg": ["two words", "more"], "2": "unused"}')
     context = VisualContext(["two", "words", "<EOS>", "more"], ["kb", "kb", SEPARATOR, "kb"])
-    assert read_external_text("kb", Text(files=[str(file)]), POSTS, tmp_path) == {"p1": context, "p3": context}
+    assert read_external_text("kb", ExternalText(files=[str(file)]), POSTS, tmp_path) == {"p1": context, "p3": context}
 
 
 def test_files_in_the_official_format_are_matched_by_order(tmp_path, caplog):
     (tmp_path / "train.txt").write_text("a\tO\n<EOS>\tX\nx\tX\n<EOS>\tX\ny\u200bz\tX\n")
     (tmp_path / "dev.txt").write_text("d\tO\n")
-    text = Text(files=[str(tmp_path / "train.txt"), str(tmp_path / "dev.txt")], format="ita")
+    text = ExternalText(files=[str(tmp_path / "train.txt"), str(tmp_path / "dev.txt")], format="ita")
     contexts = read_external_text("kb", text, POSTS, tmp_path)
     assert contexts == {
         "p1": VisualContext(["x", "<EOS>", "yz"], ["kb", SEPARATOR, "kb"]),
@@ -44,6 +44,6 @@ def test_files_in_the_official_format_are_matched_by_order(tmp_path, caplog):
 def test_files_that_do_not_fit_are_refused(tmp_path, files, message):
     for name, content in files.items():
         (tmp_path / name).write_text(content)
-    text = Text(files=[str(tmp_path / name) for name in files], format="ita")
+    text = ExternalText(files=[str(tmp_path / name) for name in files], format="ita")
     with pytest.raises(UserError, match=message):
         read_external_text("kb", text, POSTS, tmp_path)

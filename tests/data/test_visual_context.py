@@ -87,12 +87,12 @@ def test_a_budget_drops_separators_at_the_end(budget):
 
 
 @given(CONTEXTS, st.integers(0, 8))
-def test_a_budget_keeps_the_first_words(context, budget):
-    kept, truncated = truncate(context, budget)
-    assert kept.word_count == min(budget, context.word_count) == context.word_count - truncated
-    assert list(kept.words) == list(context.words[: len(kept.words)])
-    assert list(kept.kinds) == list(context.kinds[: len(kept.kinds)])
-    assert not kept.kinds or kept.kinds[-1] != SEPARATOR
+def test_a_budget_leaves_the_first_words(context, budget):
+    start, truncated = truncate(context, budget)
+    assert start.word_count == min(budget, context.word_count) == context.word_count - truncated
+    assert list(start.words) == list(context.words[: len(start.words)])
+    assert list(start.kinds) == list(context.kinds[: len(start.kinds)])
+    assert not start.kinds or start.kinds[-1] != SEPARATOR
 
 
 @given(CONTEXTS)

@@ -1,6 +1,7 @@
 """The context stage."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +9,7 @@ from ita.cli import run_stage
 from ita.data import SPLITS
 from ita.data.visual_context import SEPARATOR
 from ita.io import parquet
+from ita.io.files import sha256
 from ita.io.parquet import metadata
 from ita.stages import context
 
@@ -56,12 +58,14 @@ def folder(tmp_path):
 
 
 def made(folder, texts=None, **settings):
+    """Rows of a context table by post_id, and its metadata."""
     output = folder / "contexts" / "c.parquet"
-    given = {"context": settings, "external_texts": texts or {}}
-    arguments = ["--settings", json.dumps(given), "--cache", str(folder / "downloads"), "--output", str(output)]
+    sections = {"context": settings, "external_texts": texts or {}}
+    arguments = ["--settings", json.dumps(sections), "--cache", str(folder / "downloads"), "--output", str(output)]
     for name in ("posts", "objects", "captions", "ocr"):
         arguments += [f"--{name}", str(folder / f"{name}.parquet")]
-    assert run_stage(context, arguments) == 0
+    files = [file for text in (texts or {}).values() for file in text["files"]]
+    assert run_stage(context, [*arguments, "--external-texts", *files]) == 0
     table = parquet.read("contexts", output)
     return {row["post_id"]: row for row in table.to_pylist()}, metadata(table)
 
@@ -101,6 +105,18 @@ def test_named_texts_are_kinds(folder):
     assert rows["dev-1"]["kinds"] == ["knowledge"] * 3, (
         "a separator's name in somebody's text is a word, not a separator"
     )
+
+
+def test_every_external_text_is_recorded(folder):
+    texts = {}
+    for name in ("a", "b"):
+        (folder / name).mkdir()
+        (folder / name / "texts.json").write_text(json.dumps({"train0": name}))
+        texts[name] = {"files": [str(folder / name / "texts.json")]}
+    rows, facts = made(folder, texts, kinds=["a", "b"])
+    assert rows["train-0"]["tokens"] == ["a", "b"]
+    hashes = {path: sha256(Path(path)) for text in texts.values() for path in text["files"]}
+    assert hashes.items() <= facts["inputs"].items()
 
 
 def test_ready_contexts_match_posts_by_order(folder):

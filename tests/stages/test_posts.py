@@ -20,9 +20,9 @@ TAGS = st.lists(st.sampled_from(["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]), max_
 
 def run(tmp_path, files, **settings):
     output = tmp_path / "out" / "posts.parquet"
-    chosen = json.dumps({"posts": {"files": files, **settings}})
+    settings_json = json.dumps({"posts": {"files": files, **settings}})
     code = run_stage(
-        posts, ["--settings", chosen, "--cache", str(output.parent / "downloads"), "--output", str(output)]
+        posts, ["--settings", settings_json, "--cache", str(output.parent / "downloads"), "--output", str(output)]
     )
     return code, output
 

@@ -39,7 +39,7 @@ class TableSchema(NamedTuple):
     file: str
     """Its name in results/{dataset}."""
     row: str
-    """What a row is about."""
+    """What one row describes."""
     columns: tuple[Column, ...]
     row_group_size: int = 4096
     """Rows of a row group."""
