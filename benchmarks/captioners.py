@@ -25,7 +25,7 @@ from tabulate import tabulate
 from torch import nn
 
 from ita.model.bert import EncoderConfig
-from ita.model.device import arithmetic
+from ita.model.device import compute_dtype
 from ita.vision.captioners.common import Captions
 from ita.vision.captioners.oscar.decoding import CachedDecoder, UncachedDecoder
 from ita.vision.captioners.oscar.inputs import Context
@@ -46,13 +46,13 @@ def network(options: argparse.Namespace, device: torch.device) -> BertForImageCa
     """Random weights as BERT's are before training, but for a [SEP] that never wins."""
     torch.manual_seed(0)
     file = {"img_feature_dim": FEATURES, "vocab_size": 30522}
-    model = BertForImageCaptioning(EncoderConfig.of({**SIZES[options.size], **file}))
+    model = BertForImageCaptioning(EncoderConfig.from_dict({**SIZES[options.size], **file}))
     for module in model.modules():
         if isinstance(module, nn.Linear | nn.Embedding):
             nn.init.normal_(module.weight, std=0.02)
     model.cls.predictions.bias.data[SEP] = -100.0  # type: ignore[union-attr, operator]
     model = model.eval().to(device)
-    model.bert.to(arithmetic(device, options.precision, 0))
+    model.bert.to(compute_dtype(device, options.precision, 0))
     return model
 
 

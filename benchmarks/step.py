@@ -117,7 +117,7 @@ def job(options: argparse.Namespace, side: str) -> Job:
         kind, sizes = RANDOM[options.random_encoder]
         config = AutoConfig.for_model(kind, **sizes)
         if side == "ours":
-            encoder = Bert(EncoderConfig.of(config.to_dict()))
+            encoder = Bert(EncoderConfig.from_dict(config.to_dict()))
             encoder.draw()
         else:
             encoder = AutoModel.from_config(config)
@@ -155,8 +155,8 @@ def ours(given: Job, options: argparse.Namespace) -> Callable[[Sequence[int]], N
         device=options.device,
     )
     system = System(views=views, alignment="posterior" if len(views) > 1 else "none")
-    where = device.resolve(train.device)
-    dtype = device.arithmetic(where, train.precision, given.encoder.config.hidden_size)
+    where = device.resolve_device(train.device)
+    dtype = device.compute_dtype(where, train.precision, given.encoder.config.hidden_size)
     loss = Loss(text=1.0, image_text=0.5, alignment=0.5, temperature=2.0)
     plan = TrainingConfig(train, system, loss, 0, given.names, where, dtype)
     data = examples(given.rows, given.contexts, given.names, ViewEncoder(AutoTokenizer(given.tokenizer), 512))
@@ -246,7 +246,9 @@ def worker(side: str, options: argparse.Namespace) -> None:
     if side == "baseline":
         bf16 = options.baseline_precision == "bf16"
     else:
-        bf16 = device.arithmetic(torch.device(options.device), options.precision, config.hidden_size) == torch.bfloat16
+        bf16 = (
+            device.compute_dtype(torch.device(options.device), options.precision, config.hidden_size) == torch.bfloat16
+        )
     trained_on = {"T": ["t"], "IT": ["it"], "CVA": ["t", "it"]}[options.system]
     size = max(1, options.batch_size // len(trained_on))
     print(json.dumps({"posts": len(given.rows), "arithmetic": "bf16" if bf16 else "fp32"}), flush=True)

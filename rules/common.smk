@@ -74,7 +74,8 @@ def stage_settings(chosen, stage, wildcards):
 def train_settings(chosen, wildcards):
     """Settings of a training job: what names things in tables is left out, so that renaming retrains nothing."""
     resolved = resolver().train(wildcards.dataset, wildcards.encoder, wildcards.system)
-    return {**resolved, "seed": int(wildcards.seed)}
+    run = {"dataset": wildcards.dataset, "encoder": wildcards.encoder, "system": wildcards.system}
+    return {**resolved, "seed": int(wildcards.seed), "run": run}
 
 
 @cache

@@ -70,7 +70,7 @@ def test_broken_folders_are_named(copied):
         loaded(copied)
     (copied / "config.json").write_text(json.dumps(about))
     (copied / "model.safetensors").write_bytes(b"broken")
-    with pytest.raises(UserError, match="can not be read"):
+    with pytest.raises(UserError, match="cannot be read"):
         loaded(copied)
     (copied / "model.safetensors").unlink()
     torch.save({}, copied / "pytorch_model.bin")

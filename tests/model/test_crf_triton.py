@@ -8,12 +8,20 @@ import pytest
 import torch
 
 from ita.model.crf import CRF
-from ita.model.crf.reference import REFERENCE, Scores
+from ita.model.crf.engine import Potentials
+from ita.model.crf.torch_engine import TORCH
 
 pytest.importorskip("triton", reason="pip install -c constraints.txt triton")
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 # The interpreter is chosen when Triton is imported, and other tests import it: its tests need a process of their own.
 runs = pytest.mark.skipif(not INTERPRETED, reason="run by test_interpreted in a process of its own")
+KERNELS = [
+    "_forward_backward_kernel",
+    "_log_marginals_kernel",
+    "_flow_kernel",
+    "_grad_emissions_kernel",
+    "_viterbi_kernel",
+]
 SHAPES = [(3, 4, 17), (1, 1, 4), (2, 3, 21)]
 
 
@@ -28,7 +36,7 @@ def test_interpreted():
 
 
 def batch(shape, forbidden, device="cpu"):
-    """Scores, lengths and tags; NaN beyond the lengths."""
+    """Potentials, lengths and tags; NaN beyond the lengths."""
     posts, words, count = shape
     generator = torch.Generator().manual_seed(words)
     emissions, transitions = (
@@ -44,27 +52,29 @@ def batch(shape, forbidden, device="cpu"):
     lengths[0] = words
     emissions.masked_fill_((torch.arange(words) >= lengths.unsqueeze(1)).unsqueeze(2), float("nan"))
     tags = torch.randint(count, (posts, words), generator=generator)
-    scores = Scores(*(x.to(device) for x in (emissions, transitions, start, end)))
-    return scores, lengths.to(device), tags.to(device)
+    potentials = Potentials(*(x.to(device) for x in (emissions, transitions, start, end)))
+    return potentials, lengths.to(device), tags.to(device)
 
 
 def compare(shape, forbidden, device="cpu"):
-    """All four loops, with and without tags and cotangent."""
-    from ita.model.crf.triton import KERNELS
+    """All four loops, with and without tags and a gradient of the marginals."""
+    from ita.model.crf.triton_engine import TRITON
 
-    scores, lengths, tags = batch(shape, forbidden, device)
-    weight, cotangent = torch.randn(shape[0], device=device), torch.randn(shape, device=device)
+    potentials, lengths, tags = batch(shape, forbidden, device)
+    grad_value, grad_marginals = torch.randn(shape[0], device=device), torch.randn(shape, device=device)
     for gold in None, tags:
-        found = []
-        for loops in REFERENCE, KERNELS:
-            came, value = loops.sweep(scores, lengths, gold, True)
-            alone = loops.sweep(scores, lengths, gold, False)[1]
-            marginals = loops.log_marginals(scores.emissions, came, lengths)
-            pulled = [loops.pull(scores, came, lengths, gold, weight, given) for given in (None, cotangent)]
-            found.append([value, alone, marginals.clamp(min=-100), *pulled[0], *pulled[1]])
-        for one, other in zip(*found, strict=True):
-            torch.testing.assert_close(other, one, rtol=1e-5, atol=5e-5)
-    assert torch.equal(KERNELS.decode(scores, lengths), REFERENCE.decode(scores, lengths))
+        results = []
+        for engine in TORCH, TRITON:
+            messages, value = engine.forward_backward(potentials, lengths, gold, True)
+            forward_only = engine.forward_backward(potentials, lengths, gold, False)[1]
+            marginals = engine.log_marginals(potentials.emissions, messages, lengths)
+            gradients = [
+                engine.vjp(potentials, messages, lengths, gold, grad_value, grad) for grad in (None, grad_marginals)
+            ]
+            results.append([value, forward_only, marginals.clamp(min=-100), *gradients[0], *gradients[1]])
+        for expected, value in zip(*results, strict=True):
+            torch.testing.assert_close(value, expected, rtol=1e-5, atol=5e-5)
+    assert torch.equal(TRITON.viterbi(potentials, lengths), TORCH.viterbi(potentials, lengths))
 
 
 @runs
@@ -78,21 +88,21 @@ def test_kernels_equal_the_reference(shape, forbidden):
 @pytest.mark.parametrize("shape", SHAPES)
 def test_learning_through_kernels(shape, monkeypatch):
     """The same values and gradients of a CRF whichever engine it takes."""
-    from ita.model import crf as module
-    from ita.model.crf.triton import KERNELS
+    from ita.model import crf as crf_module
+    from ita.model.crf.triton_engine import TRITON
 
-    scores, lengths, tags = batch(shape, -1e12)
-    found = []
-    for loops in REFERENCE, KERNELS:
-        monkeypatch.setattr(module, "engine", lambda _, loops=loops: loops)
+    potentials, lengths, tags = batch(shape, -1e12)
+    results = []
+    for engine in TORCH, TRITON:
+        monkeypatch.setattr(crf_module, "select_engine", lambda _, engine=engine: engine)
         crf = CRF(shape[2])
         for name in "start", "transitions", "end":
-            getattr(crf, name).data.copy_(getattr(scores, name))
-        emissions = scores.emissions.clone().requires_grad_()
-        nll, marginals = crf.likelihood(emissions, tags, lengths)
+            getattr(crf, name).data.copy_(getattr(potentials, name))
+        emissions = potentials.emissions.clone().requires_grad_()
+        nll, marginals = crf.nll_and_log_marginals(emissions, tags, lengths)
         gradients = torch.autograd.grad(nll.sum() + marginals.exp().square().sum(), [emissions, *crf.parameters()])
-        found.append([nll, marginals.exp(), *gradients, crf.marginals(emissions, lengths).moves])
-    for one, other in zip(*found, strict=True):
+        results.append([nll, marginals.exp(), *gradients, crf.marginals(emissions, lengths).transition_counts])
+    for one, other in zip(*results, strict=True):
         torch.testing.assert_close(other, one, rtol=1e-5, atol=5e-5)
 
 
@@ -100,20 +110,19 @@ def test_learning_through_kernels(shape, monkeypatch):
 @pytest.mark.parametrize("tags", [17, 33])
 @pytest.mark.parametrize("capability", [80, 90])
 def test_kernels_compile_without_a_device(capability, tags, tmp_path, monkeypatch):
+    import triton
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
-    from ita.model.crf import triton
+    from ita.model.crf import triton_engine
 
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
-    types = {"lengths": "*i64", "tags": "*i64", "path": "*i64", "batch": "i32", "words": "i32"}
-    flags = {"TAGS": True, "COTANGENT": True}
-    widths = triton._widths(tags)
+    types = {"lengths": "*i64", "tags": "*i64", "path": "*i64", "backpointers": "*i32", "batch": "i32", "words": "i32"}
+    flags = {"TAGS": True, "MARGINALS": True}
+    widths = triton_engine._launch_options(tags)
     options = {"num_warps": widths.pop("num_warps")}
-    for name in "_sweep", "_log_marginals", "_push", "_gather", "_decode":
-        kernel = getattr(triton, name)
-        if name == "_decode":
-            types["came"] = "*i32"
+    for name in KERNELS:
+        kernel = getattr(triton_engine, name)
         fixed = {**widths, **{flag: on for flag, on in flags.items() if flag in kernel.arg_names}}
         signature = {arg: "constexpr" if arg in fixed else types.get(arg, "*fp32") for arg in kernel.arg_names}
         values = {(kernel.arg_names.index(arg),): value for arg, value in fixed.items()}
@@ -131,17 +140,17 @@ def test_kernels_equal_the_reference_on_a_device(shape, forbidden):
 
 @pytest.mark.gpu
 def test_a_step_takes_at_most_ten_launches():
-    scores, lengths, tags = batch((32, 41, 17), None, "cuda")
+    potentials, lengths, tags = batch((32, 41, 17), None, "cuda")
     crf = CRF(17).cuda()
-    emissions = scores.emissions.nan_to_num().requires_grad_()
-    weight, cotangent = torch.randn(32, device="cuda"), torch.randn_like(emissions)
+    emissions = potentials.emissions.nan_to_num().requires_grad_()
+    grads = torch.randn(32, device="cuda"), torch.randn_like(emissions)
 
     def step():
-        nll, marginals = crf.likelihood(emissions, tags, lengths)
-        torch.autograd.grad((nll, marginals), [emissions, *crf.parameters()], (weight, cotangent))
+        nll, marginals = crf.nll_and_log_marginals(emissions, tags, lengths)
+        torch.autograd.grad((nll, marginals), [emissions, *crf.parameters()], grads)
 
     assert launches(step) <= 10
-    assert launches(lambda: crf.viterbi(emissions, lengths)) == 1
+    assert launches(lambda: crf.decode(emissions, lengths)) == 1
 
 
 def launches(run):

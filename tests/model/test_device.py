@@ -10,22 +10,22 @@ CPU = torch.device("cpu")
 
 
 def test_device():
-    assert device.resolve("cpu") == CPU
+    assert device.resolve_device("cpu") == CPU
     if torch.cuda.is_available():
-        assert device.resolve("auto").type == device.resolve("cuda").type == "cuda"
+        assert device.resolve_device("auto").type == device.resolve_device("cuda").type == "cuda"
     else:
-        assert device.resolve("auto") == CPU
+        assert device.resolve_device("auto") == CPU
         with pytest.raises(UserError, match="cuda was asked for"):
-            device.resolve("cuda")
+            device.resolve_device("cuda")
 
 
 @pytest.mark.parametrize("fast", [True, False])
 def test_auto_is_bf16_where_the_processor_computes_in_it_and_the_model_is_wide(monkeypatch, fast):
-    monkeypatch.setattr(device, "cpu_computes_bf16", lambda: fast)
-    assert device.arithmetic(CPU, "auto", 384) == (torch.bfloat16 if fast else torch.float32)
-    assert device.arithmetic(CPU, "auto", 64) == torch.float32
-    assert device.arithmetic(CPU, "bf16", 64) == torch.bfloat16
-    assert device.arithmetic(CPU, "fp32", 384) == torch.float32
+    monkeypatch.setattr(device, "cpu_has_bf16", lambda: fast)
+    assert device.compute_dtype(CPU, "auto", 384) == (torch.bfloat16 if fast else torch.float32)
+    assert device.compute_dtype(CPU, "auto", 64) == torch.float32
+    assert device.compute_dtype(CPU, "bf16", 64) == torch.bfloat16
+    assert device.compute_dtype(CPU, "fp32", 384) == torch.float32
 
 
 @pytest.mark.parametrize(
@@ -39,5 +39,5 @@ def test_auto_is_bf16_where_the_processor_computes_in_it_and_the_model_is_wide(m
 )
 def test_flags_of_the_processor(tmp_path, text, fast):
     (tmp_path / "cpuinfo").write_text(text)
-    assert device.cpu_computes_bf16(tmp_path / "cpuinfo") == fast
-    assert not device.cpu_computes_bf16(tmp_path / "absent")
+    assert device.cpu_has_bf16(tmp_path / "cpuinfo") == fast
+    assert not device.cpu_has_bf16(tmp_path / "absent")

@@ -1,4 +1,4 @@
-"""Word vectors from packed pieces equal the encoder's own forward pass, in value and gradient."""
+"""Word vectors from packed subwords equal the encoder's own forward pass, in value and gradient."""
 
 import numpy as np
 import pytest
@@ -7,21 +7,11 @@ from transformers import BertConfig, BertModel, DistilBertConfig, DistilBertMode
 
 from ita.model.batching import collate
 from ita.model.bert import Bert, EncoderConfig, packable
-from ita.model.dropout import dropout, keep
-from ita.model.encoder import word_vectors
+from ita.model.dropout import dropout, dropout_factors
+from ita.model.encoder import first_subword_vectors
 from ita.model.inputs import EncodedView, ViewEncoder
 from ita.model.tagger import Tagger
-
-SIZES = {"vocab_size": 60, "hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 32}
-
-
-class Letters:
-    """A tokenizer whose pieces are letters; words of other signs have none."""
-
-    cls, sep, longest = 2, 3, 512
-
-    def pieces(self, words):
-        return [[ord(sign) - 90 for sign in word if sign.isalpha()] for word in words]
+from tests.support.letters import SIZES, Letters
 
 
 @pytest.fixture(params=["bert", "roberta"])
@@ -38,7 +28,7 @@ def theirs(request):
 @pytest.fixture
 def ours(theirs):
     """Ours with its weights."""
-    bert = Bert(EncoderConfig.of(theirs.config.to_dict()))
+    bert = Bert(EncoderConfig.from_dict(theirs.config.to_dict()))
     bert.load_state_dict(theirs.state_dict())
     return bert.eval()
 
@@ -49,16 +39,16 @@ def batch():
     posts = [["ab", "-", "c"], ["defg"] * 9, ["h"], ["-"], ["k", "lm"]]
     contexts = [(["no", "p"], ["ga"] * 2), ([], []), (["q"] * 30, ["ga"] * 30), (["r"], ["ga"]), ([], [])]
     text, both = views.encode(posts), views.encode(posts, contexts)
-    assert len(text[1].rows) > 2, "one post is read in windows"
+    assert len(text[1].row_lengths) > 2, "one post is read in windows"
     return collate([text, both])
 
 
 @pytest.mark.parametrize("padding", ["attention", "none"])
 def test_packed_equals_the_pass_of_transformers(theirs, ours, batch, padding):
-    weights = torch.randn(len(batch.read), 16, generator=torch.Generator().manual_seed(1))
+    weights = torch.randn(len(batch.first_subwords), 16, generator=torch.Generator().manual_seed(1))
     results = []
     for encoder in (theirs, ours):
-        vectors = word_vectors(encoder, batch, padding)
+        vectors = first_subword_vectors(encoder, batch, padding)
         (vectors * weights).sum().backward()
         # Attention does not depend on the bias of keys: its gradient is rounding alone.
         grads = {n: p.grad for n, p in encoder.named_parameters() if p.grad is not None and "key.bias" not in n}
@@ -74,14 +64,14 @@ def test_packed_equals_the_pass_of_transformers(theirs, ours, batch, padding):
 def test_a_row_is_read_the_same_in_any_batch(theirs, ours, padding):
     encoder = theirs if padding == "all" else ours
     posts = ViewEncoder(Letters(), 16).encode([["ab", "c"], ["defgh"] * 2, ["i"]])
-    together = word_vectors(encoder, collate([posts]), padding)
-    alone = torch.cat([word_vectors(encoder, collate([[post]]), padding) for post in posts])
+    together = first_subword_vectors(encoder, collate([posts]), padding)
+    alone = torch.cat([first_subword_vectors(encoder, collate([[post]]), padding) for post in posts])
     torch.testing.assert_close(together, alone, atol=1e-6, rtol=1e-5)
 
 
 @pytest.mark.parametrize("padding", ["attention", "none", "all"])
 @pytest.mark.parametrize("beside", [[], [["ab", "c"]]])
-def test_posts_without_any_piece(theirs, ours, padding, beside):
+def test_posts_without_any_subword(theirs, ours, padding, beside):
     views = ViewEncoder(Letters(), 16)
     tagger = Tagger(theirs if padding == "all" else ours, ["O", "S-PER"], 0.0, padding=padding)
     batch = collate([views.encode(posts) for posts in (beside, [["-"], ["-", "-"]]) if posts])
@@ -97,7 +87,7 @@ def test_dropout_is_that_of_transformers(theirs, ours, batch):
     spread = []
     for encoder in (theirs.train(), ours.train()):
         with torch.no_grad():
-            drawn = torch.stack([word_vectors(encoder, batch, "attention") for _ in range(150)])
+            drawn = torch.stack([first_subword_vectors(encoder, batch, "attention") for _ in range(150)])
         spread.append((drawn.mean(0), drawn.std(0)))
     torch.testing.assert_close(spread[0][0], spread[1][0], atol=0.4, rtol=0)
     assert float(spread[1][1].mean()) == pytest.approx(float(spread[0][1].mean()), rel=0.05)
@@ -105,8 +95,8 @@ def test_dropout_is_that_of_transformers(theirs, ours, batch):
 
 def test_weights_are_drawn_as_transformers_draws_them(theirs):
     torch.manual_seed(1)
-    ours = Bert(EncoderConfig.of(theirs.config.to_dict()))
-    ours.draw()
+    ours = Bert(EncoderConfig.from_dict(theirs.config.to_dict()))
+    ours.init_weights()
     for name, weight in theirs.state_dict().items():
         drawn = ours.state_dict()[name]
         assert float(drawn.mean()) == pytest.approx(float(weight.mean()), abs=0.01), name
@@ -117,7 +107,7 @@ def test_weights_are_drawn_as_transformers_draws_them(theirs):
 def test_dropout_factors():
     torch.manual_seed(3)
     x = torch.randn(999, 33, requires_grad=True)
-    factors = keep(x, 0.1)
+    factors = dropout_factors(x, 0.1)
     assert factors.shape == x.shape
     assert factors.unique().tolist() == pytest.approx([0, 1 / 0.9], rel=1e-4)
     assert float((factors == 0).float().mean()) == pytest.approx(0.1, abs=0.01)
@@ -158,19 +148,19 @@ def test_compiled_equals_eager(ours, batch):
 @pytest.mark.gpu
 @pytest.mark.parametrize("padding", ["none", "attention"])
 def test_on_a_gpu(ours, batch, padding):
-    from ita.model.batching import on_device
+    from ita.model.batching import to_device
 
-    expected = word_vectors(ours, batch, "attention")
-    moved = on_device(batch, torch.device("cuda"))
-    torch.testing.assert_close(word_vectors(ours.cuda(), moved, padding).cpu(), expected, atol=1e-3, rtol=1e-3)
+    expected = first_subword_vectors(ours, batch, "attention")
+    moved = to_device(batch, torch.device("cuda"))
+    torch.testing.assert_close(first_subword_vectors(ours.cuda(), moved, padding).cpu(), expected, atol=1e-3, rtol=1e-3)
     with torch.autocast("cuda", torch.bfloat16):
-        rough = word_vectors(ours.train(), moved, padding)
+        rough = first_subword_vectors(ours.train(), moved, padding)
         rough.float().square().sum().backward()
     assert all(p.grad.isfinite().all() for p in ours.parameters() if p.grad is not None)
 
 
-def test_a_post_without_pieces_is_possible():
+def test_a_post_without_subwords_is_possible():
     post = EncodedView(np.array([2, 3], np.int32), (2,), np.array([-1], np.int32), 0)
     batch = collate([[post]])
-    assert batch.read.shape == (0,)
-    assert batch.first.tolist() == [[-1]]
+    assert batch.first_subwords.shape == (0,)
+    assert batch.word_index.tolist() == [[-1]]

@@ -13,8 +13,8 @@ from ita.io import features, parquet
 from ita.model import trainer
 from ita.model.batching import collate
 from ita.model.checkpoint import load_model
-from ita.model.distance import Distance
-from ita.model.inference import tag
+from ita.model.distance import RepresentationDistance
+from ita.model.inference import predict_tags
 from ita.model.inputs import encode_views
 from tests.support.runs import digest, evaluated, history, trained
 
@@ -83,7 +83,7 @@ def test_regions_alone_tell_the_type(pictured, run):
 def test_a_folder_is_read_as_it_was_written(pictured, run):
     tagger, _, about = load_model(run)
     assert tagger.projection.weight.shape == (16, WIDTH) == (16, about["regions"]["width"])
-    assert tagger.features is None
+    assert tagger.region_features is None
     found = evaluated(pictured[0], run, pictured[1])["scores"]["dev"]["it"]["default"]["f1"]
     rows = history(run)
     assert found == pytest.approx(max(float(row["dev_f1_it"]) for row in rows), abs=1e-4)
@@ -138,7 +138,7 @@ def test_a_killed_run_goes_on_to_the_same_model(pictured, tiny_encoder, tmp_path
     with pytest.raises(Killed):
         start("cut")
     state = torch.load(tmp_path / "cut" / "checkpoint" / "state.pt", weights_only=True)
-    assert "projection.weight" in state["model"] and "features" not in state["model"]
+    assert "projection.weight" in state["model"] and "region_features" not in state["model"]
     monkeypatch.setattr(trainer, "run_epoch", run_epoch)
     assert digest(start("cut")) == digest(whole)
 
@@ -172,7 +172,7 @@ def test_predict_says_that_it_sees_no_regions(run, tmp_path, capsys):
     assert predict.main([str(run), str(tmp_path / "posts.txt")]) == 0
     out, err = capsys.readouterr()
     assert [json.loads(line)["view"] for line in out.splitlines()] == ["t", "it"]
-    assert "regions of images (detector 'resnet'), which cannot be given here" in err
+    assert "image regions (detector 'resnet'), which cannot be passed here" in err
 
 
 @pytest.mark.parametrize("regions", [True, False])
@@ -188,13 +188,13 @@ def test_the_distance_is_that_of_posts_one_by_one(pictured, run, tiny_encoder, t
     contexts = {row["post_id"]: row for row in parquet.rows("contexts", folder / "ga.parquet")}
     seen = features.read(shards, {row["image_id"] for row in rows}) if regions else None
     if seen:
-        tagger.look(torch.from_numpy(seen.vectors))
+        tagger.set_region_features(torch.from_numpy(seen.vectors))
     for split in ("dev", "test"):
         views = encode_views(encoder, [row for row in rows if row["split"] == split], contexts, seen)
         distances = []
         with torch.no_grad():
             for text, both in zip(views["t"], views["it"], strict=True):
-                one, other = tagger.words(collate([[text]]))[0], tagger.words(collate([[both]]))[0]
+                one, other = tagger.word_vectors(collate([[text]]))[0], tagger.word_vectors(collate([[both]]))[0]
                 distances += [float(torch.dist(a, b)) for a, b in zip(one, other, strict=True)]
         assert found[split] == pytest.approx(sum(distances) / len(distances), rel=1e-5)
 
@@ -211,10 +211,10 @@ def test_views_that_are_the_same_have_no_distance(corpus, tiny_encoder, tmp_path
 
 def test_distances_in_any_batches():
     """Each view comes in batches of its own; in a batch there are empty slots behind the words of shorter posts."""
-    distance = Distance([3, 1, 2])
+    distance = RepresentationDistance([3, 1, 2])
     one, two = torch.randn(3, 3, 4), torch.randn(3, 3, 4)
-    distance.keep([2, 0], one[[2, 0]])
-    distance.keep([1], one[[1], :1])
+    distance.store([2, 0], one[[2, 0]])
+    distance.store([1], one[[1], :1])
     for posts in ([1], [0, 2]):
         distance.compare(posts, two[posts])
     words = [(0, 0), (0, 1), (0, 2), (1, 0), (2, 0), (2, 1)]
@@ -222,7 +222,7 @@ def test_distances_in_any_batches():
     assert distance.mean() == pytest.approx(expected, rel=1e-5)
 
 
-def test_a_witness_changes_nothing(pictured, run):
+def test_a_hook_changes_nothing(pictured, run):
     folder, shards = pictured
     tagger, encoder, about = load_model(run)
     rows = [row for row in parquet.rows("posts", folder / "posts.parquet") if row["split"] == "test"]
@@ -230,8 +230,8 @@ def test_a_witness_changes_nothing(pictured, run):
     posts = encode_views(encoder, rows, contexts)["t"]
     options = {"batch_size": 5, "device": torch.device("cpu")}
     told = []
-    plain = tag(tagger, posts, about["tags"], **options)
-    watched = tag(tagger, posts, about["tags"], **options, witness=lambda some, vectors: told.extend(some))
+    plain = predict_tags(tagger, posts, about["tags"], **options)
+    watched = predict_tags(tagger, posts, about["tags"], **options, hook=lambda some, vectors: told.extend(some))
     assert plain == watched and sorted(told) == list(range(len(posts)))
 
 
@@ -252,7 +252,7 @@ def test_compiled_equals_eager(pictured, run):
     rows = parquet.rows("posts", folder / "posts.parquet")
     contexts = {row["post_id"]: row for row in parquet.rows("contexts", folder / "ga.parquet")}
     seen = features.read(shards, {row["image_id"] for row in rows})
-    tagger.look(torch.from_numpy(seen.vectors))
+    tagger.set_region_features(torch.from_numpy(seen.vectors))
     views = encode_views(encoder, rows[:20], contexts, seen)
     batches = [collate([views["t"], views["it"]]), collate([views["t"]]), collate([views["it"][:7]])]
     eager = [tagger.emissions(batch) for batch in batches]

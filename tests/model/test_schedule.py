@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from ita.config import Encoder, Loss, System, Train
-from ita.model import schedule as steps
+from ita.model.batching import collate
 from ita.model.checkpoint import load_encoder
+from ita.model.dataset import EncodedPosts
 from ita.model.inputs import EncodedView
-from ita.model.losses import posterior_alignment, structural_alignment
-from ita.model.schedule import Examples, TrainingConfig, epoch_of, losses, updates_per_epoch
+from ita.model.losses import compute_loss, posterior_alignment, structural_alignment
+from ita.model.schedule import TrainingConfig, epoch_updates, updates_per_epoch
 from ita.model.tagger import Tagger
 
 NAMES = ["O", "B-PER", "I-PER", "E-PER", "S-PER"]
@@ -31,7 +32,7 @@ def examples():
 
     words = draw.integers(1, 12, POSTS).tolist()
     views = {"t": [view(n, 0) for n in words], "it": [view(n, int(draw.integers(0, 20))) for n in words]}
-    return Examples(views, [draw.integers(0, 5, n).tolist() for n in words], [["O"] * n for n in words])
+    return EncodedPosts(views, [draw.integers(0, 5, n).tolist() for n in words], [["O"] * n for n in words])
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +44,7 @@ def tagger(tiny_encoder):
     return tagger
 
 
-def plan(system, loss=None, **train):
+def configure(system, loss=None, **train):
     settings = Train(**{"batch_size": 6, **train})
     loss = loss or Loss(text=1.0, image_text=0.5, alignment=0.25, temperature=2.0)
     return TrainingConfig(settings, system, loss, 1, NAMES, torch.device("cpu"), torch.float32)
@@ -51,17 +52,17 @@ def plan(system, loss=None, **train):
 
 def read(step):
     """(view, words of the post, learned) of each row of a step."""
-    views = ["t"] * step.texts + ["it"] * (len(step.learned) - step.texts)
-    return list(zip(views, step.batch.lengths.tolist(), step.learned.tolist(), strict=True))
+    views = ["t"] * step.text_rows + ["it"] * (len(step.loss_mask) - step.text_rows)
+    return list(zip(views, step.inputs.lengths.tolist(), step.loss_mask.tolist(), strict=True))
 
 
 @pytest.mark.parametrize("schedule", ["paired", "official"])
 @pytest.mark.parametrize("system", [JOINT, CVA, replace(JOINT, views=["t"]), replace(JOINT, views=["it"])])
-@pytest.mark.parametrize("gradient_accumulation", [1, 3])
+@pytest.mark.parametrize("accumulation", [1, 3])
 def test_an_epoch_learns_every_view_of_every_post_once(examples, schedule, system, accumulation):
-    chosen = plan(system, schedule=schedule, gradient_accumulation=accumulation)
-    updates = epoch_of(examples, chosen, 0)
-    assert len(updates) == updates_per_epoch(POSTS, chosen)
+    config = configure(system, schedule=schedule, gradient_accumulation=accumulation)
+    updates = epoch_updates(examples, config, 0)
+    assert len(updates) == updates_per_epoch(POSTS, config)
     rows = [row for update in updates for step in update for row in read(step)]
     for view in ("t", "it"):
         learned = sorted(words for of, words, counts in rows if of == view and counts)
@@ -75,7 +76,7 @@ def test_an_epoch_learns_every_view_of_every_post_once(examples, schedule, syste
 
 def test_pairs_are_views_of_one_post(examples):
     for schedule in ("paired", "official"):
-        for update in epoch_of(examples, plan(CVA, schedule=schedule), 0):
+        for update in epoch_updates(examples, configure(CVA, schedule=schedule), 0):
             for step in update:
                 rows = read(step)
                 for student, teacher in zip(step.student.tolist(), step.teacher.tolist(), strict=True):
@@ -85,8 +86,8 @@ def test_pairs_are_views_of_one_post(examples):
 
 def test_epochs_differ_and_repeat(examples):
     def order(epoch, schedule):
-        updates = epoch_of(examples, plan(CVA, schedule=schedule), epoch)
-        return [step.batch.ids.tolist() for update in updates for step in update]
+        updates = epoch_updates(examples, configure(CVA, schedule=schedule), epoch)
+        return [step.inputs.ids.tolist() for update in updates for step in update]
 
     for schedule in ("paired", "official"):
         assert order(0, schedule) == order(0, schedule) != order(1, schedule)
@@ -96,19 +97,17 @@ def test_epochs_differ_and_repeat(examples):
 @pytest.mark.parametrize("system", [CVA, STRUCTURAL, JOINT, replace(JOINT, views=["it"])])
 @pytest.mark.parametrize("schedule", ["paired", "official"])
 def test_losses_of_an_epoch_are_those_of_the_posts_one_by_one(examples, tagger, system, schedule):
-    chosen = plan(system, schedule=schedule)
+    config = configure(system, schedule=schedule)
     sums = {}
-    for update in epoch_of(examples, chosen, 0):
+    for update in epoch_updates(examples, config, 0):
         for step in update:
-            for name, value in losses(tagger, step, chosen)[1].items():
+            for name, value in compute_loss(tagger, step, config)[1].items():
                 sums[name] = sums.get(name, 0) + float(value.detach())
     expected = dict.fromkeys(sums, 0.0)
     for post in range(POSTS):
         length = torch.tensor([len(examples.tags[post])])
         tags = torch.tensor([examples.tags[post]])
-        emissions = {
-            view: tagger.emissions(steps.collate([[examples.views[view][post]]])).detach() for view in ("t", "it")
-        }
+        emissions = {view: tagger.emissions(collate([[examples.views[view][post]]])).detach() for view in ("t", "it")}
         for view in system.views:
             expected[view] += float(tagger.crf.nll(emissions[view], tags, length).detach())
         if system.alignment == "posterior":
@@ -122,15 +121,15 @@ def test_losses_of_an_epoch_are_those_of_the_posts_one_by_one(examples, tagger, 
 
 def test_weights_and_means(examples, tagger):
     """A step's loss: weighted means over its posts; an update's: the mean of its steps."""
-    chosen = plan(CVA, gradient_accumulation=2)
-    for update in epoch_of(examples, chosen, 0):
+    config = configure(CVA, gradient_accumulation=2)
+    for update in epoch_updates(examples, config, 0):
         for step in update:
-            loss, terms = losses(tagger, step, chosen)
-            posts = step.texts
+            loss, terms = compute_loss(tagger, step, config)
+            posts = step.text_rows
             expected = (terms["t"] + 0.5 * terms["it"] + 0.25 * terms["alignment"]) / posts / len(update)
             torch.testing.assert_close(loss, expected)
-    (step,) = epoch_of(examples, plan(replace(JOINT, views=["it"]), batch_size=50), 0)[0]
-    loss, terms = losses(tagger, step, plan(replace(JOINT, views=["it"])))
+    (step,) = epoch_updates(examples, configure(replace(JOINT, views=["it"]), batch_size=50), 0)[0]
+    loss, terms = compute_loss(tagger, step, configure(replace(JOINT, views=["it"])))
     torch.testing.assert_close(loss, terms["it"] / POSTS, msg="one view has weight one")
 
 
@@ -139,34 +138,31 @@ def test_weights_and_means(examples, tagger):
 def test_a_budget_of_pieces_changes_no_gradient(examples, tagger, system, schedule):
     grads = []
     for budget in (100_000, 40, 1):
-        chosen = plan(system, schedule=schedule, batch_size=16, max_subwords=budget)
-        (update, *_) = epoch_of(examples, chosen, 0)
+        config = configure(system, schedule=schedule, batch_size=16, max_subwords=budget)
+        (update, *_) = epoch_updates(examples, config, 0)
         tagger.zero_grad()
         for step in update:
-            losses(tagger, step, chosen)[0].backward()
+            compute_loss(tagger, step, config)[0].backward()
         grads.append([p.grad.clone() for p in tagger.parameters() if p.grad is not None])
         if budget == 1:
-            assert len(update) == round(1 / update[0].share) > 1, "one post at a time"
+            assert len(update) == round(1 / update[0].loss_scale) > 1, "one post at a time"
     for other in grads[1:]:
         for one, two in zip(grads[0], other, strict=True):
             torch.testing.assert_close(one, two, atol=1e-5, rtol=1e-4)
 
 
-def test_the_teacher_is_not_taught(examples, tagger):
+def test_no_gradient_reaches_the_teacher(examples, tagger, monkeypatch):
     """With likelihoods switched off, no gradient reaches the image-text rows."""
     silent = Loss(text=0.0, image_text=0.0, alignment=1.0, temperature=1.0)
     for system in (CVA, STRUCTURAL):
-        chosen = plan(system, silent)
-        step = epoch_of(examples, chosen, 0)[0][0]
-        emissions = tagger.emissions(step.batch).detach().requires_grad_()
-        fixed = Tagger.emissions
-        try:
-            Tagger.emissions = lambda self, batch, fixed=emissions: fixed
-            losses(tagger, step, chosen)[0].backward()
-        finally:
-            Tagger.emissions = fixed
-        assert not emissions.grad[step.texts :].any()
-        assert emissions.grad[: step.texts].any()
+        config = configure(system, silent)
+        step = epoch_updates(examples, config, 0)[0][0]
+        emissions = tagger.emissions(step.inputs).detach().requires_grad_()
+        monkeypatch.setattr(Tagger, "emissions", lambda self, batch, fixed=emissions: fixed)
+        compute_loss(tagger, step, config)[0].backward()
+        monkeypatch.undo()
+        assert not emissions.grad[step.text_rows :].any()
+        assert emissions.grad[: step.text_rows].any()
 
 
 def test_an_epoch_lies_on_the_device_before_it_starts(examples):
@@ -181,7 +177,7 @@ def test_an_epoch_lies_on_the_device_before_it_starts(examples):
         elif is_dataclass(held):
             yield from tensors([getattr(held, item.name) for item in fields(held)])
 
-    elsewhere = replace(plan(CVA), device=torch.device("meta"))
-    found = list(tensors(epoch_of(examples, elsewhere, 0)))
+    elsewhere = replace(configure(CVA), device=torch.device("meta"))
+    found = list(tensors(epoch_updates(examples, elsewhere, 0)))
     assert len(found) > 100
     assert {tensor.device.type for tensor in found} == {"meta"}

@@ -1,5 +1,6 @@
 """Evaluation of trained taggers on both views."""
 
+import csv
 import json
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from ita.cli import run_stage
 from ita.io import parquet
 from ita.stages import evaluate
-from tests.support.runs import CVA, evaluated, history, trained
+from tests.support.runs import CVA, RUN, evaluated, history, trained
 
 
 @pytest.mark.parametrize(
@@ -73,3 +74,25 @@ def test_a_folder_that_is_no_model_is_refused(corpus, tmp_path, capsys):
     assert run_stage(evaluate, ["--model", str(tmp_path / "model.safetensors"), *arguments]) == 1
     assert "not a model folder" in capsys.readouterr().err
     assert not (tmp_path / "metrics.json").exists()
+
+
+def test_files_say_which_run_they_are_of(corpus, tiny_encoder, tmp_path):
+    run = trained(corpus, tmp_path, tiny_encoder, CVA, epochs=2, seed=3)
+    metrics = evaluated(corpus, run)
+    named = {**RUN, "seed": 3}
+    assert json.loads((run / "settings.json").read_text())["run"] == named
+    assert parquet.metadata(parquet.read("predictions", run / "predictions.parquet"))["run"] == named
+    assert metrics["dataset"] == "corpus" and metrics["seed"] == 3
+    assert metrics["encoder"] == {"key": "tiny", "model": str(tiny_encoder)}
+    assert metrics["system"] == {"key": "cva", **CVA}
+    with open(run / "history.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0])[:4] == ["encoder", "system", "seed", "epoch"]
+    assert [(row["encoder"], row["system"], row["seed"]) for row in rows] == [("tiny", "cva", "3")] * 2
+
+
+def test_a_run_without_names_writes_nulls(corpus, tiny_encoder, tmp_path, monkeypatch):
+    for name in RUN:
+        monkeypatch.setitem(RUN, name, None)
+    metrics = evaluated(corpus, trained(corpus, tmp_path, tiny_encoder, {"views": ["t"]}, epochs=1))
+    assert metrics["dataset"] is None and metrics["encoder"]["key"] is None and metrics["system"]["key"] is None

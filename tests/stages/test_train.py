@@ -52,10 +52,10 @@ def test_a_killed_run_goes_on_to_the_same_model(corpus, tiny_encoder, tmp_path, 
     assert history(resumed) == history(whole)
 
 
-def test_a_resume_file_of_other_settings_is_ignored(corpus, tiny_encoder, tmp_path, monkeypatch):
-    save = trainer.save_resume
+def test_a_checkpoint_of_other_settings_is_ignored(corpus, tiny_encoder, tmp_path, monkeypatch):
+    save = trainer.save_checkpoint
     kept = []
-    monkeypatch.setattr(trainer, "save_resume", lambda path, *a: (save(path, *a), kept.append(path.read_bytes())))
+    monkeypatch.setattr(trainer, "save_checkpoint", lambda path, *a: (save(path, *a), kept.append(path.read_bytes())))
     trained(corpus, tmp_path / "a", tiny_encoder)
     (tmp_path / "b" / "checkpoint").mkdir(parents=True)
     (tmp_path / "b" / "checkpoint" / "state.pt").write_bytes(kept[0])
@@ -85,8 +85,8 @@ def test_a_post_is_tagged_the_same_in_any_batch(tiny_encoder):
     together = tagger.emissions(collate([posts]))
     for number, post in enumerate(posts):
         alone = tagger.emissions(collate([[post]]))
-        torch.testing.assert_close(together[number, : len(post.first)], alone[0], atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(together[0, 1], tagger.linear.bias, msg="a word without pieces is the zero vector")
+        torch.testing.assert_close(together[number, : len(post.first_subword)], alone[0], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(together[0, 1], tagger.linear.bias, msg="a word without subwords is the zero vector")
 
 
 def test_constrained_models_tag_valid_bioes_only(corpus, tiny_encoder, tmp_path):
@@ -95,16 +95,16 @@ def test_constrained_models_tag_valid_bioes_only(corpus, tiny_encoder, tmp_path)
     for constrained in (False, True):
         run = trained(corpus, tmp_path / str(constrained), tiny_encoder, epochs=1, constrained=constrained)
         tagger, encoder, about = load_model(run)
-        legal = bioes_constraints(about["tags"])
+        constraints = bioes_constraints(about["tags"])
         with torch.no_grad():
             tagger.linear.weight.normal_(generator=torch.Generator().manual_seed(0))
         batch = collate([encoder.encode([["ab", "c", "xd", "ee"], ["x"], ["abc"] * 9])])
-        paths = tagger.crf.viterbi(tagger.emissions(batch), batch.lengths)
+        paths = tagger.crf.decode(tagger.emissions(batch), batch.lengths)
         breaks = 0
         for path, length in zip(paths.tolist(), batch.lengths.tolist(), strict=True):
-            breaks += not legal.start[path[0]]
-            breaks += not legal.end[path[length - 1]]
-            breaks += sum(not legal.moves[a, b] for a, b in itertools.pairwise(path[:length]))
+            breaks += not constraints.start[path[0]]
+            breaks += not constraints.end[path[length - 1]]
+            breaks += sum(not constraints.transitions[a, b] for a, b in itertools.pairwise(path[:length]))
         illegal[constrained] = breaks
     assert illegal[True] == 0 < illegal[False]
 
@@ -143,13 +143,13 @@ def test_training_on_a_gpu(corpus, tiny_encoder, tmp_path, padding):
 @pytest.mark.gpu
 def test_an_epoch_on_a_gpu_never_waits(corpus, tiny_encoder, tmp_path, monkeypatch):
     """Between the first update of an epoch and its last, nothing asks the device for a value."""
-    real = trainer.losses
+    real = trainer.compute_loss
 
     def guarded(*arguments):
         torch.cuda.set_sync_debug_mode("error")
         return real(*arguments)
 
-    monkeypatch.setattr(trainer, "losses", guarded)
+    monkeypatch.setattr(trainer, "compute_loss", guarded)
     monkeypatch.setattr(trainer, "float", lambda x: (torch.cuda.set_sync_debug_mode("default"), float(x))[1], False)
     trained(corpus, tmp_path, tiny_encoder, device="cuda")
 
@@ -183,8 +183,8 @@ def test_weights_of_another_origin_are_refused(corpus, tiny_encoder, tmp_path, c
 
 
 def test_rate_rises_then_falls_to_zero():
-    assert [trainer.rate(step, 4, 0.0) for step in range(4)] == [1.0, 0.75, 0.5, 0.25]
-    rates = [trainer.rate(step, 10, 0.3) for step in range(10)]
+    assert [trainer.lr_factor(step, 4, 0.0) for step in range(4)] == [1.0, 0.75, 0.5, 0.25]
+    rates = [trainer.lr_factor(step, 10, 0.3) for step in range(10)]
     assert rates[:3] == [0.25, 0.5, 0.75]
     assert rates[3] == 1.0
     assert rates[3:] == sorted(rates[3:], reverse=True)

@@ -46,7 +46,7 @@ def oscar_config(**changes):
 def random_oscar(config, seed=0):
     """A network of random weights, large enough for its captions to differ."""
     torch.manual_seed(seed)
-    model = BertForImageCaptioning(EncoderConfig.of(config)).eval()
+    model = BertForImageCaptioning(EncoderConfig.from_dict(config)).eval()
     for name, value in model.state_dict().items():
         value.normal_(std=0.5)
         if name.endswith("LayerNorm.weight"):

@@ -82,7 +82,14 @@ def write(folder, rows, systems=SYSTEMS, seeds=(1, 2, 3), encoder="bert", versio
                     for row, tags in zip(test, found, strict=True)
                 ]
             parquet.write("predictions", predictions, run / "predictions.parquet")
-            facts = {"scores": {"test": scores}, "seed": seed, "label_version": version, "encoder": "bert-base-cased"}
+            facts = {
+                "dataset": "made up",
+                "encoder": {"key": encoder, "model": "bert-base-cased"},
+                "system": {"key": system},
+                "seed": seed,
+                "label_version": version,
+                "scores": {"test": scores},
+            }
             facts["representation_distance"] = {"test": 1.0 + seed if system != "crf" else None}
             (run / "metrics.json").write_text(json.dumps(facts))
             paths.append(run / "metrics.json")

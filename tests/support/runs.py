@@ -9,6 +9,7 @@ from ita.stages import evaluate, train
 
 TRAIN = {"epochs": 3, "batch_size": 8, "learning_rate": 5e-3, "crf_learning_rate": 0.05, "loss": "paper"}
 LOSS = {"text": 1.0, "image_text": 1.0, "alignment": 1.0, "temperature": 1.0}
+RUN = {"dataset": "corpus", "encoder": "tiny", "system": "cva"}
 CVA = {"context": "ga", "views": ["t", "it"], "alignment": "posterior"}
 
 
@@ -19,6 +20,7 @@ def trained(corpus, output, encoder, system=None, expect=0, features=(), **overr
         "system": system or CVA,
         "loss": LOSS,
         "seed": overrides.pop("seed", 1),
+        "run": RUN,
     }
     settings["train"].pop("seed", None)
     arguments = ["--settings", json.dumps(settings), "--output", str(output / "model.safetensors")]
@@ -39,9 +41,10 @@ def digest(folder):
 
 
 def history(folder):
+    """Rows of history.csv without names and measured times."""
     with open(folder / "history.csv", newline="") as file:
         return [
-            {k: v for k, v in row.items() if k not in ("seconds", "subwords_per_second")}
+            {name: value for name, value in row.items() if name not in (*RUN, "seconds", "subwords_per_second")}
             for row in csv.DictReader(file)
         ]
 

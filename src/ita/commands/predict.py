@@ -85,7 +85,7 @@ def tag_lines(
     device: torch.device,
 ) -> Iterator[dict[str, Any]]:
     """One answer per line, in order: the entities of its post, or an error."""
-    from ita.model.inference import tag
+    from ita.model.inference import predict_tags
 
     posts: dict[int, NewPost] = {}
     answers: dict[int, dict[str, Any]] = {}
@@ -96,7 +96,7 @@ def tag_lines(
             answers[number] = {"error": str(error)}
     if posts:
         views = encoder.encode([post.tokens for post in posts.values()], [post.context for post in posts.values()])
-        predictions = tag(tagger, views, tags, batch_size=batch_size, device=device)
+        predictions = predict_tags(tagger, views, tags, batch_size=batch_size, device=device)
         for (number, post), prediction in zip(posts.items(), predictions, strict=True):
             answers[number] = answer(post, prediction)
     for number in range(len(lines)):
@@ -128,9 +128,9 @@ def predict(model: Path, source: TextIO, target: TextIO, batch_size: int, device
         UserError: for a folder without a model, or a device that is not there.
     """
     from ita.model.checkpoint import load_model
-    from ita.model.device import resolve
+    from ita.model.device import resolve_device
 
-    device = resolve(device_name)
+    device = resolve_device(device_name)
     tagger, encoder, settings = load_model(model)
     tagger.to(device)
     if regions := settings.get("regions"):

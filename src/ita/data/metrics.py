@@ -5,26 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ita.data.tags import spans
-
 Tags = Sequence[Sequence[str]]
 """Tags of each word of each post."""
 AVERAGES = {"micro avg", "macro avg", "weighted avg"}
 """Rows of seqeval's report that are not entity types."""
-
-
-def f1(gold: Tags, predicted: Tags) -> float:
-    """Micro F1 in percent over exact (start, end, type) matches, spans read leniently.
-
-    Equal to seqeval's default mode; used in training, where importing seqeval would take longer than scoring.
-    """
-    right = found = given = 0
-    for gold_tags, predicted_tags in zip(gold, predicted, strict=True):
-        want, have = set(spans(gold_tags)), set(spans(predicted_tags))
-        right += len(want & have)
-        found += len(have)
-        given += len(want)
-    return 200.0 * right / (found + given) if right else 0.0
 
 
 def report(gold: Tags, predicted: Tags) -> dict[str, Any]:

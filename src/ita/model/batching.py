@@ -1,8 +1,8 @@
-"""Batches of encoded posts: packed inputs, the places of words among them, length buckets.
+"""Batches of encoded posts: packed inputs, the first subwords of words among them, length buckets.
 
-A batch holds its inputs (word pieces, and regions where there are any) one row after another, without padding. What has
-to be padded (attention where the device has no variable-length kernel, encoders that take only padded input) is told by
-groups of rows of similar length.
+A batch holds its inputs (subwords, and image regions where there are any) one row after another, without padding. What
+has to be padded (attention on a device without a variable-length kernel, encoders that take only padded input) goes by
+buckets of rows of similar length.
 """
 
 from __future__ import annotations
@@ -23,37 +23,37 @@ POOL = 32
 
 
 @dataclass(frozen=True)
-class Padding:
-    """R consecutive rows of packed items as a rectangle of the longest row's width T."""
+class PaddedRows:
+    """How R consecutive rows of n packed items are padded to the longest one's length T."""
 
-    index: Tensor
-    """(R, T) item of each slot, counted from the group's first; an empty slot holds item 0."""
-    inside: Tensor
-    """(R, T); True is an item, False an empty slot."""
-    slots: Tensor
-    """(n,) slot of each of the group's n items, counted row by row."""
+    pad_index: Tensor
+    """(R, T) item of each slot, counted from the bucket's first; padding repeats item 0."""
+    mask: Tensor
+    """(R, T); True is an item, False padding."""
+    unpad_index: Tensor
+    """(n,) slot of each item among the R * T, row by row."""
 
     @property
-    def full(self) -> bool:
-        """All rows are equally long: there is no empty slot."""
-        return self.slots.shape[0] == self.index.numel()
+    def unpadded(self) -> bool:
+        """All rows are equally long: there is no padding."""
+        return self.unpad_index.shape[0] == self.pad_index.numel()
 
 
 @dataclass(frozen=True)
-class Group:
+class Bucket:
     """Consecutive rows of similar length."""
 
-    pieces: Padding
-    """Their inputs."""
-    read: Padding
-    """Those of the inputs that represent words."""
+    inputs: PaddedRows
+    """All their inputs."""
+    first_subwords: PaddedRows
+    """The first subwords of words among them."""
 
 
 @dataclass(frozen=True)
-class Bounds:
-    """Where rows begin and end among packed items."""
+class RowBounds:
+    """Where rows begin and end among packed items, as variable-length attention kernels take it."""
 
-    offsets: Tensor
+    cumulative: Tensor
     """(R + 1,) cumulative lengths of the rows."""
     longest: int
     """Items of the longest row."""
@@ -61,125 +61,135 @@ class Bounds:
 
 @dataclass(frozen=True)
 class RegionInputs:
-    """The regions among the N inputs of a batch, V in all."""
+    """The image regions among the N inputs of a batch, V in all."""
 
-    rows: Tensor
-    """(V,) row of each in the table of features."""
+    feature_rows: Tensor
+    """(V,) row of each in the table of region features."""
     order: Tensor
-    """(N,) what each input is: the number of a word piece, or behind those the number of a region."""
+    """(N,) what each input is: index of a subword below N - V, of a region from there on."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """B posts, each in one view, as N inputs in R rows; M of them are the pieces that represent words."""
+    """B posts, each in one view, as N inputs in R rows; M of them are first subwords of words."""
 
     ids: Tensor
-    """(N - V,) word pieces."""
-    visual: RegionInputs | None
-    """The other V inputs; None where all are word pieces."""
+    """(N - V,) subwords."""
+    regions: RegionInputs | None
+    """The other V inputs; None where all are subwords."""
     positions: Tensor
-    """(N,) place of each input in its row, from 0."""
-    read: Tensor
-    """(M,) first pieces of words, in their order among the N."""
-    first: Tensor
-    """(B, W) index of each word among the M; -1 for a word without pieces and beyond a length."""
+    """(N,) position of each input in its row, from 0."""
+    first_subwords: Tensor
+    """(M,) index of each first subword among the N, ascending."""
+    word_index: Tensor
+    """(B, W) index of each word among the M; -1 for a word without subwords and in padding."""
     lengths: Tensor
     """(B,) words."""
-    piece_bounds: Bounds
+    input_bounds: RowBounds
     """Rows among the N inputs."""
-    read_bounds: Bounds
-    """Rows among the M that are read."""
-    groups: tuple[Group, ...]
+    first_subword_bounds: RowBounds
+    """Rows among the M first subwords."""
+    buckets: tuple[Bucket, ...]
 
     @property
-    def pieces(self) -> int:
+    def size(self) -> int:
         """N."""
         return len(self.positions)
 
 
-def on_device(held: Any, device: torch.device) -> Any:
-    """A copy of batches, or of what holds them in lists and dataclasses, with every tensor on a device."""
+def to_device(value: Any, device: torch.device) -> Any:
+    """A copy of batches, or of lists and dataclasses that hold them, with every tensor on a device."""
     if device.type == "cpu":
-        return held
-    if isinstance(held, Tensor):
-        return held.to(device, non_blocking=True)
-    if isinstance(held, list | tuple):
-        return type(held)(on_device(one, device) for one in held)
-    if is_dataclass(held) and not isinstance(held, type):
-        return type(held)(**{item.name: on_device(getattr(held, item.name), device) for item in fields(held)})
-    return held
+        return value
+    if isinstance(value, Tensor):
+        return value.to(device, non_blocking=True)
+    if isinstance(value, list | tuple):
+        return type(value)(to_device(item, device) for item in value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return type(value)(**{item.name: to_device(getattr(value, item.name), device) for item in fields(value)})
+    return value
 
 
 def collate(views: Sequence[Sequence[EncodedView]]) -> Batch:
-    """One batch of some posts in one view, or of those of one view followed by those of another.
+    """One batch of posts in one view, or of those of one view followed by those of another.
 
     Args:
-        views: posts of each view; a view is a group, for its rows are of similar length.
+        views: posts of each view; a view is a bucket, for its rows are of similar length.
     """
     posts = [post for view in views for post in view]
-    rows = np.array([length for post in posts for length in post.rows])
-    starts = _offsets(rows)[:-1]
+    row_lengths = np.array([length for post in posts for length in post.row_lengths])
+    row_starts = _cumulative(row_lengths)[:-1]
     ids = np.concatenate([post.ids for post in posts])
-    positions = np.arange(rows.sum()) - np.repeat(starts, rows)
-    lengths = np.array([len(post.first) for post in posts])
-    shifts = _offsets([post.length for post in posts])[:-1]
-    inside = np.arange(lengths.max()) < lengths[:, None]
-    place = np.full(inside.shape, -1)
-    place[inside] = np.concatenate(
-        [np.where(post.first < 0, -1, post.first + at) for post, at in zip(posts, shifts, strict=True)]
+    positions = np.arange(row_lengths.sum()) - np.repeat(row_starts, row_lengths)
+    lengths = np.array([len(post.first_subword) for post in posts])
+    post_starts = _cumulative([post.length for post in posts])[:-1]
+    mask = np.arange(lengths.max()) < lengths[:, None]
+    input_index = np.full(mask.shape, -1)  # (B, W) of each word's first subword among the N
+    input_index[mask] = np.concatenate(
+        [
+            np.where(post.first_subword < 0, -1, post.first_subword + start)
+            for post, start in zip(posts, post_starts, strict=True)
+        ]
     )
-    # Windows of a long post are not read in the order of its words.
-    read = np.unique(place[place >= 0])
-    first = np.where(place < 0, -1, np.searchsorted(read, place))
-    read_rows = np.diff(np.searchsorted(read, [*starts, len(positions)]))
-    ends = np.cumsum([sum(len(post.rows) for post in view) for view in views])[:-1]
-    groups = [
-        Group(_padding(a), _padding(b)) for a, b in zip(np.split(rows, ends), np.split(read_rows, ends), strict=True)
+    # Windows of a long post are not in the order of its words.
+    first_subwords = np.unique(input_index[input_index >= 0])
+    word_index = np.where(input_index < 0, -1, np.searchsorted(first_subwords, input_index))
+    first_subword_counts = np.diff(np.searchsorted(first_subwords, [*row_starts, len(positions)]))
+    bucket_ends = np.cumsum([sum(len(post.row_lengths) for post in view) for view in views])[:-1]
+    buckets = [
+        Bucket(_padded_rows(inputs), _padded_rows(counts))
+        for inputs, counts in zip(
+            np.split(row_lengths, bucket_ends), np.split(first_subword_counts, bucket_ends), strict=True
+        )
     ]
     return Batch(
         torch.from_numpy(ids),
-        _visual(posts),
+        _region_inputs(posts),
         torch.from_numpy(positions),
-        torch.from_numpy(read),
-        torch.from_numpy(first),
+        torch.from_numpy(first_subwords),
+        torch.from_numpy(word_index),
         torch.from_numpy(lengths),
-        Bounds(torch.from_numpy(_offsets(rows)), int(rows.max())),
-        Bounds(torch.from_numpy(_offsets(read_rows)), int(read_rows.max())),
-        tuple(groups),
+        _row_bounds(row_lengths),
+        _row_bounds(first_subword_counts),
+        tuple(buckets),
     )
 
 
-def _visual(posts: Sequence[EncodedView]) -> RegionInputs | None:
-    seen = np.concatenate([post.regions for post in posts])
-    if not len(seen):
+def _region_inputs(posts: Sequence[EncodedView]) -> RegionInputs | None:
+    feature_rows = np.concatenate([post.regions for post in posts])
+    if not len(feature_rows):
         return None
     sizes = np.array([(len(post.ids), len(post.regions)) for post in posts])
-    region = np.repeat(np.tile([False, True], len(posts)), sizes.flatten())
-    order = np.argsort(np.argsort(region, kind="stable"), kind="stable")
-    return RegionInputs(torch.from_numpy(seen), torch.from_numpy(order))
+    is_region = np.repeat(np.tile([False, True], len(posts)), sizes.flatten())
+    order = np.argsort(np.argsort(is_region, kind="stable"), kind="stable")
+    return RegionInputs(torch.from_numpy(feature_rows), torch.from_numpy(order))
 
 
-def _offsets(lengths: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
+def _cumulative(lengths: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
     return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
 
 
-def _padding(rows: NDArray[np.int64]) -> Padding:
-    inside = np.arange(max(int(rows.max()), 1)) < rows[:, None]
-    index = np.zeros(inside.shape, dtype=np.int64)
-    index[inside] = np.arange(int(rows.sum()))
-    return Padding(torch.from_numpy(index), torch.from_numpy(inside), torch.from_numpy(np.flatnonzero(inside)))
+def _row_bounds(lengths: NDArray[np.int64]) -> RowBounds:
+    return RowBounds(torch.from_numpy(_cumulative(lengths)), int(lengths.max()))
 
 
-def padded_tags(tags: Sequence[Sequence[int]]) -> Tensor:
-    """(B, W) tag indices, 0 beyond a length."""
+def _padded_rows(lengths: NDArray[np.int64]) -> PaddedRows:
+    mask = np.arange(max(int(lengths.max()), 1)) < lengths[:, None]
+    pad_index = np.zeros(mask.shape, dtype=np.int64)
+    pad_index[mask] = np.arange(int(lengths.sum()))
+    return PaddedRows(torch.from_numpy(pad_index), torch.from_numpy(mask), torch.from_numpy(np.flatnonzero(mask)))
+
+
+def pad_tags(tags: Sequence[Sequence[int]]) -> Tensor:
+    """(B, W) tag indices, 0 in padding."""
     padded = np.zeros((len(tags), max(map(len, tags))), dtype=np.int64)
-    for number, row in enumerate(tags):
-        padded[number, : len(row)] = row
+    for row, post in enumerate(tags):
+        padded[row, : len(post)] = post
     return torch.from_numpy(padded)
 
 
-def bucketed(lengths: Sequence[int], size: int, seed: Sequence[int]) -> Iterator[list[int]]:
-    """Indices of posts in batches of ``size``, drawn anew for every seed.
+def bucketed_batches(lengths: Sequence[int], batch_size: int, seed: Sequence[int]) -> Iterator[list[int]]:
+    """Indices of posts in batches of ``batch_size``, drawn anew for every seed.
 
     Posts are shuffled, sorted by length within pools of POOL batches, and the batches shuffled: nearly no padding, and
     still other batches in every epoch.
@@ -187,26 +197,29 @@ def bucketed(lengths: Sequence[int], size: int, seed: Sequence[int]) -> Iterator
     generator = np.random.default_rng(list(seed))
     order = generator.permutation(len(lengths))
     batches: list[list[int]] = []
-    for at in range(0, len(order), size * POOL):
-        pool = sorted(order[at : at + size * POOL].tolist(), key=lambda index: lengths[index])
-        batches += [pool[i : i + size] for i in range(0, len(pool), size)]
+    for start in range(0, len(order), batch_size * POOL):
+        pool = sorted(order[start : start + batch_size * POOL].tolist(), key=lambda index: lengths[index])
+        batches += [pool[i : i + batch_size] for i in range(0, len(pool), batch_size)]
     for index in generator.permutation(len(batches)):
         yield batches[index]
 
 
-def within_budget(indices: Iterable[int], lengths: Sequence[int], size: int, budget: int) -> list[list[int]]:
-    """Cuts a sequence of posts into batches of at most ``size`` posts and ``budget`` pieces, but at least one post."""
+def split_by_budget(
+    indices: Iterable[int], lengths: Sequence[int], batch_size: int, max_subwords: int
+) -> list[list[int]]:
+    """Cuts a sequence of posts into batches of at most ``batch_size`` posts and ``max_subwords``, at least one post."""
     batches: list[list[int]] = []
     room = 0
     for index in indices:
-        if not batches or len(batches[-1]) == size or lengths[index] > room:
+        if not batches or len(batches[-1]) == batch_size or lengths[index] > room:
             batches.append([])
-            room = budget
+            room = max_subwords
         batches[-1].append(index)
         room -= lengths[index]
     return batches
 
 
-def in_order(lengths: Sequence[int], size: int, budget: int) -> list[list[int]]:
-    """Indices of posts in batches of at most ``size`` posts and ``budget`` pieces, longest first."""
-    return within_budget(sorted(range(len(lengths)), key=lambda index: -lengths[index]), lengths, size, budget)
+def longest_first(lengths: Sequence[int], batch_size: int, max_subwords: int) -> list[list[int]]:
+    """Indices of posts in batches of at most ``batch_size`` posts and ``max_subwords``, longest first."""
+    order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
+    return split_by_budget(order, lengths, batch_size, max_subwords)

@@ -1,8 +1,8 @@
-"""BERT (Devlin et al. 2019) and its family on packed pieces.
+"""BERT (Devlin et al. 2019) and its family on packed subwords.
 
 Every linear layer, activation and normalisation sees the N inputs of a batch one after another, and only attention
-sees rows: nothing is computed for padding. Nor is anything in the last layer for inputs that represent no word: of
-those only keys and values are needed there. Weights go by the names that transformers gives them.
+sees rows: nothing is computed for padding. Nor is anything in the last layer for inputs other than first subwords of
+words: of those only keys and values are needed there. Weights have the names that transformers gives them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ita.model.attention import Attend, Grouped, Jagged
+from ita.model.attention import AttentionBackend, PaddedBucketAttention, VarlenAttention
 from ita.model.batching import Batch, RegionInputs
 from ita.model.dropout import dropout
 
@@ -28,11 +28,21 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu_pytorch_tanh": partial(functional.gelu, approximate="tanh"),
     "relu": functional.relu,
 }
+OFFSET_FAMILIES = {
+    "roberta",
+    "xlm-roberta",
+    "camembert",
+    "xlm-roberta-xl",
+    "roberta-prelayernorm",
+    "xmod",
+    "longformer",
+}
+"""Model types whose position ids start after the padding index."""
 
 
 @dataclass(frozen=True)
 class EncoderConfig:
-    """What config.json says of a model; defaults are BERT's."""
+    """Sizes of a model, from its config.json; defaults are BERT's."""
 
     model_type: str = "bert"
     vocab_size: int = 30522
@@ -48,18 +58,18 @@ class EncoderConfig:
     initializer_range: float = 0.02
     layer_norm_eps: float = 1e-12
     pad_token_id: int = 0
-    file: Mapping[str, Any] = field(default_factory=dict)
+    raw: Mapping[str, Any] = field(default_factory=dict)
     """The whole of config.json."""
 
     @classmethod
-    def of(cls, file: Mapping[str, Any]) -> EncoderConfig:
-        """The shape in a config.json."""
-        known = {name: file[name] for name in cls.__dataclass_fields__ if file.get(name) is not None and name != "file"}
-        return cls(**known, file=file)
+    def from_dict(cls, raw: Mapping[str, Any]) -> EncoderConfig:
+        """From the content of a config.json."""
+        sizes = {name: raw[name] for name in cls.__dataclass_fields__ if raw.get(name) is not None and name != "raw"}
+        return cls(**sizes, raw=raw)
 
 
 def packable(config: Mapping[str, Any]) -> bool:
-    """Whether the model of a config.json can be run on packed pieces."""
+    """Whether the model of a config.json can be run on packed subwords."""
     return (
         config.get("model_type") in FAMILY
         and config.get("position_embedding_type", "absolute") == "absolute"
@@ -69,18 +79,23 @@ def packable(config: Mapping[str, Any]) -> bool:
     )
 
 
+def position_offset(config: Any) -> int:
+    """Id of the first position: families derived from RoBERTa count from after the padding index."""
+    return (config.pad_token_id or 0) + 1 if config.model_type in OFFSET_FAMILIES else 0
+
+
 class Bert(nn.Module):
-    """The encoder; parameters as ``Shape`` says, values to be loaded or drawn."""
+    """The encoder; parameters as its configuration says, values to be loaded or initialised."""
 
-    def __init__(self, shape: EncoderConfig) -> None:
+    def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
-        self.config = shape
-        self.embeddings = Embeddings(shape)
+        self.config = config
+        self.embeddings = Embeddings(config)
         self.encoder = nn.Module()
-        self.encoder.layer = nn.ModuleList(Layer(shape) for _ in range(shape.num_hidden_layers))
+        self.encoder.layer = nn.ModuleList(Layer(config) for _ in range(config.num_hidden_layers))
 
-    def draw(self) -> None:
-        """Random weights, as transformers draws them for a new model."""
+    def init_weights(self) -> None:
+        """Random weights, as transformers initialises a new model."""
         for module in self.modules():
             if isinstance(module, nn.Linear | nn.Embedding):
                 nn.init.normal_(module.weight, std=self.config.initializer_range)
@@ -91,112 +106,108 @@ class Bert(nn.Module):
             if isinstance(module, nn.Linear | nn.LayerNorm):
                 nn.init.zeros_(module.bias)
 
-    def forward(self, batch: Batch, jagged: bool = False, regions: Tensor | None = None) -> Tensor:
-        """Last-layer vectors (M, H) of the pieces that represent words.
+    def forward(self, batch: Batch, varlen: bool = False, region_vectors: Tensor | None = None) -> Tensor:
+        """Last-layer vectors (M, H) of the first subwords of words.
 
         Args:
-            batch: N inputs in R rows, M of them read.
-            jagged: attention over rows of any length by PyTorch's variable-length kernel; else queries, keys and values
-                are padded, each group of rows to its own longest.
-            regions: (V, H) what stands for the batch's regions in place of word embeddings.
+            batch: N inputs in R rows, M of them first subwords.
+            varlen: attention by PyTorch's variable-length kernel; otherwise queries, keys and values are padded within
+                each bucket of rows.
+            region_vectors: (V, H) of the batch's regions, in place of word embeddings.
         """
-        attend = (Jagged if jagged else Grouped)(batch, self.config.num_attention_heads)
-        x = self.embeddings(batch, regions)
+        backend = VarlenAttention if varlen else PaddedBucketAttention
+        attention = backend(batch, self.config.num_attention_heads)
+        x = self.embeddings(batch, region_vectors)
         layers = list(self.encoder.layer)  # type: ignore[arg-type]
         for layer in layers[:-1]:
-            x = layer(x, x, attend)
-        read = x[batch.read]
-        return layers[-1](read, x, attend.words()) if len(read) else read
+            x = layer(x, x, attention)
+        queries = x[batch.first_subwords]
+        return layers[-1](queries, x, attention.for_first_subwords()) if len(queries) else queries
 
 
 class Embeddings(nn.Module):
     """Word, position and token type."""
 
-    def __init__(self, shape: EncoderConfig) -> None:
+    def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
-        # Families that count positions from behind the padding index never learn at that index.
-        offset = position_offset(shape)
-        self.word_embeddings = table(shape.vocab_size, shape, shape.pad_token_id)
-        self.position_embeddings = table(shape.max_position_embeddings, shape, shape.pad_token_id if offset else None)
-        self.token_type_embeddings = table(shape.type_vocab_size, shape, None)
-        self.LayerNorm = nn.LayerNorm(shape.hidden_size, eps=shape.layer_norm_eps)
+        # Families that count positions from after the padding index never train the row of that index.
+        offset = position_offset(config)
+        self.word_embeddings = embedding(config.vocab_size, config, config.pad_token_id)
+        self.position_embeddings = embedding(
+            config.max_position_embeddings, config, config.pad_token_id if offset else None
+        )
+        self.token_type_embeddings = embedding(config.type_vocab_size, config, None)
+        self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.offset = offset
-        self.rate = shape.hidden_dropout_prob
+        self.dropout = config.hidden_dropout_prob
 
-    def forward(self, batch: Batch, regions: Tensor | None = None) -> Tensor:
+    def forward(self, batch: Batch, region_vectors: Tensor | None = None) -> Tensor:
         """(N, H); regions (V, H) are of the second token type where there is one."""
         x = self.word_embeddings(batch.ids)
         types = self.token_type_embeddings.weight[0]
-        if batch.visual is not None and regions is not None:
-            x = torch.cat([x, regions.to(x)])[batch.visual.order]
+        if batch.regions is not None and region_vectors is not None:
+            x = torch.cat([x, region_vectors.to(x)])[batch.regions.order]
             if self.token_type_embeddings.num_embeddings > 1:
-                types = self.token_type_embeddings(region_types(batch.visual, batch.ids))
+                types = self.token_type_embeddings(region_token_types(batch.regions, batch.ids))
         x = x + self.position_embeddings(batch.positions + self.offset)
-        return dropout(self.LayerNorm(x + types), self.rate, self.training)
+        return dropout(self.LayerNorm(x + types), self.dropout, self.training)
 
 
-def region_types(visual: RegionInputs, ids: Tensor) -> Tensor:
-    """(N,) token types: 0 for the word pieces ``ids``, 1 for regions."""
-    return (visual.order >= ids.shape[0]).long()
+def region_token_types(regions: RegionInputs, ids: Tensor) -> Tensor:
+    """(N,) token types: 0 for subwords (N - V,) ``ids``, 1 for regions."""
+    return (regions.order >= ids.shape[0]).long()
 
 
-def table(rows: int, shape: EncoderConfig, padding: int | None) -> nn.Embedding:
-    """An embedding table without values: on the meta device, drawing some would import torch's compiler."""
-    return nn.Embedding.from_pretrained(torch.empty(rows, shape.hidden_size), freeze=False, padding_idx=padding)
+def embedding(rows: int, config: EncoderConfig, padding_id: int | None) -> nn.Embedding:
+    """An embedding without values: to initialise it on the meta device imports torch's compiler (see ``ita.model``)."""
+    return nn.Embedding.from_pretrained(torch.empty(rows, config.hidden_size), freeze=False, padding_idx=padding_id)
 
 
 class Layer(nn.Module):
     """Attention and feed-forward."""
 
-    def __init__(self, shape: EncoderConfig) -> None:
+    def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
-        self.attention = Attention(shape)
+        self.attention = Attention(config)
         self.intermediate = nn.Module()
-        self.intermediate.dense = nn.Linear(shape.hidden_size, shape.intermediate_size)
-        self.output = Output(shape.intermediate_size, shape)
-        self.act = ACTIVATIONS[shape.hidden_act]
+        self.intermediate.dense = nn.Linear(config.hidden_size, config.intermediate_size)
+        self.output = Output(config.intermediate_size, config)
+        self.act = ACTIVATIONS[config.hidden_act]
 
-    def forward(self, asked: Tensor, x: Tensor, attend: Attend) -> Tensor:
-        """(N, H) -> (N, H), or (M, H) for the last layer, which is asked only for the pieces that are read."""
-        x = self.attention(asked, x, attend)
+    def forward(self, queries: Tensor, x: Tensor, attention: AttentionBackend) -> Tensor:
+        """(N, H) -> (N, H), or (M, H) where queries are the first subwords alone."""
+        x = self.attention(queries, x, attention)
         return self.output(self.act(self.intermediate.dense(x)), x)  # type: ignore[operator]
 
 
 class Attention(nn.Module):
-    """Multi-head attention of rows."""
+    """Multi-head attention within rows."""
 
-    def __init__(self, shape: EncoderConfig) -> None:
+    def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
-        self.self = nn.Module()
+        self.self = nn.Module()  # transformers' weights are named attention.self.query and so on
         for name in ("query", "key", "value"):
-            setattr(self.self, name, nn.Linear(shape.hidden_size, shape.hidden_size))
-        self.output = Output(shape.hidden_size, shape)
-        self.rate = shape.attention_probs_dropout_prob
+            setattr(self.self, name, nn.Linear(config.hidden_size, config.hidden_size))
+        self.output = Output(config.hidden_size, config)
+        self.dropout = config.attention_probs_dropout_prob
 
-    def forward(self, asked: Tensor, x: Tensor, attend: Attend) -> Tensor:
-        """Queries of ``asked``, (N, H) or (M, H); keys and values of ``x`` (N, H)."""
-        own: Any = self.self
-        rate = self.rate if self.training else 0.0
-        return self.output(attend(own.query(asked), own.key(x), own.value(x), rate), asked)
+    def forward(self, queries: Tensor, x: Tensor, attention: AttentionBackend) -> Tensor:
+        """Queries from (N, H) or (M, H); keys and values from ``x`` (N, H)."""
+        projections: Any = self.self
+        dropout_prob = self.dropout if self.training else 0.0
+        attended = attention(projections.query(queries), projections.key(x), projections.value(x), dropout_prob)
+        return self.output(attended, queries)
 
 
 class Output(nn.Module):
     """Linear layer, dropout, residual sum, normalisation."""
 
-    def __init__(self, inner: int, shape: EncoderConfig) -> None:
+    def __init__(self, inner: int, config: EncoderConfig) -> None:
         super().__init__()
-        self.dense = nn.Linear(inner, shape.hidden_size)
-        self.LayerNorm = nn.LayerNorm(shape.hidden_size, eps=shape.layer_norm_eps)
-        self.rate = shape.hidden_dropout_prob
+        self.dense = nn.Linear(inner, config.hidden_size)
+        self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.dropout = config.hidden_dropout_prob
 
     def forward(self, x: Tensor, residual: Tensor) -> Tensor:
         """(n, inner) -> (n, H)."""
-        return self.LayerNorm(dropout(self.dense(x), self.rate, self.training) + residual)
-
-
-def position_offset(config: Any) -> int:
-    """Number of the first position: families after RoBERTa count from behind the padding index."""
-    return (config.pad_token_id or 0) + 1 if config.model_type in OFFSETS else 0
-
-
-OFFSETS = {"roberta", "xlm-roberta", "camembert", "xlm-roberta-xl", "roberta-prelayernorm", "xmod", "longformer"}
+        return self.LayerNorm(dropout(self.dense(x), self.dropout, self.training) + residual)

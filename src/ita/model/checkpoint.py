@@ -1,7 +1,7 @@
-"""Encoders from hub ids, folders or packages; model folders that are written by training and read by everything else.
+"""Encoders from hub ids, folders or packages; run folders that training writes and everything else reads.
 
-A model folder holds model.safetensors, config.json (encoder), tokenizer files and settings.json. Only safetensors are
-read, and no code that comes with a model is run.
+A run folder holds model.safetensors, config.json (of the encoder), tokenizer files and settings.json. Only safetensors
+are read, and no code that comes with a model is run.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ita.model import hub
 from ita.model.bert import Bert, EncoderConfig, packable, position_offset
 from ita.model.inputs import ViewEncoder
 from ita.model.tagger import Tagger
-from ita.model.tokenizer import FILES, AutoTokenizer, JsonTokenizer, Tokenizer, plain
+from ita.model.tokenizer import FILES, AutoTokenizer, JsonTokenizer, Tokenizer, is_bert_tokenizer
 
 PACKAGE = "package:"
 SETTING = "encoders.*.model"
@@ -30,57 +30,55 @@ WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
 
 
-def located(model: str) -> str:
+def resolve_model(model: str) -> str:
     """Folder or hub id of a model name; ``package:NAME/folder`` is a folder of an installed package.
 
     Raises:
         UserError: when the package is not installed.
     """
-    if model.startswith(PACKAGE):
-        package, _, folder = model.removeprefix(PACKAGE).partition("/")
-        found = importlib.util.find_spec(package)
-        if found is None or not found.submodule_search_locations:
-            raise UserError(
-                f"encoder {model}: the Python package {package!r} is not installed (see the extras in README)"
-            )
-        model = str(Path(found.submodule_search_locations[0]) / folder)
-    return model
+    if not model.startswith(PACKAGE):
+        return model
+    package, _, folder = model.removeprefix(PACKAGE).partition("/")
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise UserError(f"encoder {model}: the Python package {package!r} is not installed (see the extras in README)")
+    return str(Path(spec.submodule_search_locations[0]) / folder)
 
 
-def load_encoder(encoder: Encoder, padded: bool = False, hollow: bool = False) -> tuple[Any, Tokenizer]:
+def load_encoder(encoder: Encoder, padded: bool = False, without_weights: bool = False) -> tuple[Any, Tokenizer]:
     """The transformer and its tokenizer.
 
     Args:
         encoder: which.
         padded: take the transformers model even where ours can run packed.
-        hollow: the weights of a packed model will be assigned later; it gets no memory for them.
+        without_weights: the weights of a packed model will be assigned later; no memory is allocated for them.
 
     Raises:
         UserError: when the model cannot be reached or is another one than expected; it says what to do.
     """
-    where = located(encoder.model)
+    name = resolve_model(encoder.model)
     if encoder.sha256:
-        check_weights(Path(where), encoder.sha256)
-    found = hub.find(where, encoder.revision, encoder.local_files_only, SETTING)
-    folder = hub.folder(found, [CONFIG, *FILES, *([WEIGHTS] if encoder.pretrained else [])], SETTING)
-    about = read_config(folder)
-    packed = packable(about) and not padded
+        check_weights(Path(name), encoder.sha256)
+    source = hub.find(name, encoder.revision, encoder.local_files_only, SETTING)
+    folder = hub.folder(source, [CONFIG, *FILES, *([WEIGHTS] if encoder.pretrained else [])], SETTING)
+    config = read_config(folder)
+    packed = packable(config) and not padded
     if packed and encoder.pretrained:
-        model = pretrained(folder, about, found)
+        model = load_bert(folder, config, source)
     elif packed:
         with torch.device("meta"):
-            model = Bert(EncoderConfig.of(about))
-        if not hollow:
-            model.to_empty(device="cpu").draw()
+            model = Bert(EncoderConfig.from_dict(config))
+        if not without_weights:
+            model.to_empty(device="cpu").init_weights()
     elif encoder.pretrained:
-        model = hub.load("AutoModel", found, SETTING, use_safetensors=True, dtype=torch.float32)
+        model = hub.load("AutoModel", source, SETTING, use_safetensors=True, dtype=torch.float32)
     else:
         from transformers import AutoModel
 
-        model = AutoModel.from_config(hub.load("AutoConfig", found, SETTING), dtype=torch.float32)
-    if plain(folder, about.get("model_type", "")):
+        model = AutoModel.from_config(hub.load("AutoConfig", source, SETTING), dtype=torch.float32)
+    if is_bert_tokenizer(folder, config.get("model_type", "")):
         return model, JsonTokenizer(folder)
-    return model, AutoTokenizer(hub.load("AutoTokenizer", found, SETTING, add_prefix_space=True))
+    return model, AutoTokenizer(hub.load("AutoTokenizer", source, SETTING, add_prefix_space=True))
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -90,39 +88,45 @@ def read_config(folder: Path) -> dict[str, Any]:
         UserError: when it is not a JSON object.
     """
     try:
-        about = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UserError(f"setting {SETTING}: {folder / CONFIG} can not be read: {error}") from None
-    if not isinstance(about, dict):
+        raise UserError(f"setting {SETTING}: {folder / CONFIG} cannot be read: {error}") from None
+    if not isinstance(config, dict):
         raise UserError(f"setting {SETTING}: {folder / CONFIG} holds no JSON object")
-    return about
+    return config
 
 
-def pretrained(folder: Path, about: dict[str, Any], found: dict[str, Any]) -> Bert:
-    """A model of the BERT family with the weights of a folder."""
+def load_bert(folder: Path, config: dict[str, Any], source: dict[str, Any]) -> Bert:
+    """A model of the BERT family with the weights of a folder.
+
+    Args:
+        folder: with the weights.
+        config: its config.json.
+        source: what ``hub.find`` returned, should transformers have to load the weights.
+    """
     with torch.device("meta"):
-        model = Bert(EncoderConfig.of(about))
-    wanted = model.state_dict().keys()
+        model = Bert(EncoderConfig.from_dict(config))
+    expected = model.state_dict().keys()
     weights = {}
     if (folder / WEIGHTS).is_file():
         try:
-            weights = {renamed(name): value.float() for name, value in load_file(folder / WEIGHTS).items()}
+            weights = {weight_name(name): weight.float() for name, weight in load_file(folder / WEIGHTS).items()}
         except SafetensorError as error:
-            raise UserError(f"setting {SETTING}: {folder / WEIGHTS} can not be read: {error}") from None
-    if not wanted <= weights.keys():
+            raise UserError(f"setting {SETTING}: {folder / WEIGHTS} cannot be read: {error}") from None
+    if not expected <= weights.keys():
         # Several files, or other names: transformers knows them all, and says what is wrong with the rest.
-        weights = hub.load("AutoModel", found, SETTING, use_safetensors=True, dtype=torch.float32).state_dict()
+        weights = hub.load("AutoModel", source, SETTING, use_safetensors=True, dtype=torch.float32).state_dict()
     try:
-        model.load_state_dict({name: weights[name] for name in wanted}, assign=True)
+        model.load_state_dict({name: weights[name] for name in expected}, assign=True)
     except (KeyError, RuntimeError) as error:
         raise UserError(
-            f"setting {SETTING}: weights of '{found['model']}' do not fit its config.json: {error}"
+            f"setting {SETTING}: weights of '{source['model']}' do not fit its config.json: {error}"
         ) from None
     return model
 
 
-def renamed(name: str) -> str:
-    """Name of a weight in ``Bert``: without the head's prefix, and with today's names of normalisation."""
+def weight_name(name: str) -> str:
+    """Name of a weight in ``Bert``: without the prefix of models with a head, and with today's names of LayerNorm."""
     name = name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
     return name.removeprefix("bert.").removeprefix("roberta.")
 
@@ -132,42 +136,43 @@ def check_weights(folder: Path, expected: str) -> None:
     weights = folder / WEIGHTS
     if not weights.is_file():
         raise UserError(f"encoder {folder}: encoders.*.sha256 is set, but there is no {WEIGHTS} to check")
-    if (found := sha256(weights)) != expected:
-        raise UserError(f"{weights}: SHA-256 is {found}, expected {expected} (setting encoders.*.sha256)")
+    actual = sha256(weights)
+    if actual != expected:
+        raise UserError(f"{weights}: SHA-256 is {actual}, expected {expected} (setting encoders.*.sha256)")
 
 
-def longest_input(config: Any, tokenizer: Tokenizer, wanted: int) -> int:
-    """Longest input in pieces: the setting, bounded by what tokenizer and position embeddings allow."""
-    positions = getattr(config, "max_position_embeddings", None) or wanted
-    return min(wanted, tokenizer.longest, positions - position_offset(config))
+def max_input_length(config: Any, tokenizer: Tokenizer, limit: int) -> int:
+    """Longest input in subwords: the setting, bounded by what tokenizer and position embeddings allow."""
+    positions = getattr(config, "max_position_embeddings", None) or limit
+    return min(limit, tokenizer.max_length, positions - position_offset(config))
 
 
-def save_model(folder: Path, state: dict[str, torch.Tensor], config: Any, tokenizer: Tokenizer) -> None:
+def save_model(folder: Path, weights: dict[str, torch.Tensor], config: Any, tokenizer: Tokenizer) -> None:
     """Writes weights, encoder configuration and tokenizer; the weights come last, under their final name."""
     if isinstance(config, EncoderConfig):
-        write_json(folder / CONFIG, dict(config.file))
+        write_json(folder / CONFIG, dict(config.raw))
     else:
         config.save_pretrained(folder)
     tokenizer.save(folder)
     with atomic(folder / WEIGHTS) as part:
-        save_file({name: value.contiguous() for name, value in state.items()}, part, metadata={"format": "pt"})
+        save_file({name: weight.contiguous() for name, weight in weights.items()}, part, metadata={"format": "pt"})
 
 
 def load_model(folder: Path) -> tuple[Tagger, ViewEncoder, dict[str, Any]]:
     """A trained tagger, its view encoder and its settings.json.
 
     Raises:
-        UserError: when the folder is not a model folder.
+        UserError: when the folder is not a run folder.
     """
     try:
-        about = json.loads((folder / "settings.json").read_text())
-        trained = about["settings"]["train"]
-        chosen = Encoder(model=str(folder.resolve()), pretrained=False)
-        # The folder's weights are the whole tagger's, so they are not loaded here.
-        model, tokenizer = load_encoder(chosen, padded=trained.get("padding") == "all", hollow=True)
-        width = (about.get("regions") or {}).get("width", 0)
-        tagger = Tagger(model, about["tags"], 0.0, trained.get("constrained", False), regions=width)
+        settings = json.loads((folder / "settings.json").read_text())
+        train = settings["settings"]["train"]
+        encoder = Encoder(model=str(folder.resolve()), pretrained=False)
+        # The folder's weights are the whole tagger's, so the encoder is made without any.
+        model, tokenizer = load_encoder(encoder, padded=train.get("padding") == "all", without_weights=True)
+        region_dim = (settings.get("regions") or {}).get("width", 0)
+        tagger = Tagger(model, settings["tags"], 0.0, train.get("constrained", False), region_dim=region_dim)
         tagger.load_state_dict(load_file(folder / WEIGHTS), assign=True)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise UserError(f"{folder}: not a model folder written by 'ita train' ({error})") from None
-    return tagger.eval(), ViewEncoder(tokenizer, about["max_length"]), about
+    return tagger.eval(), ViewEncoder(tokenizer, settings["max_length"]), settings

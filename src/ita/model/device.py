@@ -1,8 +1,9 @@
-"""Where a model runs and in which arithmetic: the settings ``device`` and ``precision``."""
+"""Where a model runs, in which arithmetic and with how much memory: the settings ``device`` and ``precision``."""
 
 from __future__ import annotations
 
 import os
+import resource
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,12 +12,12 @@ from ita.errors import UserError
 if TYPE_CHECKING:
     import torch
 
-WIDE = 256
-"""Width from which bf16 is taken on a CPU that computes in it; 384 gained 2.8 times, less was not measured."""
+BF16_MIN_WIDTH = 256
+"""Hidden size from which auto takes bf16 on a CPU that has it; 384 gained 2.8 times, less was not measured."""
 
 
-def resolve(device: str) -> torch.device:
-    """Turns the setting into what torch understands.
+def resolve_device(device: str) -> torch.device:
+    """The torch device of the setting.
 
     Args:
         device: auto (a GPU if there is one), cpu or cuda.
@@ -36,22 +37,22 @@ def resolve(device: str) -> torch.device:
     return torch.device("cuda" if gpu and device != "cpu" else "cpu")
 
 
-def arithmetic(place: torch.device, precision: str, width: int) -> torch.dtype:
-    """Arithmetic of a model.
+def compute_dtype(device: torch.device, precision: str, width: int) -> torch.dtype:
+    """Arithmetic of a model's matrix products.
 
     Args:
-        place: where it runs.
+        device: where it runs.
         precision: fp32, bf16, or auto: bf16 where the hardware computes in it and the model is wide enough to gain.
         width: hidden size of the model.
     """
     import torch
 
     if precision == "auto":
-        if place.type == "cuda":
+        if device.type == "cuda":
             # Emulated bf16 (before Ampere) would be slower than fp32 and less exact.
             fast = torch.cuda.is_bf16_supported(including_emulation=False)
         else:
-            fast = width >= WIDE and cpu_computes_bf16()
+            fast = width >= BF16_MIN_WIDTH and cpu_has_bf16()
         return torch.bfloat16 if fast else torch.float32
     return torch.bfloat16 if precision == "bf16" else torch.float32
 
@@ -61,20 +62,29 @@ def cpu_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def use_threads(wanted: int) -> int:
-    """Sets the CPU threads of this process: as many as wanted, but no more than there are cores for it."""
+def use_threads(limit: int) -> int:
+    """Sets the CPU threads of this process: as many as asked for, at most one per core."""
     import torch
 
-    threads = min(wanted, cpu_cores())
+    threads = min(limit, cpu_cores())
     torch.set_num_threads(threads)
     return threads
 
 
-def cpu_computes_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
-    """Whether the processor multiplies bf16 by itself (Linux on x86: AVX512-BF16 or AMX; elsewhere False)."""
+def cpu_has_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether the processor has instructions for bf16 (Linux on x86: AVX512-BF16 or AMX; elsewhere False)."""
     try:
         text = cpuinfo.read_text()
     except OSError:
         return False
     flags = next((line for line in text.splitlines() if line.startswith("flags")), "").split()
     return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+def peak_memory_mb(device: torch.device) -> float:
+    """Peak memory of this process in MB: of the GPU where it runs on one, else resident memory."""
+    if device.type == "cuda":
+        import torch
+
+        return round(torch.cuda.max_memory_allocated() / 1e6, 1)
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3, 1)

@@ -1,4 +1,4 @@
-"""How far the image moves what represents a word: the distance of the paper's Fig. 3."""
+"""Distance between the word representations of the two views (Fig. 3 of the paper)."""
 
 from __future__ import annotations
 
@@ -9,48 +9,50 @@ import torch
 from torch import Tensor
 
 
-class Distance:
+class RepresentationDistance:
     """Mean Euclidean distance between the vectors of each word in two views of the same posts.
 
-    Vectors are what the tagger reads, of each word's first piece in the encoder's last layer. The mean is over all
-    words of all posts, each counting once; a word without pieces has the zero vector in both views and counts as 0.
-    The first view is kept, in float32 and on its device: 4 H bytes a word.
+    Vectors are those of each word's first subword in the encoder's last layer. The mean is over all words of all posts,
+    each counting once; a word without subwords has the zero vector in both views and counts as 0. The vectors of the
+    first view are kept, in float32 and on their device: 4 H bytes a word. Both methods are hooks of
+    :func:`ita.model.inference.predict_tags`.
 
     Args:
-        words: of each post.
+        lengths: words of each post.
     """
 
-    def __init__(self, words: Sequence[int]) -> None:
-        self.words = np.array(words, dtype=np.int64)
-        self.starts = np.cumsum(self.words) - self.words
-        self.first: Tensor | None = None
+    def __init__(self, lengths: Sequence[int]) -> None:
+        self.lengths = np.array(lengths, dtype=np.int64)
+        self.starts = np.cumsum(self.lengths) - self.lengths
+        self.first_view: Tensor | None = None
         self.distances: Tensor | None = None
 
-    def _places(self, posts: Sequence[int], width: int, device: torch.device) -> tuple[Tensor, Tensor]:
-        """Where the n words of some posts stand: among all words, and in a batch of ``width`` words a post."""
-        chosen = np.array(posts)
-        lengths = self.words[chosen]
-        row = np.repeat(np.arange(len(chosen)), lengths)
+    def _word_indices(self, posts: Sequence[int], width: int, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Index of each of the n words of posts among all words, and in a batch padded to ``width`` words."""
+        batch = np.array(posts)
+        lengths = self.lengths[batch]
+        row = np.repeat(np.arange(len(batch)), lengths)
         word = np.arange(len(row)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-        places = torch.from_numpy(self.starts[chosen][row] + word), torch.from_numpy(row * width + word)
-        return places[0].to(device, non_blocking=True), places[1].to(device, non_blocking=True)
+        overall, in_batch = torch.from_numpy(self.starts[batch][row] + word), torch.from_numpy(row * width + word)
+        return overall.to(device, non_blocking=True), in_batch.to(device, non_blocking=True)
 
-    def keep(self, posts: Sequence[int], vectors: Tensor) -> None:
-        """Keeps the first view of some posts, (B, W, H)."""
-        if self.first is None:
-            self.first = vectors.new_empty((int(self.words.sum()), vectors.shape[2]), dtype=torch.float32)
-        place, slot = self._places(posts, vectors.shape[1], vectors.device)
-        self.first[place] = vectors.flatten(0, 1)[slot].float()
+    def store(self, posts: Sequence[int], vectors: Tensor) -> None:
+        """Stores the first view of a batch of posts, (B, W, H)."""
+        if self.first_view is None:
+            self.first_view = vectors.new_empty((int(self.lengths.sum()), vectors.shape[2]), dtype=torch.float32)
+        overall, in_batch = self._word_indices(posts, vectors.shape[1], vectors.device)
+        self.first_view[overall] = vectors.flatten(0, 1)[in_batch].float()
 
     def compare(self, posts: Sequence[int], vectors: Tensor) -> None:
-        """Compares the second view of some posts, (B, W, H), with the first, which is kept of all posts by now."""
-        assert self.first is not None
+        """Compares the second view of a batch of posts, (B, W, H), with the first, stored of all posts by now."""
+        assert self.first_view is not None
         if self.distances is None:
-            self.distances = self.first.new_empty(len(self.first))
-        place, slot = self._places(posts, vectors.shape[1], vectors.device)
-        self.distances[place] = (vectors.flatten(0, 1)[slot].float() - self.first[place]).norm(dim=1)
+            self.distances = self.first_view.new_empty(len(self.first_view))
+        overall, in_batch = self._word_indices(posts, vectors.shape[1], vectors.device)
+        difference = vectors.flatten(0, 1)[in_batch].float() - self.first_view[overall]
+        self.distances[overall] = difference.norm(dim=1)
 
     def mean(self) -> float:
-        """The mean over all words; asked for when both views were read."""
+        """The mean over all words, once both views were read."""
         assert self.distances is not None
         return float(self.distances.double().mean())

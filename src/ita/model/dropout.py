@@ -7,19 +7,19 @@ from torch import Tensor
 from torch.nn import functional
 
 
-def dropout(x: Tensor, rate: float, training: bool) -> Tensor:
-    """Zeroes elements with probability ``rate`` in training and scales the others."""
-    if not (training and rate):
+def dropout(x: Tensor, probability: float, training: bool) -> Tensor:
+    """Zeroes elements with a probability in training and scales the rest."""
+    if not (training and probability):
         return x
-    return x * keep(x, rate) if x.device.type == "cpu" else functional.dropout(x, rate)
+    return x * dropout_factors(x, probability) if x.device.type == "cpu" else functional.dropout(x, probability)
 
 
-def keep(x: Tensor, rate: float) -> Tensor:
-    """Factors of dropout for ``x``: 0 with probability ``rate`` (to 1/65536), else 1 / (1 - rate).
+def dropout_factors(x: Tensor, probability: float) -> Tensor:
+    """Factors of dropout for ``x``: 0 with a probability (to 1/65536), else 1 / (1 - probability).
 
     One 64-bit draw serves four elements: torch's own Bernoulli draws take seven times as long on a CPU.
     """
-    kept = 65536 - round(rate * 65536)
+    threshold = 65536 - round(probability * 65536)
     draws = torch.empty((x.numel() + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
-    chosen = draws.view(torch.int16)[: x.numel()].view(x.shape) < kept - 32768
-    return chosen.to(x.dtype).mul_(65536 / kept)
+    keep = draws.view(torch.int16)[: x.numel()].view(x.shape) < threshold - 32768
+    return keep.to(x.dtype).mul_(65536 / threshold)

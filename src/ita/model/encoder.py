@@ -1,4 +1,4 @@
-"""Encoders: word vectors of a batch, from our packed BERT family or from any other transformers model."""
+"""Word vectors of a batch, from our packed BERT family or from any other transformers model."""
 
 from __future__ import annotations
 
@@ -8,37 +8,38 @@ import torch
 from torch import Tensor
 
 from ita.model.batching import Batch
-from ita.model.bert import Bert, position_offset, region_types
+from ita.model.bert import Bert, position_offset, region_token_types
 
 
-def word_vectors(encoder: Any, batch: Batch, padding: str, regions: Tensor | None = None) -> Tensor:
-    """Last-layer vectors (M, H) of the pieces that represent words.
+def first_subword_vectors(encoder: Any, batch: Batch, padding: str, region_vectors: Tensor | None = None) -> Tensor:
+    """Last-layer vectors (M, H) of the first subwords of words.
 
     Args:
         encoder: a packed :class:`Bert`, or a transformers model that returns ``last_hidden_state``, whose own forward
-            pass is run once for each group of rows.
-        batch: N inputs in R rows, M of them read.
+            pass is run once for each bucket.
+        batch: N inputs in R rows, M of them first subwords.
         padding: what is padded for a ``Bert``: ``none`` or ``attention``.
-        regions: (V, H) what stands for the batch's regions in place of word embeddings.
+        region_vectors: (V, H) of the batch's regions, in place of word embeddings.
     """
     if isinstance(encoder, Bert):
-        return encoder(batch, jagged=padding == "none", regions=regions)
+        return encoder(batch, varlen=padding == "none", region_vectors=region_vectors)
     offset = position_offset(encoder.config)
-    given = {"input_ids": batch.ids}
-    if batch.visual is not None and regions is not None:
-        words = encoder.get_input_embeddings()(batch.ids)
-        given = {"inputs_embeds": torch.cat([words, regions.to(words)])[batch.visual.order]}
+    packed = {"input_ids": batch.ids}
+    if batch.regions is not None and region_vectors is not None:
+        embeddings = encoder.get_input_embeddings()(batch.ids)
+        packed = {"inputs_embeds": torch.cat([embeddings, region_vectors.to(embeddings)])[batch.regions.order]}
         if (getattr(encoder.config, "type_vocab_size", 0) or 0) > 1:
-            given["token_type_ids"] = region_types(batch.visual, batch.ids)
+            packed["token_type_ids"] = region_token_types(batch.regions, batch.ids)
     vectors = []
     start = 0
-    for group in batch.groups:
-        part = slice(start, start := start + len(group.pieces.slots))
-        index, inside = group.pieces.index, group.pieces.inside
-        inputs = {name: values[part][index] for name, values in given.items()}
-        # Said only where the encoder would derive them from the number of the padding piece.
+    for bucket in batch.buckets:
+        pad_index, mask, unpad_index = bucket.inputs.pad_index, bucket.inputs.mask, bucket.inputs.unpad_index
+        end = start + len(unpad_index)
+        inputs = {name: values[start:end][pad_index] for name, values in packed.items()}
+        # Given only where the encoder would derive them from the padding id.
         if offset:
-            inputs["position_ids"] = torch.where(inside, batch.positions[part][index] + offset, offset - 1)
-        hidden = encoder(**inputs, attention_mask=inside.long()).last_hidden_state
-        vectors.append(hidden.flatten(0, 1)[group.pieces.slots])
-    return torch.cat(vectors)[batch.read]
+            inputs["position_ids"] = torch.where(mask, batch.positions[start:end][pad_index] + offset, offset - 1)
+        hidden = encoder(**inputs, attention_mask=mask.long()).last_hidden_state
+        vectors.append(hidden.flatten(0, 1)[unpad_index])
+        start = end
+    return torch.cat(vectors)[batch.first_subwords]

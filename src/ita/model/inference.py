@@ -9,15 +9,18 @@ import torch
 from torch import Tensor
 
 from ita.data.tags import Span, from_bioes, spans
-from ita.model.batching import collate, in_order, on_device
+from ita.model.batching import collate, longest_first, to_device
 from ita.model.inputs import EncodedView
 from ita.model.tagger import Tagger
 
 MAX_SUBWORDS = 16_384
 
+Hook = Callable[[Sequence[int], Tensor], None]
+"""Called with the posts of a batch and their word vectors (B, W, H)."""
+
 
 class Prediction(NamedTuple):
-    """Tags of one post and how sure the CRF is of each entity."""
+    """Predicted tags and entities of one post."""
 
     tags: list[str]
     """IOB2 as predicted."""
@@ -26,8 +29,20 @@ class Prediction(NamedTuple):
     """Probability of each span under the CRF, 0 to 1."""
 
 
+class _Decoded(NamedTuple):
+    """One batch after the forward pass; tensors are still on the device."""
+
+    posts: list[int]
+    emissions: Tensor
+    """(B, W, K)."""
+    lengths: Tensor
+    """(B,)."""
+    paths: Tensor
+    """(B, W)."""
+
+
 @torch.inference_mode()
-def tag(
+def predict_tags(
     tagger: Tagger,
     posts: Sequence[EncodedView],
     tag_names: Sequence[str],
@@ -38,50 +53,63 @@ def tag(
     dtype: torch.dtype = torch.float32,
     posteriors: bool = True,
     progress: Callable[[Iterable[list[int]]], Iterable[list[int]]] = iter,
-    witness: Callable[[Sequence[int], Tensor], None] | None = None,
+    hook: Hook | None = None,
 ) -> list[Prediction]:
-    """Tags one view of some posts.
+    """Tags one view of posts.
 
     Args:
         tagger: the model, on ``device``.
         posts: the view.
         tag_names: K BIOES tags.
         batch_size: most posts per forward pass.
-        max_subwords: most word pieces per forward pass; a single longer post is read all the same.
+        max_subwords: most subwords per forward pass; a single longer post is read all the same.
         device: where the model is.
         dtype: arithmetic of the encoder.
         posteriors: compute span posteriors; without, they are NaN.
         progress: wraps the batches.
-        witness: is told of each batch which posts it holds, and what represents their words (B, W, H).
+        hook: called after the forward pass of each batch.
 
     Returns:
-        One result per post, in order.
+        One prediction per post, in order.
     """
     was_training = tagger.training
     tagger.eval()
-    read = []
-    for indices in progress(in_order([post.length for post in posts], batch_size, max_subwords)):
-        batch = on_device(collate([[posts[index] for index in indices]]), device)
+    batches = []
+    for indices in progress(longest_first([post.length for post in posts], batch_size, max_subwords)):
+        batch = to_device(collate([[posts[index] for index in indices]]), device)
         with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
-            vectors = tagger.words(batch)
-            emissions = tagger.scores(vectors)
-        if witness:
-            witness(indices, vectors)
-        read.append((indices, emissions, batch.lengths, tagger.crf.viterbi(emissions, batch.lengths)))
+            vectors = tagger.word_vectors(batch)
+            emissions = tagger.classify(vectors)
+        if hook:
+            hook(indices, vectors)
+        batches.append(_Decoded(indices, emissions, batch.lengths, tagger.crf.decode(emissions, batch.lengths)))
     tagger.train(was_training)
-    results: dict[int, Prediction] = {}
-    # Only now are results asked for: the device has not waited between batches.
-    for indices, emissions, lengths, best in read:
-        paths = best.tolist()
-        ends = [len(posts[index].first) for index in indices]
-        names = [from_bioes([tag_names[k] for k in path[:n]]) for path, n in zip(paths, ends, strict=True)]
-        found = [spans(tags) for tags in names]
-        places = [(row, s.start, paths[row][s.start : s.end]) for row, row_spans in enumerate(found) for s in row_spans]
-        if posteriors:
-            sure = tagger.crf.span_log_posterior(emissions, lengths, places).exp().tolist()
-        else:
-            sure = [float("nan")] * len(places)
-        values = iter(sure)
-        for index, tags, row_spans in zip(indices, names, found, strict=True):
-            results[index] = Prediction(tags, row_spans, [next(values) for _ in row_spans])
-    return [results[index] for index in range(len(posts))]
+    predictions: dict[int, Prediction] = {}
+    # Results are read only now, so that the device never waits between batches.
+    for decoded in batches:
+        lengths = [len(posts[index].first_subword) for index in decoded.posts]
+        predictions |= _predictions(tagger, decoded, lengths, tag_names, posteriors)
+    return [predictions[index] for index in range(len(posts))]
+
+
+def _predictions(
+    tagger: Tagger, decoded: _Decoded, lengths: Sequence[int], tag_names: Sequence[str], posteriors: bool
+) -> dict[int, Prediction]:
+    """Predictions of the posts of one batch."""
+    paths = [path[:length] for path, length in zip(decoded.paths.tolist(), lengths, strict=True)]
+    tags = [from_bioes([tag_names[tag] for tag in path]) for path in paths]
+    entities = [spans(post_tags) for post_tags in tags]
+    indexed = [
+        (row, span.start, paths[row][span.start : span.end])
+        for row, post_spans in enumerate(entities)
+        for span in post_spans
+    ]
+    if posteriors:
+        log_posteriors = tagger.crf.span_log_posterior(decoded.emissions, decoded.lengths, indexed)
+        values = iter(log_posteriors.exp().tolist())
+    else:
+        values = iter([float("nan")] * len(indexed))
+    return {
+        post: Prediction(post_tags, post_spans, [next(values) for _ in post_spans])
+        for post, post_tags, post_spans in zip(decoded.posts, tags, entities, strict=True)
+    }

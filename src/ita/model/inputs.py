@@ -1,15 +1,16 @@
-"""The two views of a post as word pieces: T (text) and I+T (text, separator, visual context, regions of the image).
+"""The two views of a post as subwords: T (text) and I+T (text, separator, visual context, image regions).
 
 Input of T: <cls> post <sep>. Input of I+T: <cls> post <sep> context <sep>, where every separator of the context is
-<sep> too: the encoder's eos piece, else its sep piece (official code: flair/embeddings.py:3139-3165); behind it stand
-regions of the image where a system reads such. What does not fit is cut from the end of the context, then from that of
-the regions, never from the post. A post that is too long by itself loses both and is read in overlapping windows; each
+<sep> too: the encoder's eos token, else its sep token (official code: flair/embeddings.py:3139-3165). Image regions
+follow, for systems that read them. What does not fit is truncated from the end of the context, then from that of the
+regions, never from the post. A post that is too long by itself loses both and is read in overlapping windows; each
 word is represented where it has most context on both sides.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,44 +22,44 @@ from ita.model.tokenizer import Tokenizer
 
 
 class EncodedView(NamedTuple):
-    """One view of one post, P inputs in all: word pieces, and V regions behind those of a single row."""
+    """One view of one post, S inputs in all: subwords, and V image regions at the end of a single row."""
 
     ids: NDArray[np.int32]
-    """(P - V,) word pieces of its rows, one row after another."""
-    rows: tuple[int, ...]
+    """(S - V,) subwords of its rows, one row after another."""
+    row_lengths: tuple[int, ...]
     """Inputs of each row: one row, or several windows of a very long post."""
-    first: NDArray[np.int32]
-    """(W,) index of each word's first piece among the P; -1 for a word without pieces."""
+    first_subword: NDArray[np.int32]
+    """(W,) index of each word's first subword among the S; -1 for a word without subwords."""
     truncated: int
     """Context words left out for lack of room."""
     regions: NDArray[np.int32] = NONE
-    """(V,) rows of the table of features."""
+    """(V,) rows of the table of region features."""
 
     @property
     def length(self) -> int:
-        """P."""
+        """S."""
         return len(self.ids) + len(self.regions)
 
 
 class ViewEncoder:
-    """Turns posts and contexts into word pieces; every distinct word is tokenised once.
+    """Turns posts and contexts into subwords; every distinct word is tokenised once.
 
     Args:
         tokenizer: of the encoder.
-        max_length: longest row in pieces, specials and regions included.
+        max_length: longest row in subwords, special tokens and regions included.
     """
 
     def __init__(self, tokenizer: Tokenizer, max_length: int) -> None:
         self.tokenizer = tokenizer
         self.max_length = max_length
-        self.cls, self.sep = tokenizer.cls, tokenizer.sep
-        self._pieces: dict[str, list[int]] = {}
+        self.cls_id, self.sep_id = tokenizer.cls_id, tokenizer.sep_id
+        self._cache: dict[str, list[int]] = {}
 
-    def learn(self, words: Iterable[str]) -> None:
-        """Tokenises the words not seen before, in one call."""
-        new = sorted(set(words) - self._pieces.keys())
+    def _tokenize(self, words: Iterable[str]) -> None:
+        """Adds the words that are not in the cache, in one call of the tokenizer."""
+        new = sorted(set(words) - self._cache.keys())
         if new:
-            self._pieces.update(zip(new, self.tokenizer.pieces(new), strict=True))
+            self._cache.update(zip(new, self.tokenizer.subwords(new), strict=True))
 
     def encode(
         self,
@@ -66,66 +67,71 @@ class ViewEncoder:
         contexts: Sequence[VisualContext] | None = None,
         regions: Sequence[NDArray[np.int32]] | None = None,
     ) -> list[EncodedView]:
-        """One view of some posts.
+        """One view of each post.
 
         Args:
             posts: words of each post.
             contexts: each post's context for the I+T view; None for the T view.
-            regions: rows of the table of features of each post's image, for the I+T view.
+            regions: rows of the table of region features of each post's image, for the I+T view.
         """
-        self.learn(word for post in posts for word in post)
+        self._tokenize(word for post in posts for word in post)
         if contexts is None:
-            return [self._view(post, [], [], NONE) for post in posts]
+            return [self._encode_post(post, [], [], NONE) for post in posts]
         pairs = (pair for context in contexts for pair in zip(*context, strict=True))
-        self.learn(word for word, kind in pairs if kind != SEPARATOR)
-        seen = regions if regions is not None else [NONE] * len(posts)
-        return [self._view(post, *context, own) for post, context, own in zip(posts, contexts, seen, strict=True)]
+        self._tokenize(word for word, kind in pairs if kind != SEPARATOR)
+        if regions is None:
+            regions = [NONE] * len(posts)
+        return [
+            self._encode_post(post, words, kinds, rows)
+            for post, (words, kinds), rows in zip(posts, contexts, regions, strict=True)
+        ]
 
-    def _view(
+    def _encode_post(
         self, post: Sequence[str], words: Sequence[str], kinds: Sequence[str], regions: NDArray[np.int32]
     ) -> EncodedView:
-        pieces = [self._pieces[word] for word in post]
-        if sum(map(len, pieces)) + 2 > self.max_length:
-            return self._windows(pieces, sum(kind != SEPARATOR for kind in kinds))
-        row = [self.cls]
-        first = []
-        for ids in pieces:
-            first.append(len(row) if ids else -1)
+        subwords = [self._cache[word] for word in post]
+        if sum(map(len, subwords)) + 2 > self.max_length:
+            return self._encode_windows(subwords, sum(kind != SEPARATOR for kind in kinds))
+        row = [self.cls_id]
+        first_subword = []
+        for ids in subwords:
+            first_subword.append(len(row) if ids else -1)
             row += ids
-        row.append(self.sep)
+        row.append(self.sep_id)
         regions = regions[: self.max_length - len(row)]
-        cut = 0
+        truncated = 0
         if words:
-            context, cut = self._context(words, kinds, self.max_length - len(regions) - len(row) - 1)
-            row += [*context, self.sep] if context else []
-        rows = (len(row) + len(regions),)
-        return EncodedView(np.array(row, np.int32), rows, np.array(first, np.int32), cut, regions)
+            room = self.max_length - len(regions) - len(row) - 1
+            context, truncated = self._encode_context(words, kinds, room)
+            row += [*context, self.sep_id] if context else []
+        row_lengths = (len(row) + len(regions),)
+        return EncodedView(np.array(row, np.int32), row_lengths, np.array(first_subword, np.int32), truncated, regions)
 
-    def _context(self, words: Sequence[str], kinds: Sequence[str], room: int) -> tuple[list[int], int]:
-        """Pieces of the words that fit, whole words only, and the number of words that do not."""
+    def _encode_context(self, words: Sequence[str], kinds: Sequence[str], room: int) -> tuple[list[int], int]:
+        """Subwords of the words that fit, whole words only, and the number of words that do not."""
         context: list[int] = []
         for position, (word, kind) in enumerate(zip(words, kinds, strict=True)):
-            ids = [self.sep] if kind == SEPARATOR else self._pieces[word]
+            ids = [self.sep_id] if kind == SEPARATOR else self._cache[word]
             if len(context) + len(ids) > room:
                 return context, sum(kind != SEPARATOR for kind in kinds[position:])
             context += ids
         return context, 0
 
-    def _windows(self, pieces: Sequence[list[int]], cut: int) -> EncodedView:
-        """A long post in windows that overlap by half, each word at the best place of its first piece."""
-        flat = [piece for ids in pieces for piece in ids]
+    def _encode_windows(self, subwords: Sequence[list[int]], truncated: int) -> EncodedView:
+        """A long post in windows that overlap by half, each word where its first subword has the widest margin."""
+        flat = list(chain.from_iterable(subwords))
         size = self.max_length - 2
         starts = list(range(0, max(len(flat) - size, 0) + size // 2, max(size // 2, 1)))
         starts = sorted({min(start, len(flat) - size) for start in starts})
-        rows = [[self.cls, *flat[start : start + size], self.sep] for start in starts]
-        first, at = [], 0
-        for ids in pieces:
-            margins = [min(at - start, start + size - 1 - at) for start in starts]
+        rows = [[self.cls_id, *flat[start : start + size], self.sep_id] for start in starts]
+        first_subword, position = [], 0
+        for ids in subwords:
+            margins = [min(position - start, start + size - 1 - position) for start in starts]
             row = max(range(len(starts)), key=margins.__getitem__)
-            first.append(row * self.max_length + at - starts[row] + 1 if ids else -1)
-            at += len(ids)
-        lengths = tuple(map(len, rows))
-        return EncodedView(np.array(sum(rows, []), np.int32), lengths, np.array(first, np.int32), cut)
+            first_subword.append(row * self.max_length + position - starts[row] + 1 if ids else -1)
+            position += len(ids)
+        all_ids = np.array(list(chain.from_iterable(rows)), np.int32)
+        return EncodedView(all_ids, tuple(map(len, rows)), np.array(first_subword, np.int32), truncated)
 
 
 def encode_views(
@@ -134,13 +140,13 @@ def encode_views(
     contexts: Mapping[str, Mapping[str, Any]],
     features: Features | None = None,
 ) -> dict[str, list[EncodedView]]:
-    """Both views of some posts.
+    """Both views of posts.
 
     Args:
         encoder: the view encoder.
         posts: rows of posts.parquet.
         contexts: rows of a context table by post_id.
-        features: of the regions of their images, for systems that read such.
+        features: region features of their images, for systems that read them.
 
     Returns:
         'T' and 'I+T' under the keys of ita.data.VIEWS.

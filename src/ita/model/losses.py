@@ -1,4 +1,4 @@
-"""Cross-view alignment (CVA): the text view learns from the text+image view."""
+"""Training losses: likelihood of each view, and cross-view alignment (CVA), by which T learns from I+T."""
 
 from __future__ import annotations
 
@@ -6,6 +6,45 @@ import torch
 from torch import Tensor
 
 from ita.model.crf import CRF
+from ita.model.crf.engine import Potentials
+from ita.model.schedule import MicroBatch, TrainingConfig
+from ita.model.tagger import Tagger
+
+
+def compute_loss(tagger: Tagger, batch: MicroBatch, config: TrainingConfig) -> tuple[Tensor, dict[str, Tensor]]:
+    """The loss of a micro-batch: w_T L_T + w_IT L_IT + w_CVA L_CVA, each a mean over the examples of the update.
+
+    Returns:
+        The loss, and the sum of each term over the posts of the micro-batch.
+    """
+    lengths, temperature = batch.inputs.lengths, config.loss.temperature
+    with torch.autocast(config.device.type, dtype=config.dtype, enabled=config.dtype != torch.float32):
+        emissions = tagger.emissions(batch.inputs)
+    teacher, student = batch.teacher, batch.student
+    alignment: dict[str, Tensor] = {}
+    # In the official schedule a micro-batch may hold no pair of views.
+    kind = config.system.alignment if len(student) else "none"
+    if kind == "posterior":
+        nll, log_marginals = tagger.crf.nll_and_log_marginals(emissions, batch.tags, lengths)
+        divergence = posterior_alignment(log_marginals[teacher], log_marginals[student], lengths[student], temperature)
+        alignment["alignment"] = divergence.sum()
+    else:
+        nll = tagger.crf.nll(emissions, batch.tags, lengths)
+    if kind == "structural":
+        divergence = structural_alignment(
+            tagger.crf, emissions[teacher], emissions[student], lengths[student], temperature
+        )
+        alignment["alignment"] = divergence.sum()
+    nll = nll * batch.loss_mask
+    joint = len(config.system.views) > 1
+    weights = {
+        "t": config.loss.text if joint else 1.0,
+        "it": config.loss.image_text if joint else 1.0,
+        "alignment": config.loss.alignment,
+    }
+    sums = {"t": nll[: batch.text_rows].sum(), "it": nll[batch.text_rows :].sum()}
+    terms: dict[str, Tensor] = {**{view: sums[view] for view in config.system.views}, **alignment}
+    return batch.loss_scale * torch.stack([weights[name] * value for name, value in terms.items()]).sum(), terms
 
 
 def posterior_alignment(teacher: Tensor, student: Tensor, lengths: Tensor, temperature: float) -> Tensor:
@@ -16,31 +55,32 @@ def posterior_alignment(teacher: Tensor, student: Tensor, lengths: Tensor, tempe
     cross-entropy that Eq. 5 prints by the teacher's entropy, a constant.
 
     Args:
-        teacher: log marginals of the text+image view (B, W, K); no gradient flows into it.
-        student: log marginals of the text view (B, W, K).
+        teacher: log marginals of the I+T view (B, W, K); no gradient flows into it.
+        student: log marginals of the T view (B, W, K).
         lengths: words per post (B,).
         temperature: T.
 
     Returns:
         Loss of each post (B,), summed over words and tags.
     """
-    q = torch.log_softmax(teacher.detach() / temperature, dim=2)
-    p = torch.log_softmax(student / temperature, dim=2)
-    divergence = (q.exp() * (q - p)).sum(2)
-    inside = torch.arange(divergence.shape[1], device=lengths.device) < lengths.unsqueeze(1)
-    return temperature**2 * torch.where(inside, divergence, 0).sum(1)
+    log_q = torch.log_softmax(teacher.detach() / temperature, dim=2)
+    log_p = torch.log_softmax(student / temperature, dim=2)
+    divergence = (log_q.exp() * (log_q - log_p)).sum(2)
+    mask = torch.arange(divergence.shape[1], device=lengths.device) < lengths.unsqueeze(1)  # True is a word
+    return temperature**2 * torch.where(mask, divergence, 0).sum(1)
 
 
 def structural_alignment(crf: CRF, teacher: Tensor, student: Tensor, lengths: Tensor, temperature: float) -> Tensor:
     """KL between the distributions of two views over whole tag sequences (KB-NER: ``distill_exact``).
 
     T^2 * KL(q || p) with q, p proportional to exp(score / T). Of the sum over K^W sequences only
-    E_q[s_q - s_p] - log Z_q + log Z_p remains; the expectation is linear in the teacher's marginals of words and moves.
+    E_q[s_q - s_p] - log Z_q + log Z_p remains; the expectation is linear in the teacher's marginals of words and
+    transitions.
 
     Args:
-        crf: scores moves and words of both views; the student's side of it learns.
-        teacher: emissions of the text+image view (B, W, K); no gradient flows into them.
-        student: emissions of the text view (B, W, K).
+        crf: gives the potentials of both views; it learns from the student's alone.
+        teacher: emissions of the I+T view (B, W, K); no gradient flows into them.
+        student: emissions of the T view (B, W, K).
         lengths: words per post (B,).
         temperature: T.
 
@@ -48,14 +88,14 @@ def structural_alignment(crf: CRF, teacher: Tensor, student: Tensor, lengths: Te
         Loss of each post (B,).
     """
     q = crf.marginals(teacher, lengths, temperature)
-    s_p = crf.scores(student, temperature)
-    s_q = type(s_p)(*(x.detach() for x in crf.scores(teacher, temperature)))
-    inside = torch.arange(student.shape[1], device=lengths.device) < lengths.unsqueeze(1)
+    s_p = crf.potentials(student, temperature)
+    s_q = Potentials(*(values.detach() for values in crf.potentials(teacher, temperature)))
+    mask = torch.arange(student.shape[1], device=lengths.device) < lengths.unsqueeze(1)  # True is a word
     last = q.unary.gather(1, (lengths - 1).view(-1, 1, 1).expand(-1, 1, q.unary.shape[2])).squeeze(1)
     # Differences first: between equal views they are exactly 0.
     expected = (
-        (q.unary * torch.where(inside.unsqueeze(2), s_q.emissions - s_p.emissions, 0)).sum((1, 2))
-        + (q.moves * (s_q.transitions - s_p.transitions)).sum((1, 2))
+        (q.unary * torch.where(mask.unsqueeze(2), s_q.emissions - s_p.emissions, 0)).sum((1, 2))
+        + (q.transition_counts * (s_q.transitions - s_p.transitions)).sum((1, 2))
         + q.unary[:, 0] @ (s_q.start - s_p.start)
         + last @ (s_q.end - s_p.end)
     )

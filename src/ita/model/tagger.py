@@ -1,6 +1,6 @@
 """The tagger: a pretrained encoder, one linear layer, a CRF. One set of weights serves both views.
 
-A tagger that reads regions has one more linear layer, from their features to the encoder's input embeddings.
+A tagger that reads image regions has one more linear layer, from region features to the encoder's input embeddings.
 """
 
 from __future__ import annotations
@@ -15,77 +15,78 @@ from torch.nn import functional
 from ita.model.batching import Batch
 from ita.model.crf import CRF
 from ita.model.crf.constraints import bioes_constraints
-from ita.model.encoder import word_vectors
+from ita.model.encoder import first_subword_vectors
 
 
 class Tagger(nn.Module):
     """Encoder + word dropout + linear layer + CRF.
 
     Args:
-        encoder: a transformers model that returns ``last_hidden_state``, of width H.
-        tags: names of the K tags.
+        encoder: a :class:`ita.model.bert.Bert` or a transformers model that returns ``last_hidden_state``, of width H.
+        tag_names: the K tags.
         word_dropout: share of word vectors set to zero in training, without rescaling (flair's WordDropout).
         constrained: only sequences of tags that are valid BIOES have a probability; else all have, as in the official
             code.
-        padding: what is padded in a forward pass, see :func:`ita.model.encoder.word_vectors`; ``auto`` takes the least
-            that encoder and device allow.
-        regions: D, numbers of each region that is read beside the text; 0 reads none.
+        padding: what is padded in a forward pass, see :func:`ita.model.encoder.first_subword_vectors`; ``auto`` takes
+            the least that encoder and device allow.
+        region_dim: D of the region features that are read beside the text; 0 reads none.
     """
 
-    features: Tensor | None
-    """(F, D) table of features, of which batches name rows; no part of the weights."""
+    region_features: Tensor | None
+    """(F, D) table of region features, of which batches name rows; not part of the weights."""
 
     def __init__(
         self,
         encoder: Any,
-        tags: Sequence[str],
+        tag_names: Sequence[str],
         word_dropout: float,
         constrained: bool = False,
         padding: str = "auto",
-        regions: int = 0,
+        region_dim: int = 0,
     ) -> None:
         super().__init__()
         self.encoder = encoder
-        self.linear = nn.Linear(encoder.config.hidden_size, len(tags))
-        self.crf = CRF(len(tags), bioes_constraints(tags) if constrained else None)
+        self.linear = nn.Linear(encoder.config.hidden_size, len(tag_names))
+        self.crf = CRF(len(tag_names), bioes_constraints(tag_names) if constrained else None)
         self.word_dropout = word_dropout
         self.padding = padding
-        self.read = word_vectors
-        self.projection = nn.Linear(regions, encoder.config.hidden_size) if regions else None
-        self.register_buffer("features", None, persistent=False)
+        self.encode = first_subword_vectors
+        self.projection = nn.Linear(region_dim, encoder.config.hidden_size) if region_dim else None
+        self.register_buffer("region_features", None, persistent=False)
 
-    def look(self, features: Tensor) -> None:
-        """Gives the tagger the table of features (F, D) whose rows its batches name; it moves along with the model."""
-        self.features = features
+    def set_region_features(self, features: Tensor) -> None:
+        """Sets the table of region features (F, D) whose rows batches name; it moves along with the model."""
+        self.region_features = features
 
     def emissions(self, batch: Batch) -> Tensor:
-        """Tag scores (B, W, K), fp32, of the words of each post; the words of its context are read, not scored."""
-        return self.scores(self.words(batch))
+        """Emissions (B, W, K), fp32, of the words of each post; words of its context have none."""
+        return self.classify(self.word_vectors(batch))
 
-    def words(self, batch: Batch) -> Tensor:
-        """What represents the words of each post, (B, W, H).
+    def word_vectors(self, batch: Batch) -> Tensor:
+        """Representations (B, W, H) of the words of each post.
 
-        A word is represented by its first piece in the last layer; one without pieces by the zero vector.
+        A word is represented by its first subword in the last layer; one without subwords by the zero vector.
         """
         regions = None
-        if batch.visual is not None and self.projection is not None and self.features is not None:
-            regions = self.projection(self.features[batch.visual.rows].to(self.projection.weight.dtype))
-        vectors = self.read(self.encoder, batch, self.padding_on(batch.ids.device), regions)
-        return functional.pad(vectors, (0, 0, 1, 0))[batch.first + 1]
+        if batch.regions is not None and self.projection is not None and self.region_features is not None:
+            features = self.region_features[batch.regions.feature_rows]
+            regions = self.projection(features.to(self.projection.weight.dtype))
+        vectors = self.encode(self.encoder, batch, self.padding_on(batch.ids.device), regions)
+        return functional.pad(vectors, (0, 0, 1, 0))[batch.word_index + 1]
 
-    def scores(self, vectors: Tensor) -> Tensor:
-        """Tag scores (B, W, K), fp32, of words that are represented by vectors (B, W, H)."""
+    def classify(self, vectors: Tensor) -> Tensor:
+        """Emissions (B, W, K), fp32, from word vectors (B, W, H)."""
         if self.training and self.word_dropout:
-            kept = torch.rand(vectors.shape[:2], device=vectors.device) >= self.word_dropout
-            vectors = vectors * kept.unsqueeze(2)
+            keep = torch.rand(vectors.shape[:2], device=vectors.device) >= self.word_dropout
+            vectors = vectors * keep.unsqueeze(2)
         return self.linear(vectors).float()
 
     def compile_encoder(self) -> None:
-        """Reads batches by a compiled encoder from now on; the first batches of each kind take long."""
-        self.read = torch.compile(word_vectors, dynamic=True)
+        """Compiles the encoder's forward pass; the first batches of each kind then take long."""
+        self.encode = torch.compile(first_subword_vectors, dynamic=True)
 
     def padding_on(self, device: torch.device) -> str:
-        """What is padded on a device: jagged attention has a kernel on GPUs; on a CPU it takes 1.3 times as long."""
+        """What is padded: GPUs have a kernel for variable-length attention; on a CPU it takes 1.3 times as long."""
         if self.padding == "auto":
             return "none" if device.type == "cuda" else "attention"
         return self.padding

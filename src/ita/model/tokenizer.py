@@ -1,7 +1,7 @@
-"""Tokenizers: words -> numbers of word pieces.
+"""Tokenizers: words -> ids of subwords.
 
-A BERT tokenizer is read from its tokenizer.json by the tokenizers library alone; importing transformers for it would
-take as long as tokenising a data set. Any other is loaded by transformers.
+A BERT tokenizer is read from its tokenizer.json by the tokenizers library alone (see ``ita.model`` on start-up). Any
+other is loaded by transformers.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from tokenizers import Tokenizer as Engine
+from tokenizers import Tokenizer as FastTokenizer
 
 from ita.errors import UserError
 
@@ -22,15 +22,15 @@ FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "
 class Tokenizer(Protocol):
     """What views and model folders need of a tokenizer."""
 
-    cls: int
+    cls_id: int
     """Starts every input."""
-    sep: int
-    """Ends every input and separates contexts: the eos piece, else the sep piece."""
-    longest: int
-    """Longest input in pieces."""
+    sep_id: int
+    """Ends every input and separates contexts: the eos token, else the sep token."""
+    max_length: int
+    """Longest input in subwords."""
 
-    def pieces(self, words: Sequence[str]) -> list[list[int]]:
-        """Pieces of each word by itself, as it would be split after a space; none for a word the encoder cannot see."""
+    def subwords(self, words: Sequence[str]) -> list[list[int]]:
+        """Ids of each word's subwords, as after a space; none for a word that the tokenizer drops."""
 
     def save(self, folder: Path) -> None:
         """Writes the tokenizer's files."""
@@ -41,26 +41,27 @@ class JsonTokenizer:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.engine = Engine.from_file(str(folder / "tokenizer.json"))
-        self.engine.no_padding()
-        self.engine.no_truncation()
-        about = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
-        self.cls = self.number(about.get("cls_token"), "[CLS]")
-        self.sep = self.number(about.get("sep_token"), "[SEP]")
-        self.longest = int(about.get("model_max_length", 512))
+        self.tokenizer = FastTokenizer.from_file(str(folder / "tokenizer.json"))
+        self.tokenizer.no_padding()
+        self.tokenizer.no_truncation()
+        config = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+        self.cls_id = self.special_id(config.get("cls_token"), "[CLS]")
+        self.sep_id = self.special_id(config.get("sep_token"), "[SEP]")
+        self.max_length = int(config.get("model_max_length", 512))
 
-    def number(self, token: Any, default: str) -> int:
-        """Number of a special piece, which is written as text or as an object with the text in it."""
+    def special_id(self, token: Any, default: str) -> int:
+        """Id of a special token, which is written as text or as an object with the text in it."""
         text = token["content"] if isinstance(token, dict) else token or default
-        number = self.engine.token_to_id(text)
+        number = self.tokenizer.token_to_id(text)
         if number is None:
-            raise UserError(f"{self.folder}: the tokenizer has no piece {text!r}")
+            raise UserError(f"{self.folder}: the tokenizer has no token {text!r}")
         return number
 
-    def pieces(self, words: Sequence[str]) -> list[list[int]]:
+    def subwords(self, words: Sequence[str]) -> list[list[int]]:
         """See :class:`Tokenizer`."""
         batch = [[word] for word in words]
-        return [one.ids for one in self.engine.encode_batch_fast(batch, is_pretokenized=True, add_special_tokens=False)]
+        encodings = self.tokenizer.encode_batch_fast(batch, is_pretokenized=True, add_special_tokens=False)
+        return [encoding.ids for encoding in encodings]
 
     def save(self, folder: Path) -> None:
         """See :class:`Tokenizer`."""
@@ -75,11 +76,11 @@ class AutoTokenizer:
 
     def __init__(self, tokenizer: Any) -> None:
         self.tokenizer = tokenizer
-        self.cls = tokenizer.cls_token_id if tokenizer.cls_token_id is not None else tokenizer.bos_token_id
-        self.sep = tokenizer.eos_token_id if tokenizer.eos_token_id is not None else tokenizer.sep_token_id
-        self.longest = tokenizer.model_max_length
+        self.cls_id = tokenizer.cls_token_id if tokenizer.cls_token_id is not None else tokenizer.bos_token_id
+        self.sep_id = tokenizer.eos_token_id if tokenizer.eos_token_id is not None else tokenizer.sep_token_id
+        self.max_length = tokenizer.model_max_length
 
-    def pieces(self, words: Sequence[str]) -> list[list[int]]:
+    def subwords(self, words: Sequence[str]) -> list[list[int]]:
         """See :class:`Tokenizer`."""
         batch = [[word] for word in words]
         return self.tokenizer(batch, is_split_into_words=True, add_special_tokens=False).input_ids
@@ -89,20 +90,20 @@ class AutoTokenizer:
         self.tokenizer.save_pretrained(folder)
 
 
-def plain(folder: Path, model_type: str) -> bool:
+def is_bert_tokenizer(folder: Path, model_type: str) -> bool:
     """Whether a folder's tokenizer is one that :class:`JsonTokenizer` reads as transformers would."""
     try:
-        file = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
-        about = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+        tokenizer = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+        config = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    normalizer = file.get("normalizer") or {}
+    normalizer = tokenizer.get("normalizer") or {}
     return (
         model_type == "bert"
-        and (file.get("model") or {}).get("type") == "WordPiece"
+        and (tokenizer.get("model") or {}).get("type") == "WordPiece"
         and normalizer.get("type") == "BertNormalizer"
         # transformers lets the configuration overrule the file.
-        and about.get("do_lower_case", normalizer.get("lowercase")) == normalizer.get("lowercase")
-        and about.get("strip_accents", normalizer.get("strip_accents")) == normalizer.get("strip_accents")
-        and about.get("eos_token") is None
+        and config.get("do_lower_case", normalizer.get("lowercase")) == normalizer.get("lowercase")
+        and config.get("strip_accents", normalizer.get("strip_accents")) == normalizer.get("strip_accents")
+        and config.get("eos_token") is None
     )

@@ -19,39 +19,39 @@ from ita.model.inputs import EncodedView
 
 
 class TrimmedVocabulary(NamedTuple):
-    """What was taken out of an encoder of V pieces, U of them used."""
+    """A vocabulary of V subwords of which U are used."""
 
-    used: NDArray[np.int64]
-    """(U,) numbers of the pieces used, rising."""
-    table: Tensor
+    used_ids: NDArray[np.int64]
+    """(U,) ids of the used subwords, ascending."""
+    embeddings: Tensor
     """(V, H) the whole embedding table."""
     key: str
-    """Name of the table among the encoder's weights."""
+    """Name of the table among the model's weights."""
 
     def renumber(self, posts: Sequence[EncodedView]) -> list[EncodedView]:
-        """Posts with the encoder's new piece numbers; their pieces must all be among the used ones."""
-        return [post._replace(ids=np.searchsorted(self.used, post.ids).astype(np.int32)) for post in posts]
+        """Posts with the new ids; all their subwords must be among the used ones."""
+        return [post._replace(ids=np.searchsorted(self.used_ids, post.ids).astype(np.int32)) for post in posts]
 
-    def restore(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Weights of the encoder with the rows that were trained back in the whole table."""
-        table = self.table.clone()
-        table[torch.from_numpy(self.used)] = state[self.key].to(table)
-        return {**state, self.key: table}
+    def restore(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Weights of the model with the trained rows back in the whole table."""
+        embeddings = self.embeddings.clone()
+        embeddings[torch.from_numpy(self.used_ids)] = weights[self.key].to(embeddings)
+        return {**weights, self.key: embeddings}
 
 
 def trim_vocabulary(encoder: Bert, posts: Iterable[EncodedView], prefix: str) -> TrimmedVocabulary:
-    """Leaves an encoder only the embeddings of the pieces in some posts, and of padding.
+    """Leaves an encoder only the embeddings of the subwords in its posts, and of padding.
 
     Args:
         encoder: its embedding table is replaced.
         posts: all posts that the encoder will read.
-        prefix: of the encoder's weights in the states that :meth:`Pruned.restore` gets, such as ``encoder.``.
+        prefix: of the encoder's weights in the model, such as ``encoder.``.
     """
     whole = encoder.embeddings.word_embeddings
-    padding = encoder.config.pad_token_id
-    used = np.unique(np.concatenate([[padding], *(post.ids for post in posts)]))
-    kept = nn.Embedding(len(used), whole.embedding_dim, int(np.searchsorted(used, padding)))
+    padding_id = encoder.config.pad_token_id
+    used_ids = np.unique(np.concatenate([[padding_id], *(post.ids for post in posts)]))
+    trimmed = nn.Embedding(len(used_ids), whole.embedding_dim, int(np.searchsorted(used_ids, padding_id)))
     with torch.no_grad():
-        kept.weight.copy_(whole.weight[torch.from_numpy(used)])
-    encoder.embeddings.word_embeddings = kept
-    return TrimmedVocabulary(used, whole.weight.detach(), f"{prefix}embeddings.word_embeddings.weight")
+        trimmed.weight.copy_(whole.weight[torch.from_numpy(used_ids)])
+    encoder.embeddings.word_embeddings = trimmed
+    return TrimmedVocabulary(used_ids, whole.weight.detach(), f"{prefix}embeddings.word_embeddings.weight")

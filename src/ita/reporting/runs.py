@@ -104,7 +104,7 @@ class Runs:
         return {
             "seeds": sorted({run.seed for run in self.all}),
             "label_version": self.label_version,
-            "models": {run.encoder: run.facts.get("encoder") for run in self.all},
+            "models": {run.encoder: run.facts["encoder"]["model"] for run in self.all},
             "run_commits": sorted({str(run.facts["commit"]) for run in self.all if run.facts.get("commit")}),
         }
 

@@ -1,29 +1,28 @@
-"""evaluate: model -> metrics.json, predictions.parquet.
+"""evaluate: run folder, posts, context, region features -> metrics.json, predictions.parquet.
 
-Every model is evaluated on both views, whichever it was trained on. ``representation_distance`` is how far the image
-moves what represents a word (the paper's Fig. 3), null where it has nothing to say.
+Every model is evaluated on both views, whichever it was trained on. ``representation_distance`` is the mean distance
+between the word representations of the two views (Fig. 3 of the paper), null where the views are the same.
 """
 
 from __future__ import annotations
 
 import csv
-import time
-from collections.abc import Collection, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ita.cli import read_section
 from ita.config import Evaluate
-from ita.data import VIEWS
 from ita.data.metrics import report
 from ita.errors import UserError
-from ita.io import features as seen
 from ita.io import parquet
 from ita.io.files import write_json
 from ita.io.provenance import provenance_of
-from ita.log import progress
-from ita.stages.train import contexts_of, images_of, peak_memory_mb
+
+if TYPE_CHECKING:
+    from ita.model.evaluation import TaggedSplit, TaggedView
+
+UNNAMED = {"dataset": None, "encoder": None, "system": None}
 
 
 def work(
@@ -42,145 +41,135 @@ def work(
         settings: ``evaluate``.
         metrics: metrics.json to write.
         predictions: predictions.parquet to write.
-        model: model.safetensors of a model folder.
+        model: model.safetensors of a run folder.
         history: history.csv of its training.
         posts: posts.parquet.
         context: the context table that the I+T view reads.
-        features: shards of the features of regions that it reads, for a model that was trained on such.
+        features: shards of the region features that it reads, for a model that was trained with some.
 
     Raises:
         UserError: when features and model do not fit together.
     """
     import torch
 
-    from ita.model import device
     from ita.model.checkpoint import load_model
-    from ita.model.distance import Distance
-    from ita.model.inference import Prediction, tag
-    from ita.model.inputs import encode_views
+    from ita.model.dataset import load_corpus
+    from ita.model.device import compute_dtype, peak_memory_mb, resolve_device, use_threads
+    from ita.model.evaluation import tag_split
 
-    chosen = read_section(settings, "evaluate", Evaluate)
-    where = device.resolve(chosen.device)
-    device.use_threads(chosen.threads)
-    tagger, encoder, about = load_model(model.parent)
-    rows = parquet.rows("posts", posts)
-    contexts = contexts_of(rows, context)
-    regions = regions_for(about, features, images_of(rows, chosen.splits))
-    if regions:
-        tagger.look(torch.from_numpy(regions.vectors))
-    tagger.to(where)
-    dtype = device.arithmetic(where, chosen.precision, tagger.encoder.config.hidden_size)
-    tagged_posts: list[dict[str, Any]] = []
-    scores: dict[str, dict[str, Any]] = {}
-    distances: dict[str, float | None] = {}
-    for split in chosen.splits:
-        of_split = [row for row in rows if row["split"] == split]
-        views = encode_views(encoder, of_split, contexts, regions)
-        # Without anything of the image the views are the same.
-        same = not any(
-            contexts[row["post_id"]]["tokens"] or len(one.regions)
-            for row, one in zip(of_split, views["it"], strict=True)
-        )
-        distance = Distance([len(row["tokens"]) for row in of_split])
-        witness = {"t": None if same else distance.keep, "it": distance.compare}
-        gold = [row["tags"] for row in of_split]
-        scores[split] = {}
-        tagged: dict[str, list[Prediction]] = {}
-        for view in VIEWS:
-            if view == "it" and same:
-                tagged[view], scores[split][view] = tagged["t"], scores[split]["t"]
-            else:
-                started = time.monotonic()
-                tagged[view] = tag(
-                    tagger,
-                    views[view],
-                    about["tags"],
-                    batch_size=chosen.batch_size,
-                    max_subwords=chosen.max_subwords,
-                    device=where,
-                    dtype=dtype,
-                    progress=partial(progress, total=None, what=f"{split} {view}", unit="batch"),
-                    witness=witness[view],
-                )
-                seconds = time.monotonic() - started
-                scores[split][view] = {
-                    **report(gold, [one.tags for one in tagged[view]]),
-                    "seconds": round(seconds, 3),
-                    "words_per_second": round(sum(map(len, gold)) / seconds, 1),
-                    "words_truncated": sum(one.truncated for one in views[view]),
-                }
-            tagged_posts += [
-                {
-                    "post_id": row["post_id"],
-                    "split": split,
-                    "view": view,
-                    "tokens": row["tokens"],
-                    "gold": row["tags"],
-                    "predicted": one.tags,
-                    "spans": [
-                        {**span._asdict(), "posterior": sure}
-                        for span, sure in zip(one.spans, one.posteriors, strict=True)
-                    ],
-                }
-                for row, one in zip(of_split, tagged[view], strict=True)
-            ]
-        distances[split] = None if same else distance.mean()
-    inputs = {"model": model, "posts": posts, "context": context, **{file.name: file for file in features}}
-    origin = provenance_of(settings, inputs)
-    trained = about["settings"]
-    facts = {
-        "label_version": about["label_version"],
-        "seed": about["seed"],
-        "system": trained["system"],
-        "encoder": trained["encoder"]["model"],
-        "scores": scores,
-        "representation_distance": distances,
-        "training": training_facts(history, about),
-        "peak_memory_mb": peak_memory_mb(where.type),
-        **origin,
+    evaluate = read_section(settings, "evaluate", Evaluate)
+    device = resolve_device(evaluate.device)
+    use_threads(evaluate.threads)
+    tagger, encoder, trained = load_model(model.parent)
+    check_features(trained, features)
+    corpus = load_corpus(posts, context, features, evaluate.splits)
+    if corpus.features:
+        check_width(trained, features, corpus.features.width)
+        tagger.set_region_features(torch.from_numpy(corpus.features.vectors))
+    tagger.to(device)
+    dtype = compute_dtype(device, evaluate.precision, tagger.encoder.config.hidden_size)
+    splits = {
+        split: tag_split(tagger, encoder, trained["tags"], corpus, split, evaluate, device, dtype)
+        for split in evaluate.splits
     }
-    versions = {"label_version": about["label_version"], "seed": about["seed"]}
-    parquet.write("predictions", tagged_posts, predictions, {**origin, **versions})
-    write_json(metrics, facts)
+
+    inputs = {"model": model, "posts": posts, "context": context, **{file.name: file for file in features}}
+    provenance = provenance_of(settings, inputs)
+    run = {**UNNAMED, "seed": trained["seed"], **trained.get("run", {})}
+    rows = [row for split, tagged in splits.items() for row in prediction_rows(split, tagged)]
+    identity = {"label_version": trained["label_version"], "seed": trained["seed"], "run": run}
+    parquet.write("predictions", rows, predictions, {**provenance, **identity})
+    scores = {split: split_scores(tagged) for split, tagged in splits.items()}
+    result = {
+        **run_record(trained, run),
+        "scores": scores,
+        "representation_distance": {split: tagged.distance for split, tagged in splits.items()},
+        "training": training_record(history, trained),
+        "peak_memory_mb": peak_memory_mb(device),
+        **provenance,
+    }
+    write_json(metrics, result)
 
 
-def regions_for(about: Mapping[str, Any], features: Sequence[Path], images: Collection[str]) -> seen.Features | None:
-    """The features of regions that a model reads, of some images; None for a model that reads none.
+def check_features(trained: Mapping[str, Any], features: Sequence[Path]) -> None:
+    """Raises UserError when region features are missing or superfluous for a model with such a settings.json."""
+    regions = trained.get("regions")
+    if regions and not features:
+        raise UserError(f"the model reads regions of the detector '{regions['detector']}': give its --features")
+    if features and not regions:
+        raise UserError("--features are given, but the model was trained without regions: leave them out")
 
-    Args:
-        about: its settings.json.
-        features: shards.
-        images: names.
 
-    Raises:
-        UserError: when they are missing, superfluous or of another width than those it was trained on.
-    """
-    trained = about.get("regions")
-    if not trained:
-        if features:
-            raise UserError("--features are given, but the model was trained without regions: leave them out")
-        return None
-    if not features:
-        raise UserError(f"the model reads regions of the detector '{trained['detector']}': give its --features")
-    regions = seen.read(features, images)
-    if regions.width != trained["width"]:
+def check_width(trained: Mapping[str, Any], features: Sequence[Path], width: int) -> None:
+    """Raises UserError when region features are of another width than those that the model was trained on."""
+    regions = trained["regions"]
+    if width != regions["width"]:
         raise UserError(
-            f"{features[0]}: regions of {regions.width} numbers, expected {trained['width']}; the model was trained on "
-            f"those of the detector '{trained['detector']}'"
+            f"{features[0]}: regions of {width} numbers, expected {regions['width']}; the model was trained on "
+            f"those of the detector '{regions['detector']}'"
         )
-    return regions
 
 
-def training_facts(history: Path, about: dict[str, Any]) -> dict[str, Any]:
-    """What training took: epochs, the best one, seconds, peak memory in MB, where."""
+def split_scores(tagged: TaggedSplit) -> dict[str, dict[str, Any]]:
+    """Scores and speed of each view of a split."""
+    gold = [post["tags"] for post in tagged.posts]
+    if tagged.distance is None:  # the views are the same
+        return dict.fromkeys(tagged.views, view_scores(gold, tagged.views["t"]))
+    return {name: view_scores(gold, view) for name, view in tagged.views.items()}
+
+
+def view_scores(gold: Sequence[Sequence[str]], view: TaggedView) -> dict[str, Any]:
+    """Scores and speed of one view."""
+    return {
+        **report(gold, [prediction.tags for prediction in view.predictions]),
+        "seconds": round(view.seconds, 3),
+        "words_per_second": round(sum(map(len, gold)) / view.seconds, 1),
+        "words_truncated": view.truncated,
+    }
+
+
+def prediction_rows(split: str, tagged: TaggedSplit) -> list[dict[str, Any]]:
+    """Rows of predictions.parquet: the posts of a split in the T view, then in the I+T view."""
+    return [
+        {
+            "post_id": post["post_id"],
+            "split": split,
+            "view": name,
+            "tokens": post["tokens"],
+            "gold": post["tags"],
+            "predicted": prediction.tags,
+            "spans": [
+                {**span._asdict(), "posterior": posterior}
+                for span, posterior in zip(prediction.spans, prediction.posteriors, strict=True)
+            ],
+        }
+        for name, view in tagged.views.items()
+        for post, prediction in zip(tagged.posts, view.predictions, strict=True)
+    ]
+
+
+def run_record(trained: Mapping[str, Any], run: Mapping[str, Any]) -> dict[str, Any]:
+    """Which run this is: names in the configuration, and the settings that matter to a reader of the scores."""
+    settings = trained["settings"]
+    return {
+        "dataset": run["dataset"],
+        "encoder": {"key": run["encoder"], "model": settings["encoder"]["model"]},
+        "system": {"key": run["system"], **settings["system"]},
+        "seed": trained["seed"],
+        "label_version": trained["label_version"],
+    }
+
+
+def training_record(history: Path, trained: Mapping[str, Any]) -> dict[str, Any]:
+    """What training took: epochs, the best one, seconds, peak memory in MB, device."""
     with open(history, newline="", encoding="utf-8") as file:
         seconds = [float(row["seconds"]) for row in csv.DictReader(file)]
     return {
         "epochs": len(seconds),
-        "best_epoch": about["best_epoch"],
+        "best_epoch": trained["best_epoch"],
         "seconds": round(sum(seconds), 2),
         "seconds_per_epoch": round(sum(seconds) / len(seconds), 2),
-        "peak_memory_mb": about["peak_memory_mb"],
-        "device": about["device"],
-        "words_truncated": about["words_truncated"],
+        "peak_memory_mb": trained["peak_memory_mb"],
+        "device": trained["device"],
+        "words_truncated": trained["words_truncated"],
     }

@@ -1,7 +1,7 @@
-"""train: posts, context and features of regions -> runs/{encoder}/{system}/seed{seed}/.
+"""train: posts, context, region features -> run folder with model.safetensors, settings.json, history.csv.
 
-The run folder is a model folder: model.safetensors, config.json, tokenizer files, settings.json, history.csv. A run
-that was killed goes on from its last finished epoch when the same command is given again.
+A run folder is a model folder: ``ita evaluate`` and ``ita predict`` read it. A run that was killed continues from its
+last finished epoch when the same command is given again.
 """
 
 from __future__ import annotations
@@ -10,26 +10,37 @@ import csv
 import hashlib
 import io
 import json
-import resource
 import shutil
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ita.cli import read_section
 from ita.config import Encoder, Loss, System, Train
-from ita.data.tags import spans, tag_set, to_bioes
 from ita.errors import UserError
-from ita.io import features as seen
-from ita.io import parquet
-from ita.io.features import Features
 from ita.io.files import write_json, write_text
 from ita.io.provenance import provenance_of
 from ita.log import log
 
+if TYPE_CHECKING:
+    from ita.model.dataset import Corpus, EncodedPosts
+    from ita.model.tagger import Tagger
+    from ita.model.vocabulary import TrimmedVocabulary
+
 SPLITS = ("train", "dev")
+
+
+class Settings(NamedTuple):
+    """The sections of the stage's settings."""
+
+    train: Train
+    encoder: Encoder
+    system: System
+    loss: Loss
+    seed: int
+    run: dict[str, Any]
+    """Names of dataset, encoder and system in the configuration, and the seed; None where unknown."""
 
 
 def work(
@@ -45,108 +56,92 @@ def work(
     """Trains one tagger with one seed.
 
     Args:
-        settings: ``train``, ``encoder``, ``system``, ``loss`` and ``seed``.
-        output: model.safetensors of the model folder; config.json and tokenizer files are written beside it.
+        settings: ``train``, ``encoder``, ``system``, ``loss``, ``seed`` and, to name the run in its files, ``run``.
+        output: model.safetensors of the run folder; config.json and tokenizer files are written beside it.
         history: history.csv, one row per epoch.
-        run_settings: settings.json of the model folder.
-        checkpoint: folder of the last finished epoch, from which a killed run goes on; removed at the end.
+        run_settings: settings.json of the run folder.
+        checkpoint: folder of the last finished epoch, from which a killed run continues; removed at the end.
         posts: posts.parquet.
         context: a context table of the same posts.
-        features: shards of the features of their images' regions, for a system that reads such.
+        features: shards of the region features of their images, for a system that reads them.
 
     Raises:
-        UserError: for settings that do not fit together, or an encoder that cannot be had.
+        UserError: for settings that do not fit together, or an encoder that cannot be loaded.
     """
+    sections = read_sections(settings, features)
     # Imported here so that `ita --help` and a wrong setting answer at once.
     import torch
 
-    from ita.model import checkpoint as saving
-    from ita.model import device, trainer
-    from ita.model.bert import Bert
+    from ita.model import trainer
+    from ita.model.checkpoint import load_encoder, max_input_length, save_model
+    from ita.model.dataset import load_corpus
+    from ita.model.device import compute_dtype, peak_memory_mb, resolve_device, use_threads
     from ita.model.inputs import ViewEncoder
     from ita.model.schedule import TrainingConfig
-    from ita.model.tagger import Tagger
-    from ita.model.vocabulary import trim_vocabulary
 
-    chosen = read_section(settings, "train", Train)
-    encoder = read_section(settings, "encoder", Encoder)
-    system = read_section(settings, "system", System)
-    loss = read_section(settings, "loss", Loss)
-    seed = int(settings.get("seed", 0))
-    check(system, features)
-    where = device.resolve(chosen.device)
-    threads = device.use_threads(chosen.threads)
-    torch.manual_seed(seed)
+    train, system = sections.train, sections.system
+    device, threads = resolve_device(train.device), use_threads(train.threads)
+    torch.manual_seed(sections.seed)
 
-    table = parquet.read("posts", posts)
-    rows = table.to_pylist()
-    contexts = contexts_of(rows, context)
-    regions = seen.read(features, images_of(rows, SPLITS)) if system.regions else None
-    model, tokenizer = saving.load_encoder(encoder, padded=chosen.padding == "all")
-    views = ViewEncoder(tokenizer, saving.longest_input(model.config, tokenizer, chosen.max_length))
-    names = tag_set(span.type for row in rows for span in spans(row["tags"]))
-    width = regions.width if regions else 0
-    tagger = Tagger(model, names, chosen.word_dropout, chosen.constrained, chosen.padding, width)
-    train, dev = (
-        examples([row for row in rows if row["split"] == split], contexts, names, views, regions) for split in SPLITS
-    )
-    cut = {
-        split: sum(post.truncated for post in some.views["it"])
-        for split, some in zip(SPLITS, (train, dev), strict=True)
-    }
-    pruned = None
-    # With weight decay the rows of pieces that never occur would shrink all the same.
-    if chosen.trim_vocabulary and not chosen.weight_decay and isinstance(model, Bert):
-        pruned = trim_vocabulary(model, chain(*train.views.values(), *dev.views.values()), "encoder.")
-        train, dev = (
-            replace(some, views={view: pruned.renumber(posts) for view, posts in some.views.items()})
-            for some in (train, dev)
-        )
-    if chosen.compile:
-        tagger.compile_encoder()
-    if regions:
-        tagger.look(torch.from_numpy(regions.vectors))
-    tagger.to(where)
-    dtype = device.arithmetic(where, chosen.precision, model.config.hidden_size)
+    corpus = load_corpus(posts, context, features, SPLITS)
+    tag_names = corpus.tag_names()
+    model, tokenizer = load_encoder(sections.encoder, padded=train.padding == "all")
+    view_encoder = ViewEncoder(tokenizer, max_input_length(model.config, tokenizer, train.max_length))
+    tagger = build_tagger(model, tag_names, train, corpus)
+    splits = {split: corpus.encode(split, tag_names, view_encoder) for split in SPLITS}
+    warn_truncated(splits, view_encoder.max_length)
+    splits, trimmed = trim(tagger, splits, train)
+    tagger.to(device)
+    dtype = compute_dtype(device, train.precision, model.config.hidden_size)
 
-    about = {
+    record = {
+        "run": sections.run,
         **provenance_of(settings, {"posts": posts, "context": context, **{file.name: file for file in features}}),
-        "label_version": parquet.metadata(table).get("label_version"),
-        "tags": names,
-        "max_length": views.max_length,
-        "seed": seed,
-        "device": torch.cuda.get_device_name() if where.type == "cuda" else "cpu",
+        "label_version": corpus.label_version,
+        "tags": tag_names,
+        "max_length": view_encoder.max_length,
+        "seed": sections.seed,
+        "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
         "precision": str(dtype).removeprefix("torch."),
         "threads": threads,
-        "words_truncated": cut,
+        "words_truncated": {split: encoded.truncated for split, encoded in splits.items()},
+        **region_record(system, corpus, splits),
     }
-    if regions:
-        about["regions"] = {
-            "detector": system.regions,
-            "engine": parquet.metadata(features[0]).get("engine"),
-            "width": regions.width,
-            "posts": {
-                split: sum(len(post.regions) > 0 for post in some.views["it"])
-                for split, some in zip(SPLITS, (train, dev), strict=True)
-            },
-        }
-    if cut["train"]:
-        log.warning("train: %d context words did not fit into %d pieces and were cut", cut["train"], views.max_length)
-    stamp = hashlib.sha256(json.dumps([settings, about["inputs"], names], sort_keys=True).encode()).hexdigest()
-    plan = TrainingConfig(chosen, system, loss, seed, names, where, dtype)
-    result = trainer.fit(tagger, train, dev, plan, checkpoint / "state.pt", stamp)
+    fingerprint = hashlib.sha256(json.dumps([settings, record["inputs"], tag_names], sort_keys=True).encode())
+    config = TrainingConfig(train, system, sections.loss, sections.seed, tag_names, device, dtype)
+    state = trainer.fit(
+        tagger, splits["train"], splits["dev"], config, checkpoint / "state.pt", fingerprint.hexdigest()
+    )
 
-    about["best_epoch"] = result.best_epoch
-    about["peak_memory_mb"] = peak_memory_mb(where.type)
-    write_text(history, history_csv(result.history))
-    write_json(run_settings, about)
-    best = pruned.restore(result.best) if pruned else result.best
-    saving.save_model(output.parent, best, model.config, tokenizer)
+    record |= {"best_epoch": state.best_epoch, "peak_memory_mb": peak_memory_mb(device)}
+    write_text(history, history_csv(state.history, sections.run))
+    write_json(run_settings, record)
+    save_model(output.parent, trimmed.restore(state.best) if trimmed else state.best, model.config, tokenizer)
     shutil.rmtree(checkpoint, ignore_errors=True)
-    log.info("best epoch %d, dev F1 %.2f", result.best_epoch, result.best_score)
+    log.info("best epoch %d, dev F1 %.2f", state.best_epoch, state.best_score)
 
 
-def check(system: System, features: Sequence[Path]) -> None:
+def read_sections(settings: Mapping[str, Any], features: Sequence[Path]) -> Settings:
+    """The sections of the settings.
+
+    Raises:
+        UserError: for a wrong setting, or views, alignment and regions that do not fit together.
+    """
+    system = read_section(settings, "system", System)
+    check_system(system, features)
+    seed = int(settings.get("seed", 0))
+    names = settings.get("run") or {}
+    return Settings(
+        read_section(settings, "train", Train),
+        read_section(settings, "encoder", Encoder),
+        system,
+        read_section(settings, "loss", Loss),
+        seed,
+        {**{key: names.get(key) for key in ("dataset", "encoder", "system")}, "seed": seed},
+    )
+
+
+def check_system(system: System, features: Sequence[Path]) -> None:
     """Raises UserError for views, alignment and regions that do not fit together."""
     if system.alignment != "none" and system.views != ["t", "it"]:
         raise UserError(f"cross-view alignment needs both views: set views to [t, it], found {system.views}")
@@ -158,53 +153,61 @@ def check(system: System, features: Sequence[Path]) -> None:
         raise UserError("--features are given, but the system reads no regions: set its setting regions, or leave them")
 
 
-def images_of(rows: Sequence[Mapping[str, Any]], splits: Collection[str]) -> set[str]:
-    """Names of the images of some splits."""
-    return {row["image_id"] for row in rows if row["split"] in splits and row["image_id"]}
+def build_tagger(model: Any, tag_names: Sequence[str], train: Train, corpus: Corpus) -> Tagger:
+    """A tagger with new linear layers and a new CRF on top of an encoder."""
+    import torch
+
+    from ita.model.tagger import Tagger
+
+    region_dim = corpus.features.width if corpus.features else 0
+    tagger = Tagger(model, tag_names, train.word_dropout, train.constrained, train.padding, region_dim)
+    if corpus.features:
+        tagger.set_region_features(torch.from_numpy(corpus.features.vectors))
+    if train.compile:
+        tagger.compile_encoder()
+    return tagger
 
 
-def contexts_of(rows: Sequence[Mapping[str, Any]], context: Path) -> dict[str, dict[str, Any]]:
-    """Rows of a context table by post_id.
+def trim(
+    tagger: Tagger, splits: dict[str, EncodedPosts], train: Train
+) -> tuple[dict[str, EncodedPosts], TrimmedVocabulary | None]:
+    """Leaves the encoder only the subwords of the posts, where training is the same without the rest."""
+    from ita.model.bert import Bert
+    from ita.model.vocabulary import trim_vocabulary
 
-    Raises:
-        UserError: when a post has no row there.
-    """
-    contexts = {row["post_id"]: row for row in parquet.rows("contexts", context)}
-    for row in rows:
-        if row["post_id"] not in contexts:
-            raise UserError(f"{context}: has no row for the post {row['post_id']!r}; it was made from other posts")
-    return contexts
-
-
-def examples(
-    rows: Sequence[Mapping[str, Any]],
-    contexts: Mapping[str, Any],
-    names: Sequence[str],
-    views: Any,
-    regions: Features | None = None,
-) -> Any:
-    """Posts of one split as the training loop reads them."""
-    from ita.model.inputs import encode_views
-    from ita.model.schedule import Examples
-
-    index = {name: number for number, name in enumerate(names)}
-    tags = [[index[tag] for tag in to_bioes(row["tags"])] for row in rows]
-    return Examples(encode_views(views, rows, contexts, regions), tags, [row["tags"] for row in rows])
+    # With weight decay the rows of unused subwords would shrink all the same.
+    if not train.trim_vocabulary or train.weight_decay or not isinstance(tagger.encoder, Bert):
+        return splits, None
+    posts = chain.from_iterable(view for encoded in splits.values() for view in encoded.views.values())
+    trimmed = trim_vocabulary(tagger.encoder, posts, "encoder.")
+    return {split: encoded.map_views(trimmed.renumber) for split, encoded in splits.items()}, trimmed
 
 
-def history_csv(history: Sequence[Mapping[str, float]]) -> str:
-    """One row per epoch: loss terms, dev F1 in percent, seconds, pieces per second."""
+def warn_truncated(splits: Mapping[str, EncodedPosts], max_length: int) -> None:
+    """Says how much of the training posts' context is not read."""
+    truncated = splits["train"].truncated
+    if truncated:
+        log.warning("train: %d context words did not fit into %d subwords and were truncated", truncated, max_length)
+
+
+def region_record(system: System, corpus: Corpus, splits: Mapping[str, EncodedPosts]) -> dict[str, Any]:
+    """What settings.json says about image regions; nothing for a system that reads none."""
+    if corpus.features is None:
+        return {}
+    regions = {
+        "detector": system.regions,
+        "engine": corpus.feature_engine,
+        "width": corpus.features.width,
+        "posts": {split: encoded.with_regions for split, encoded in splits.items()},
+    }
+    return {"regions": regions}
+
+
+def history_csv(history: Sequence[Mapping[str, float]], run: Mapping[str, Any]) -> str:
+    """One row per epoch: names of the run, loss terms, dev F1 in percent, seconds, subwords per second."""
+    names = {key: run[key] for key in ("encoder", "system", "seed")}
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(history[0]), lineterminator="\n")
+    writer = csv.DictWriter(text, [*names, *history[0]], lineterminator="\n")
     writer.writeheader()
-    writer.writerows({name: round(value, 6) for name, value in row.items()} for row in history)
+    writer.writerows({**names, **{name: round(value, 6) for name, value in row.items()}} for row in history)
     return text.getvalue()
-
-
-def peak_memory_mb(device: str) -> float:
-    """Peak memory in MB: of the GPU where there is one, else resident memory of the process."""
-    if device == "cuda":
-        import torch
-
-        return round(torch.cuda.max_memory_allocated() / 1e6, 1)
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3, 1)

@@ -160,7 +160,7 @@ def initialise(folder: Path, example: Regions) -> None:
     assert example.features is not None
     values = config(len(vocabulary), example.features.shape[1])
     (folder / "config.json").write_text(json.dumps(values, indent=1) + "\n")
-    model = BertForImageCaptioning(EncoderConfig.of(values))
+    model = BertForImageCaptioning(EncoderConfig.from_dict(values))
     for module in model.modules():
         if isinstance(module, nn.Linear | nn.Embedding):
             nn.init.normal_(module.weight, std=0.05)

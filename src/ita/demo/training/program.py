@@ -66,14 +66,14 @@ def train_models(options: argparse.Namespace) -> dict[str, Any]:
 
     from ita.config import Detect
     from ita.demo.training import captioner, dataset, detector, metrics
-    from ita.model.device import resolve
+    from ita.model.device import resolve_device
     from ita.vision.detectors.vinvl.detector import VinvlDetector
     from ita.vision.types import Regions
 
     torch.set_num_threads(options.threads)
     train = dataset.render_scenes("train", options.scenes)
     test = dataset.render_scenes("test", options.held_out)
-    device = resolve(options.device)
+    device = resolve_device(options.device)
     network = detector.train_detector(train, options.detector_steps, DETECTOR_BATCH, options.seed, device)
     detector.save(network, options.output / "detector")
     settings = Detect(model=str(options.output / "detector"), min_objects=1, device=options.device)

@@ -4,8 +4,8 @@ p(y | w) is proportional to exp(start[y_1] + sum_t emission[t, y_t] + sum_t tran
 (Eq. 1 of the paper). The official code keeps START and STOP in its tag set; taking its START column and STOP row as
 ``start`` and ``end`` gives the same values.
 
-Nothing is differentiated through a loop: one forward-backward pass gives log Z and all marginals, which are its
-gradient; the gradient of the marginals is one more pass.
+Autograd never unrolls a loop: one forward-backward pass gives log Z and all marginals, which are its gradient; the
+gradient of the marginals is one more pass.
 """
 
 from __future__ import annotations
@@ -19,39 +19,41 @@ import torch
 from torch import Tensor, nn
 
 from ita.model.crf.constraints import FORBIDDEN, TransitionConstraints
-from ita.model.crf.reference import REFERENCE, Engine, Scores, pairwise, path_score
+from ita.model.crf.engine import Engine, Potentials
+from ita.model.crf.torch_engine import TORCH, pairwise_marginals
 
 
 class Marginals(NamedTuple):
-    """What a CRF expects of the posts of a batch."""
+    """Marginals of the posts of a batch; 0 in padding."""
 
     log_z: Tensor
     """(B,)."""
     unary: Tensor
-    """p(y_t = k | w) (B, W, K); 0 beyond a length."""
-    moves: Tensor
-    """Expected number of each move (B, K, K): p(y_t = i, y_{t+1} = j | w) summed over t."""
+    """p(y_t = k | w) (B, W, K)."""
+    transition_counts: Tensor
+    """Expected transition counts (B, K, K): p(y_t = i, y_{t+1} = j | w) summed over t."""
     pairwise: Tensor | None
-    """The same word by word (B, W - 1, K, K), on request; 0 beyond a length."""
+    """p(y_t = i, y_{t+1} = j | w) (B, W - 1, K, K), on request."""
 
 
 @functools.cache
-def _kernels() -> Engine | None:
+def _triton_engine() -> Engine | None:
     if find_spec("triton") is None:
         return None
-    from ita.model.crf.triton import KERNELS
+    from ita.model.crf.triton_engine import TRITON
 
-    return KERNELS
-
-
-def engine(emissions: Tensor) -> Engine:
-    """Kernels for fp32 on CUDA where Triton is installed; else PyTorch. Both give the same numbers."""
-    fits = emissions.is_cuda and emissions.dtype == torch.float32
-    return (fits and _kernels()) or REFERENCE
+    return TRITON
 
 
-class _Likelihood(torch.autograd.Function):
-    """log Z or -log p(tags) (B,), and log marginals (B, W, K) if wanted, with closed-form gradients."""
+def select_engine(emissions: Tensor) -> Engine:
+    """Triton kernels for fp32 on CUDA where Triton is installed; else PyTorch. Both give the same numbers."""
+    if emissions.is_cuda and emissions.dtype == torch.float32:
+        return _triton_engine() or TORCH
+    return TORCH
+
+
+class _ForwardBackward(torch.autograd.Function):
+    """log Z or -log p(tags) (B,) and, on request, log marginals (B, W, K), with closed-form gradients."""
 
     @staticmethod
     def forward(
@@ -62,105 +64,111 @@ class _Likelihood(torch.autograd.Function):
         end: Tensor,
         lengths: Tensor,
         tags: Tensor | None,
-        both: bool,
-        wanted: bool,
+        need_grad: bool,
+        return_marginals: bool,
     ) -> tuple[Tensor, Tensor | None]:
-        scores = Scores(emissions, transitions, start, end)
-        loops = engine(emissions)
-        came, value = loops.sweep(scores, lengths, tags, both or wanted)
+        potentials = Potentials(emissions, transitions, start, end)
+        engine = select_engine(emissions)
+        messages, value = engine.forward_backward(potentials, lengths, tags, need_grad or return_marginals)
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(*scores, came, lengths, tags)
-        return value, loops.log_marginals(emissions, came, lengths) if wanted else None
+        ctx.save_for_backward(*potentials, messages, lengths, tags)
+        return value, engine.log_marginals(emissions, messages, lengths) if return_marginals else None
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, weight: Tensor | None, cotangent: Tensor | None) -> tuple[Tensor | None, ...]:
-        *saved, came, lengths, tags = ctx.saved_tensors
-        scores = Scores(*saved)
-        if weight is None:
-            weight, tags = scores.emissions.new_zeros(len(lengths)), None
-        emitted, moves, ends = engine(scores.emissions).pull(scores, came, lengths, tags, weight, cotangent)
-        return emitted, moves.sum(0), *ends.sum(1), None, None, None, None
+    def backward(ctx: Any, grad_value: Tensor | None, grad_log_marginals: Tensor | None) -> tuple[Tensor | None, ...]:
+        *saved, messages, lengths, tags = ctx.saved_tensors
+        potentials = Potentials(*saved)
+        if grad_value is None:
+            grad_value, tags = potentials.emissions.new_zeros(len(lengths)), None
+        grad_emissions, grad_transitions, grad_ends = select_engine(potentials.emissions).vjp(
+            potentials, messages, lengths, tags, grad_value, grad_log_marginals
+        )
+        return grad_emissions, grad_transitions.sum(0), *grad_ends.sum(1), None, None, None, None
 
 
 class CRF(nn.Module):
-    """Transition scores of K tags and the sums over tag sequences.
+    """Transition scores of K tags, and sums and maxima over tag sequences.
 
-    Every method takes ``emissions`` (B, W, K) and ``lengths`` (B,), words per post, at least 1; scores beyond a length
-    are never read into a result. Half precision is raised to fp32.
+    Every method takes ``emissions`` (B, W, K) and ``lengths`` (B,), words per post, at least 1; what lies in padding is
+    never read into a result. Half precision is raised to fp32.
     """
 
-    legal_start: Tensor | None
-    legal_moves: Tensor | None
-    legal_end: Tensor | None
+    allowed_start: Tensor | None
+    allowed_transitions: Tensor | None
+    allowed_end: Tensor | None
 
-    def __init__(self, tags: int, legal: TransitionConstraints | None = None) -> None:
+    def __init__(self, num_tags: int, constraints: TransitionConstraints | None = None) -> None:
         """Starts from small random scores.
 
         Args:
-            tags: K.
-            legal: moves to allow; any other scores -1e4 whatever its parameter. None allows all.
+            num_tags: K.
+            constraints: transitions to allow; any other scores -1e4 whatever its parameter. None allows all.
         """
         super().__init__()
-        self.start = nn.Parameter(torch.empty(tags).uniform_(-0.1, 0.1))
-        self.transitions = nn.Parameter(torch.empty(tags, tags).uniform_(-0.1, 0.1))  # (from, to)
-        self.end = nn.Parameter(torch.empty(tags).uniform_(-0.1, 0.1))
+        self.start = nn.Parameter(torch.empty(num_tags).uniform_(-0.1, 0.1))
+        self.transitions = nn.Parameter(torch.empty(num_tags, num_tags).uniform_(-0.1, 0.1))  # (from, to)
+        self.end = nn.Parameter(torch.empty(num_tags).uniform_(-0.1, 0.1))
         for name in TransitionConstraints._fields:
-            self.register_buffer(f"legal_{name}", legal and getattr(legal, name), persistent=False)
+            allowed = getattr(constraints, name) if constraints is not None else None
+            self.register_buffer(f"allowed_{name}", allowed, persistent=False)
 
-    def scores(self, emissions: Tensor, temperature: float = 1.0) -> Scores:
-        """All scores as they count, in one precision and divided by a temperature."""
+    def potentials(self, emissions: Tensor, temperature: float = 1.0) -> Potentials:
+        """All log-potentials, constraints applied, in one precision and divided by a temperature."""
         dtype = torch.promote_types(emissions.dtype, self.transitions.dtype)
         values = [emissions.to(dtype), self.transitions, self.start, self.end]
-        legal = [None, self.legal_moves, self.legal_start, self.legal_end]
-        values = [x if ok is None else torch.where(ok, x, FORBIDDEN) for x, ok in zip(values, legal, strict=True)]
-        return Scores(*(values if temperature == 1 else [x / temperature for x in values]))
+        masks = [None, self.allowed_transitions, self.allowed_start, self.allowed_end]
+        values = [
+            value if allowed is None else torch.where(allowed, value, FORBIDDEN)
+            for value, allowed in zip(values, masks, strict=True)
+        ]
+        return Potentials(*(values if temperature == 1 else [value / temperature for value in values]))
 
-    def _likelihood(
-        self, scores: Scores, lengths: Tensor, tags: Tensor | None, wanted: bool
+    def _apply_engine(
+        self, potentials: Potentials, lengths: Tensor, tags: Tensor | None, return_marginals: bool
     ) -> tuple[Tensor, Tensor | None]:
-        both = torch.is_grad_enabled() and any(x.requires_grad for x in scores)
-        return _Likelihood.apply(*scores, lengths, tags, both, wanted)
+        need_grad = torch.is_grad_enabled() and any(value.requires_grad for value in potentials)
+        return _ForwardBackward.apply(*potentials, lengths, tags, need_grad, return_marginals)
 
     def log_partition(self, emissions: Tensor, lengths: Tensor, temperature: float = 1.0) -> Tensor:
         """log Z (B,): log-sum over all K^W sequences."""
-        return self._likelihood(self.scores(emissions, temperature), lengths, None, False)[0]
+        return self._apply_engine(self.potentials(emissions, temperature), lengths, None, False)[0]
 
     def forward_backward(self, emissions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """log Z (B,) and log p(y_t = k | w) (B, W, K), both differentiable; 0 beyond a length."""
-        log_z, marginals = self._likelihood(self.scores(emissions), lengths, None, True)
-        assert marginals is not None
-        return log_z, marginals
-
-    def likelihood(self, emissions: Tensor, tags: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """``nll`` (B,) and the log marginals of ``forward_backward`` (B, W, K) from one pass, both differentiable."""
-        nll, marginals = self._likelihood(self.scores(emissions), lengths, tags, True)
-        assert marginals is not None
-        return nll, marginals
+        """log Z (B,) and log marginals log p(y_t = k | w) (B, W, K), both differentiable; 0 in padding."""
+        log_z, log_marginals = self._apply_engine(self.potentials(emissions), lengths, None, True)
+        assert log_marginals is not None
+        return log_z, log_marginals
 
     def nll(self, emissions: Tensor, tags: Tensor, lengths: Tensor) -> Tensor:
-        """-log p(tags | w) (B,)."""
-        return self._likelihood(self.scores(emissions), lengths, tags, False)[0]
+        """-log p(tags | w) (B,); tags (B, W) are valid indices in padding too, where they are not read."""
+        return self._apply_engine(self.potentials(emissions), lengths, tags, False)[0]
 
-    def sequence_score(self, emissions: Tensor, tags: Tensor, lengths: Tensor) -> Tensor:
-        """Score (B,) of given tags (B, W); tags beyond a length must be valid indices and are not read."""
-        return path_score(self.scores(emissions), tags, lengths)
+    def nll_and_log_marginals(self, emissions: Tensor, tags: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """``nll`` (B,) and the log marginals of ``forward_backward`` (B, W, K) from one pass, both differentiable."""
+        nll, log_marginals = self._apply_engine(self.potentials(emissions), lengths, tags, True)
+        assert log_marginals is not None
+        return nll, log_marginals
 
     @torch.no_grad()
-    def marginals(self, emissions: Tensor, lengths: Tensor, temperature: float = 1.0, pairs: bool = False) -> Marginals:
-        """log Z and all marginals, without gradient; ``pairs`` asks for the pairwise ones word by word."""
-        scores = self.scores(emissions, temperature)
-        loops = engine(scores.emissions)
-        came, log_z = loops.sweep(scores, lengths, None, True)
+    def marginals(
+        self, emissions: Tensor, lengths: Tensor, temperature: float = 1.0, return_pairwise: bool = False
+    ) -> Marginals:
+        """log Z and all marginals, without gradient; ``return_pairwise`` adds the pairwise ones word by word."""
+        potentials = self.potentials(emissions, temperature)
+        engine = select_engine(potentials.emissions)
+        messages, log_z = engine.forward_backward(potentials, lengths, None, True)
+        # Marginals are the gradient of log Z.
         with torch.autocast(emissions.device.type, enabled=False):
-            unary, moves, _ = loops.pull(scores, came, lengths, None, torch.ones_like(log_z), None)
-        return Marginals(log_z, unary, moves, pairwise(scores, came, lengths) if pairs else None)
+            unary, counts, _ = engine.vjp(potentials, messages, lengths, None, torch.ones_like(log_z), None)
+        pairwise = pairwise_marginals(potentials, messages, lengths) if return_pairwise else None
+        return Marginals(log_z, unary, counts, pairwise)
 
     @torch.no_grad()
-    def viterbi(self, emissions: Tensor, lengths: Tensor) -> Tensor:
-        """Best tags (B, W); 0 beyond a length."""
-        scores = self.scores(emissions)
-        return engine(scores.emissions).decode(scores, lengths)
+    def decode(self, emissions: Tensor, lengths: Tensor) -> Tensor:
+        """Best tags (B, W) by Viterbi; 0 in padding."""
+        potentials = self.potentials(emissions)
+        return select_engine(potentials.emissions).viterbi(potentials, lengths)
 
     @torch.no_grad()
     def span_log_posterior(
@@ -176,22 +184,24 @@ class CRF(nn.Module):
         Returns:
             One value per span, on the CPU.
         """
-        scores = self.scores(emissions)
+        potentials = self.potentials(emissions)
         if not spans:
-            return scores.emissions.new_zeros(0, device="cpu")
-        loops = engine(scores.emissions)
-        came, _ = loops.sweep(scores, lengths, None, True)
+            return potentials.emissions.new_zeros(0, device="cpu")
+        engine = select_engine(potentials.emissions)
+        messages, _ = engine.forward_backward(potentials, lengths, None, True)
+        _, log_beta = messages
         device = emissions.device
         first = torch.tensor([(post, start, tags[0]) for post, start, tags in spans], device=device).T
-        value = loops.log_marginals(scores.emissions, came, lengths)[*first]
+        log_posterior = engine.log_marginals(potentials.emissions, messages, lengths)[*first]
         # Given the first tag, each next one depends on the one before it alone.
-        moves = [
+        steps = [
             (span, post, start + n, tags[n - 1], tags[n])
             for span, (post, start, tags) in enumerate(spans)
             for n in range(1, len(tags))
         ]
-        if moves:
-            span, post, word, before, tag = torch.tensor(moves, device=device).T
-            onward = (scores.transitions[before] + scores.emissions[post, word] + came[1, post, word]).log_softmax(1)
-            value = value.index_add(0, span, onward.gather(1, tag.unsqueeze(1)).squeeze(1))
-        return value.cpu()
+        if steps:
+            span, post, word, previous_tag, tag = torch.tensor(steps, device=device).T
+            scores = potentials.transitions[previous_tag] + potentials.emissions[post, word] + log_beta[post, word]
+            conditional = scores.log_softmax(1).gather(1, tag.unsqueeze(1)).squeeze(1)
+            log_posterior = log_posterior.index_add(0, span, conditional)
+        return log_posterior.cpu()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ita.config import Caption
 from ita.errors import UserError
 from ita.model import hub
-from ita.model.device import arithmetic, resolve
+from ita.model.device import compute_dtype, resolve_device
 from ita.vision.captioners.common import SETTING, check_beams
 from ita.vision.types import DecodedImage, ImageCaption
 
@@ -27,8 +27,8 @@ class TransformersCaptioner:
         """
         check_beams(settings)
         self.settings = settings
-        self.device = resolve(settings.device)
-        self.dtype = arithmetic(self.device, settings.precision, 0)
+        self.device = resolve_device(settings.device)
+        self.dtype = compute_dtype(self.device, settings.precision, 0)
         source = hub.find(settings.model, settings.revision, settings.local_files_only, SETTING)
         # Pillow's resizing wherever a model has it: torchvision's differs a little and is not on every machine.
         self.processor = hub.load("AutoProcessor", source, SETTING, backend="pil")

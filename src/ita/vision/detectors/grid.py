@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ita.config import Detect
-from ita.model.device import arithmetic, resolve
+from ita.model.device import compute_dtype, resolve_device
 from ita.vision.batching import map_by_shape, map_in_threads
 from ita.vision.detectors.backbones import load_backbone
 from ita.vision.pretrained import model_metadata
@@ -33,8 +33,8 @@ class GridDetector:
             UserError: when it cannot be loaded.
         """
         self.detect = detect
-        self.device = resolve(detect.device)
-        self.dtype = arithmetic(self.device, detect.precision, 0)
+        self.device = resolve_device(detect.device)
+        self.dtype = compute_dtype(self.device, detect.precision, 0)
         self.backbone = load_backbone(detect)
         self.backbone.model = self.backbone.model.to(self.device).eval().requires_grad_(False)
         self.metadata: dict[str, Any] = {

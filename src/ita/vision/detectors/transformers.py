@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ita.config import Detect
 from ita.model import hub
-from ita.model.device import arithmetic, resolve
+from ita.model.device import compute_dtype, resolve_device
 from ita.vision.batching import map_by_shape
 from ita.vision.pretrained import SETTING
 from ita.vision.types import DecodedImage, DetectedObject, Regions
@@ -29,8 +29,8 @@ class TransformersDetector:
             UserError: when it cannot be loaded, or is not a detector.
         """
         self.detect = detect
-        self.device = resolve(detect.device)
-        self.dtype = arithmetic(self.device, detect.precision, 0)
+        self.device = resolve_device(detect.device)
+        self.dtype = compute_dtype(self.device, detect.precision, 0)
         source = hub.find(detect.model, detect.revision, detect.local_files_only, SETTING)
         # Pillow's resizing wherever a model has it: torchvision's differs a little and is not there on every machine.
         self.processor = hub.load("AutoImageProcessor", source, SETTING, backend="pil")

@@ -14,7 +14,7 @@ from ita.config import Caption
 from ita.errors import UserError
 from ita.model import hub
 from ita.model.bert import ACTIVATIONS, EncoderConfig
-from ita.model.device import arithmetic, resolve
+from ita.model.device import compute_dtype, resolve_device
 from ita.vision.boxes import position_features
 from ita.vision.captioners.common import (
     SETTING,
@@ -60,8 +60,8 @@ class OscarCaptioner:
             )
         self.settings = settings
         self.inputs = replace(INPUTS, label_position=max(INPUTS.label_position, settings.max_tokens))
-        self.device = resolve(settings.device)
-        self.dtype = arithmetic(self.device, settings.precision, 0)
+        self.device = resolve_device(settings.device)
+        self.dtype = compute_dtype(self.device, settings.precision, 0)
         source = hub.find(settings.model, settings.revision, settings.local_files_only, SETTING)
         folder = hub.folder(source, FILES, SETTING)
         config = read_config(folder / "config.json")
@@ -148,7 +148,7 @@ def read_config(file: Path) -> EncoderConfig:
             f"setting {SETTING}: {file} describes no captioner of Oscar or VinVL (no img_feature_dim); "
             f"'{PUBLISHED}' is one"
         )
-    config = EncoderConfig.of(content)
+    config = EncoderConfig.from_dict(content)
     kind = content.get("img_feature_type", "frcnn")
     if kind not in ("frcnn", "faster_r-cnn") or config.hidden_act not in ACTIVATIONS:
         raise UserError(
@@ -179,7 +179,7 @@ def load_network(file: Path, config: EncoderConfig) -> BertForImageCaptioning:
         UserError: when the file cannot be read or holds other weights.
     """
     model = BertForImageCaptioning(config)
-    tied = bool(config.file.get("tie_weights", True))
+    tied = bool(config.raw.get("tie_weights", True))
     load_weights(model, upgrade_names(read_checkpoint(file), tied), file)
     return model.eval()
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ita.model.attention import Attend
+from ita.model.attention import AttentionBackend
 from ita.vision.captioners.oscar.inputs import Context, make_inputs
 from ita.vision.captioners.oscar.network import (
     MASK_BIAS,
@@ -82,7 +82,7 @@ class CachedDecoder:
         self.cache[layer, 1, :, :, start:end] = split_heads(values, self.heads)
         return self.cache[layer, :, :, :, :end]
 
-    def attention(self, layer: int, start: int, mask: Tensor) -> Attend:
+    def attention(self, layer: int, start: int, mask: Tensor) -> AttentionBackend:
         """Attention of a layer to the cache up to its new keys and values, which are stored first.
 
         Args:

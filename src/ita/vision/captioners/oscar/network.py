@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ita.model.attention import Attend
-from ita.model.bert import ACTIVATIONS, EncoderConfig, Layer, table
+from ita.model.attention import AttentionBackend
+from ita.model.bert import ACTIVATIONS, EncoderConfig, Layer, embedding
 from ita.vision.captioners.oscar.inputs import ModelInputs
 
 MASK_BIAS = -10000.0
@@ -62,7 +62,7 @@ class ImageBert(nn.Module):
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
-        options = config.file
+        options = config.raw
         self.embeddings = Embeddings(config)
         self.img_embedding = nn.Linear(int(options["img_feature_dim"]), config.hidden_size)
         if options.get("use_img_layernorm"):
@@ -89,9 +89,9 @@ class Embeddings(nn.Module):
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
-        self.word_embeddings = table(config.vocab_size, config, config.pad_token_id)
-        self.position_embeddings = table(config.max_position_embeddings, config, None)
-        self.token_type_embeddings = table(config.type_vocab_size, config, None)
+        self.word_embeddings = embedding(config.vocab_size, config, config.pad_token_id)
+        self.position_embeddings = embedding(config.max_position_embeddings, config, None)
+        self.token_type_embeddings = embedding(config.type_vocab_size, config, None)
         self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
 
     def forward(self, ids: Tensor, positions: Tensor, token_types: Tensor) -> Tensor:
@@ -118,7 +118,7 @@ class PredictionHead(nn.Module):
         return self.decoder(self.transform.LayerNorm(x)) + self.bias  # type: ignore[operator]
 
 
-def masked_attention(heads: int, mask: Tensor) -> Attend:
+def masked_attention(heads: int, mask: Tensor) -> AttentionBackend:
     """Multi-head attention under a mask.
 
     Args:

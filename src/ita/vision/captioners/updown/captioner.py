@@ -18,7 +18,7 @@ from torch.nn.utils.rnn import pad_sequence
 from ita.config import Caption
 from ita.errors import UserError
 from ita.model import hub
-from ita.model.device import arithmetic, resolve
+from ita.model.device import compute_dtype, resolve_device
 from ita.vision.captioners.common import (
     SETTING,
     check_beams,
@@ -61,8 +61,8 @@ class UpDownCaptioner:
         check_beams(settings)
         check_pickles(settings.model)
         self.settings = settings
-        self.device = resolve(settings.device)
-        self.dtype = arithmetic(self.device, settings.precision, 0)
+        self.device = resolve_device(settings.device)
+        self.dtype = compute_dtype(self.device, settings.precision, 0)
         source = hub.find(settings.model, settings.revision, settings.local_files_only, SETTING, "opt.json")
         folder = hub.folder(source, FILES, SETTING)
         self.words = read_vocabulary(folder / "vocab.json")

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ita.config import Detect
-from ita.model.device import arithmetic, resolve
+from ita.model.device import compute_dtype, resolve_device
 from ita.vision.batching import map_by_shape
 from ita.vision.detectors.rcnn.detections import Detections
 from ita.vision.pretrained import model_metadata
@@ -30,8 +30,8 @@ class RCNNDetector(ABC):
             UserError: when the device is not there.
         """
         self.detect = detect
-        self.device = resolve(detect.device)
-        self.dtype = arithmetic(self.device, detect.precision, 0)
+        self.device = resolve_device(detect.device)
+        self.dtype = compute_dtype(self.device, detect.precision, 0)
 
     def set_model(self, network: Any, classes: list[str], attributes: list[str], files: Sequence[Path]) -> None:
         """Moves a loaded network to the device.

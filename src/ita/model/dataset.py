@@ -1,0 +1,123 @@
+"""Posts, contexts and region features of a run, and how the tagger reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ita.data.tags import spans, tag_set, to_bioes
+from ita.errors import UserError
+from ita.io import features as region_features
+from ita.io import parquet
+from ita.io.features import Features
+from ita.model.inputs import EncodedView, ViewEncoder, encode_views
+
+
+@dataclass(frozen=True)
+class EncodedPosts:
+    """Posts of one split as the tagger reads them."""
+
+    views: dict[str, list[EncodedView]]
+    """'t' and 'it', one entry per post."""
+    tags: list[list[int]]
+    """Index of each word's BIOES tag."""
+    gold: list[list[str]]
+    """IOB2 tags."""
+
+    @property
+    def truncated(self) -> int:
+        """Context words that did not fit."""
+        return sum(post.truncated for post in self.views["it"])
+
+    @property
+    def with_regions(self) -> int:
+        """Posts whose image has regions."""
+        return sum(len(post.regions) > 0 for post in self.views["it"])
+
+    def map_views(self, function: Callable[[list[EncodedView]], list[EncodedView]]) -> EncodedPosts:
+        """The same posts with a function applied to each view."""
+        return replace(self, views={name: function(posts) for name, posts in self.views.items()})
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """What a run reads."""
+
+    posts: list[dict[str, Any]]
+    """Rows of posts.parquet, all splits."""
+    contexts: dict[str, dict[str, Any]]
+    """Rows of a context table by post_id."""
+    features: Features | None
+    """Region features of the images of the splits, for systems that read them."""
+    label_version: str | None
+    feature_engine: Any
+    """The detector that computed the features, as their table records it."""
+
+    def split(self, name: str) -> list[dict[str, Any]]:
+        """Posts of one split."""
+        return [post for post in self.posts if post["split"] == name]
+
+    def tag_names(self) -> list[str]:
+        """The K BIOES tags of the entity types in all posts."""
+        return tag_set(span.type for post in self.posts for span in spans(post["tags"]))
+
+    def encode(self, split: str, tag_names: Sequence[str], encoder: ViewEncoder) -> EncodedPosts:
+        """One split as training reads it."""
+        return encode_posts(self.split(split), self.contexts, tag_names, encoder, self.features)
+
+
+def load_corpus(posts: Path, context: Path, features: Sequence[Path], splits: Collection[str]) -> Corpus:
+    """Reads the inputs of a run.
+
+    Args:
+        posts: posts.parquet.
+        context: a context table of the same posts.
+        features: shards of region features; none for a system that reads none.
+        splits: splits whose images' features are read.
+
+    Raises:
+        UserError: for files that do not fit together.
+    """
+    table = parquet.read("posts", posts)
+    rows = table.to_pylist()
+    contexts = load_contexts(rows, context)
+    images = {row["image_id"] for row in rows if row["split"] in splits and row["image_id"]}
+    vectors = region_features.read(features, images) if features else None
+    engine = parquet.metadata(features[0]).get("engine") if features else None
+    return Corpus(rows, contexts, vectors, parquet.metadata(table).get("label_version"), engine)
+
+
+def load_contexts(posts: Sequence[Mapping[str, Any]], context: Path) -> dict[str, dict[str, Any]]:
+    """Rows of a context table by post_id.
+
+    Raises:
+        UserError: when a post has no row there.
+    """
+    contexts = {row["post_id"]: row for row in parquet.rows("contexts", context)}
+    for post in posts:
+        if post["post_id"] not in contexts:
+            raise UserError(f"{context}: has no row for the post {post['post_id']!r}; it was made from other posts")
+    return contexts
+
+
+def encode_posts(
+    posts: Sequence[Mapping[str, Any]],
+    contexts: Mapping[str, Mapping[str, Any]],
+    tag_names: Sequence[str],
+    encoder: ViewEncoder,
+    features: Features | None = None,
+) -> EncodedPosts:
+    """Both views and the tags of posts.
+
+    Args:
+        posts: rows of posts.parquet.
+        contexts: rows of a context table by post_id.
+        tag_names: the K BIOES tags.
+        encoder: the view encoder.
+        features: region features of their images, for systems that read them.
+    """
+    index = {name: number for number, name in enumerate(tag_names)}
+    tags = [[index[tag] for tag in to_bioes(post["tags"])] for post in posts]
+    return EncodedPosts(encode_views(encoder, posts, contexts, features), tags, [post["tags"] for post in posts])
