@@ -28,7 +28,7 @@ Path = tuple[str, ...]
 Kind = Literal["defaults", "section", "entry"]
 RANK: dict[Kind, int] = {"defaults": 0, "section": 1, "entry": 2}
 WORDS = {"true": True, "True": True, "false": False, "False": False, "null": None, "~": None}
-NUMBER = re.compile(r"[-+]?(\d+|\d*\.\d+|\d+\.)([eE][-+]?\d+)?")
+NUMBER = re.compile(r"[-+]?(0|[1-9]\d{0,17}|\d{0,17}\.\d{1,17})([eE][-+]?\d{1,3})?")
 NOT_OF_THE_MODEL = {"encoders": ("name", "defaults"), "systems": ("name", "train")}
 """What a training job does not need to know of its encoder and system: renaming them retrains nothing."""
 
@@ -170,7 +170,7 @@ class Resolver:
         Raises:
             ConfigError: naming `named_by`, the entries there are and the nearest one.
         """
-        return _copy(self._entry(dataset, section, name, named_by).values)
+        return _copy(self.named(dataset, section, name, named_by).values)
 
     def train(self, dataset: str, encoder: str, system: str) -> dict[str, Any]:
         """Settings of a training job: ``train``, ``encoder``, ``system`` and ``loss``."""
@@ -216,6 +216,20 @@ class Resolver:
             self._jobs[key] = self._train(dataset, entry or "") if stage == "train" else self._stage(*key)
         return self._jobs[key]
 
+    def named(self, dataset: str, section: str, name: str, named_by: str | None = None) -> Resolved:
+        """An entry of a section of its own, with its levels; its values are shared and must not be changed.
+
+        Raises:
+            ConfigError: naming `named_by`, the entries there are and the nearest one.
+        """
+        key = (dataset, section, name)
+        if key not in self._entries:
+            self.require(dataset, section, name, named_by)
+            resolved = self._resolve(dataset, [((section, name), "entry")])
+            check_together(section, resolved.values, f"{singular(section)} {name} of {dataset}")
+            self._entries[key] = resolved
+        return self._entries[key]
+
     def _stage(self, dataset: str, stage: str, entry: str | None) -> dict[str, Resolved]:
         places: list[tuple[Path, Kind]] = [((stage,), "section")]
         if entry is not None:
@@ -232,7 +246,7 @@ class Resolver:
     def _train(self, dataset: str, name: str) -> dict[str, Resolved]:
         encoder, _, system = name.partition("/")
         parts = {
-            section.removesuffix("s"): self._entry(dataset, section, name, f"table.{section}")
+            section.removesuffix("s"): self.named(dataset, section, name, f"table.{section}")
             for section, name in (("encoders", encoder), ("systems", system))
         }
         train = self._resolve(
@@ -247,21 +261,12 @@ class Resolver:
         train = Resolved({key: value for key, value in values.items() if value is not None}, train.levels)
         self._report(dataset, "train", train, ("systems", system), encoder)
         origin = train.origin(("loss",))
-        loss = self._entry(dataset, "losses", train.values["loss"], origin.name("loss") if origin else "train.loss")
+        loss = self.named(dataset, "losses", train.values["loss"], origin.name("loss") if origin else "train.loss")
         for section, names in NOT_OF_THE_MODEL.items():
             part = section.removesuffix("s")
             kept = {key: value for key, value in parts[part].values.items() if key not in names}
             parts[part] = Resolved(kept, parts[part].levels)
         return {"train": train, **parts, "loss": loss}
-
-    def _entry(self, dataset: str, section: str, name: str, named_by: str | None) -> Resolved:
-        key = (dataset, section, name)
-        if key not in self._entries:
-            self.require(dataset, section, name, named_by)
-            resolved = self._resolve(dataset, [((section, name), "entry")])
-            check_together(section, resolved.values, f"{singular(section)} {name} of {dataset}")
-            self._entries[key] = resolved
-        return self._entries[key]
 
     def _resolve(self, dataset: str, places: list[tuple[Path, Kind]]) -> Resolved:
         """Merges the levels of some places: general < data set for each, then the same from the command line."""

@@ -1,13 +1,10 @@
-"""schema: print the JSON Schema of config.yaml, which editors check it with.
+"""The JSON Schema of config.yaml, made from the models, for editors.
 
-``ita schema > workflow/schemas/config.schema.yaml`` rewrites the file of the repository; a test fails when it differs
-from the models.
+A test fails when the file in ``workflow/schemas`` differs from it; ``ita schema`` writes it.
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -55,13 +52,3 @@ def render() -> str:
 
     body = yaml.safe_dump(config_schema(), sort_keys=False, width=120, allow_unicode=True)
     return f"# Written by: ita schema > workflow/schemas/config.schema.yaml\n{body}"
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Prints the schema."""
-    sys.stdout.write(render())
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
