@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CORES ?= $(shell nproc 2>/dev/null || echo 2)
-DEMO := snakemake --cores $(CORES) --rerun-incomplete results/demo/table1.csv results/demo/curves.svg
+# Runs snakemake with a line per stage; its own log goes to a file.
+SNAKEMAKE := PYTHONPATH=src $(BIN)/python -m ita.workflow.progress --cores $(CORES) --rerun-incomplete
 
 .PHONY: demo paper test lint setup minilm report
 
@@ -11,23 +12,24 @@ demo: setup ## run the whole chain on the demo and print its table
 	@# A run that was killed leaves a lock; it is stale when no other `make demo` runs.
 	@mkdir -p .snakemake && exec 9>.snakemake/demo.lock && { ! command -v flock >/dev/null || flock -n 9; } || { echo "another 'make demo' is running here"; exit 1; }; \
 	if [ -n "$$(ls -A .snakemake/locks 2>/dev/null)" ]; then $(BIN)/snakemake --unlock results/demo/table1.csv >/dev/null 2>&1 9>&-; fi; \
-	echo "$(BIN)/$(DEMO)"; \
-	$(BIN)/$(DEMO) 9>&-
+	$(SNAKEMAKE) results/demo/table1.csv results/demo/curves.svg 9>&-
 	@echo; cat results/demo/table1.md
 
 paper: setup ## all tables and figures of the demo, in results/demo/paper
-	$(BIN)/snakemake --cores $(CORES) --rerun-incomplete results/demo/paper
+	@$(SNAKEMAKE) results/demo/paper
 	@echo; cat results/demo/paper/index.md
 
 test: setup ## run the tests
 	$(BIN)/python -m pytest -n $(CORES) --dist loadfile
 
-lint: setup ## formatters, linters, types
+lint: setup ## formatters, linters, types, layers of the package, conventions
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 	$(BIN)/snakemake --lint
+	$(BIN)/python -m pytest -q tests/conventions/check_*.py
 
 report: paper ## the demo's HTML report
 	$(BIN)/snakemake --cores 1 --report results/demo/report.html results/demo/paper

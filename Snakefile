@@ -1,7 +1,17 @@
 # Multi-modal NER by image-text alignments. `snakemake --list-rules` explains each stage, config.yaml holds every setting.
+import sys
+from pathlib import Path
+
 from snakemake.utils import min_version
 
 min_version("9.0")
+sys.path.insert(0, str(Path(workflow.basedir, "src")))
+
+from ita.config import read_yaml
+from ita.workflow.jobs import one_message
+
+with one_message():
+    read_yaml("config.yaml")
 
 
 configfile: "config.yaml"
@@ -11,7 +21,6 @@ report: "workflow/report/workflow.rst"
 
 
 include: "rules/common.smk"
-include: "rules/results.smk"
 include: "rules/demo.smk"
 include: "rules/posts.smk"
 include: "rules/download.smk"

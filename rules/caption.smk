@@ -1,9 +1,8 @@
 rule caption:
     """Describe the images."""
     input:
-        unpack(regions),
+        unpack(jobs.inputs("caption")),
         images="results/{dataset}/images.parquet",
-        files=precomputed_files("caption"),
     output:
         "results/{dataset}/captions/{captioner}/{shard}.parquet",
     log:
@@ -17,8 +16,7 @@ rule caption:
         mem_mb=16000,
         runtime=480,
     params:
-        settings=settings("caption"),
-        regions=regions_options,
+        settings=jobs.settings("caption"),
     shell:
-        "python -m ita caption --settings {params.settings:q} --images {input.images:q} {params.regions}"
-        " --shard {wildcards.shard} --output {output:q} --log {log:q}"
+        "python -m ita caption --settings {params.settings:q} --images {input.images:q}"
+        " --objects {input.objects:q} --features {input.features:q} --shard {wildcards.shard} --output {output:q} --log {log:q}"

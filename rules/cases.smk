@@ -1,10 +1,9 @@
 rule cases:
     """Find posts where image text helped, and where it misled."""
     input:
-        predictions=case_runs,
+        unpack(jobs.inputs("cases")),
         posts="results/{dataset}/posts.parquet",
         images="results/{dataset}/images.parquet",
-        context=case_context,
     output:
         cases="results/{dataset}/cases.parquet",
         markdown="results/{dataset}/cases.md",
@@ -21,7 +20,7 @@ rule cases:
     conda:
         "../envs/ita.yaml"
     params:
-        settings=settings("cases"),
+        settings=jobs.settings("cases"),
     shell:
         "python -m ita cases --settings {params.settings:q} --predictions {input.predictions:q} --posts {input.posts:q}"
         " --images {input.images:q} --context {input.context:q} --output {output.cases:q}"

@@ -1,9 +1,8 @@
 rule context:
     """Join what was found in each post's image into words."""
     input:
-        unpack(context_tables),
+        unpack(jobs.inputs("context")),
         posts="results/{dataset}/posts.parquet",
-        texts=context_texts,
     output:
         "results/{dataset}/contexts/{context}.parquet",
     log:
@@ -16,9 +15,9 @@ rule context:
         mem_mb=4000,
         runtime=30,
     params:
-        settings=settings("context"),
-        tables=context_options,
+        settings=jobs.settings("context"),
         cache="results/{dataset}/downloads",
     shell:
-        "python -m ita context --settings {params.settings:q} --posts {input.posts:q} {params.tables}"
-        " --external-texts {input.texts:q} --cache {params.cache:q} --output {output:q} --log {log:q}"
+        "python -m ita context --settings {params.settings:q} --posts {input.posts:q}"
+        " --objects {input.objects:q} --captions {input.captions:q} --ocr {input.ocr:q}"
+        " --external-texts {input.external_texts:q} --cache {params.cache:q} --output {output:q} --log {log:q}"

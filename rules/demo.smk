@@ -16,7 +16,7 @@ rule demo:
     conda:
         "../envs/ita.yaml"
     params:
-        settings=settings("demo"),
+        settings=jobs.settings("demo", dataset="demo"),
         folder=subpath(output.train, parent=True),
     shell:
         "python -m ita demo --settings {params.settings:q} --output {params.folder:q} --log {log:q}"

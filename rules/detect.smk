@@ -1,8 +1,8 @@
 rule detect:
     """Find objects in the images."""
     input:
+        unpack(jobs.inputs("detect")),
         images="results/{dataset}/images.parquet",
-        files=precomputed_files("detect"),
     output:
         objects="results/{dataset}/objects/{detector}/{shard}.parquet",
         features="results/{dataset}/features/{detector}/{shard}.parquet",
@@ -17,7 +17,7 @@ rule detect:
         mem_mb=16000,
         runtime=480,
     params:
-        settings=settings("detect"),
+        settings=jobs.settings("detect"),
     shell:
         "python -m ita detect --settings {params.settings:q} --images {input.images:q} --shard {wildcards.shard}"
         " --features {output.features:q} --output {output.objects:q} --log {log:q}"

@@ -1,8 +1,8 @@
 rule download:
     """Fetch the images of the posts; one row per image tells its fate."""
     input:
+        unpack(jobs.inputs("download")),
         posts="results/{dataset}/posts.parquet",
-        source=image_source,
     output:
         "results/{dataset}/images.parquet",
     log:
@@ -15,7 +15,7 @@ rule download:
         mem_mb=4000,
         runtime=240,
     params:
-        settings=settings("download"),
+        settings=jobs.settings("download"),
         store=subpath(output[0], strip_suffix=".parquet"),
     shell:
         "python -m ita download --settings {params.settings:q} --posts {input.posts:q} --store {params.store:q}"

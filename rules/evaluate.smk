@@ -1,11 +1,10 @@
 rule evaluate:
     """Tag the evaluation splits in both views and score them."""
     input:
+        unpack(jobs.inputs("evaluate")),
         model="results/{dataset}/runs/{encoder}/{system}/seed{seed}/model.safetensors",
         history="results/{dataset}/runs/{encoder}/{system}/seed{seed}/history.csv",
         posts="results/{dataset}/posts.parquet",
-        context=context_of_system,
-        features=features_of_system,
     output:
         metrics="results/{dataset}/runs/{encoder}/{system}/seed{seed}/metrics.json",
         predictions="results/{dataset}/runs/{encoder}/{system}/seed{seed}/predictions.parquet",
@@ -15,13 +14,13 @@ rule evaluate:
         "results/benchmarks/{dataset}/evaluate/{encoder}/{system}/seed{seed}.tsv"
     conda:
         "../envs/ita.yaml"
-    threads: threads_of("evaluate")
+    threads: jobs.threads("evaluate")
     resources:
         gpu=1,
         mem_mb=16000,
         runtime=60,
     params:
-        settings=settings("evaluate"),
+        settings=jobs.settings("evaluate"),
     shell:
         "python -m ita evaluate --settings {params.settings:q} --model {input.model:q} --history {input.history:q}"
         " --posts {input.posts:q} --context {input.context:q} --features {input.features:q}"

@@ -1,7 +1,7 @@
 rule figure:
     """Draw what the runs of a dataset did."""
     input:
-        unpack(read_by("figure")),
+        unpack(jobs.inputs("figure")),
     output:
         svg=report(
             "results/{dataset}/{figure}.svg",
@@ -19,8 +19,8 @@ rule figure:
     conda:
         "../envs/ita.yaml"
     params:
-        settings=settings("figure"),
-        files=options_of("figure"),
+        settings=jobs.settings("figure"),
     shell:
-        "python -m ita figure --settings {params.settings:q} {params.files} --svg {output.svg:q} --pdf {output.pdf:q}"
+        "python -m ita figure --settings {params.settings:q} --histories {input.histories:q}"
+        " --run-settings {input.run_settings:q} --metrics {input.metrics:q} --svg {output.svg:q} --pdf {output.pdf:q}"
         " --csv {output.csv:q} --provenance {output.provenance:q} --log {log:q}"

@@ -1,19 +1,19 @@
 rule gather:
     """Join the shards of a vision stage."""
     input:
-        shards=shards,
+        unpack(jobs.inputs("gather")),
     output:
-        "results/{dataset}/{seen}/{name}.parquet",
+        "results/{dataset}/{kind}/{name}.parquet",
     log:
-        "results/logs/{dataset}/gather/{seen}/{name}.log",
+        "results/logs/{dataset}/gather/{kind}/{name}.log",
     benchmark:
-        "results/benchmarks/{dataset}/gather/{seen}/{name}.tsv"
+        "results/benchmarks/{dataset}/gather/{kind}/{name}.tsv"
     conda:
         "../envs/ita.yaml"
     resources:
         mem_mb=2000,
         runtime=30,
     params:
-        settings=settings("gather"),
+        settings=jobs.settings("gather"),
     shell:
         "python -m ita gather --settings {params.settings:q} --shards {input.shards:q} --output {output:q} --log {log:q}"

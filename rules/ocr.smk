@@ -15,7 +15,7 @@ rule ocr:
         mem_mb=8000,
         runtime=240,
     params:
-        settings=settings("ocr"),
+        settings=jobs.settings("ocr"),
     shell:
         "python -m ita ocr --settings {params.settings:q} --images {input.images:q} --shard {wildcards.shard}"
         " --output {output:q} --log {log:q}"

@@ -1,7 +1,7 @@
 rule paper:
     """Put all tables and figures of a dataset into one folder, with a page that lists them and what the stages cost."""
     input:
-        files=paper_files,
+        unpack(jobs.inputs("paper")),
     output:
         report(
             directory("results/{dataset}/paper"),
@@ -17,7 +17,7 @@ rule paper:
     conda:
         "../envs/ita.yaml"
     params:
-        settings=settings("paper"),
+        settings=jobs.settings("paper"),
         # Not inputs: benchmark files are no outputs that Snakemake would make again, and a job that ran before they
         # were kept has none. All jobs are done when this one starts; what they left is read, what is missing is not.
         benchmarks="results/benchmarks/{dataset}",

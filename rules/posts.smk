@@ -1,7 +1,7 @@
 rule posts:
     """Read annotated posts: repaired tags, label version, duplicates."""
     input:
-        files=post_files,
+        unpack(jobs.inputs("posts")),
     output:
         "results/{dataset}/posts.parquet",
     log:
@@ -14,7 +14,7 @@ rule posts:
         mem_mb=2000,
         runtime=30,
     params:
-        settings=settings("posts"),
+        settings=jobs.settings("posts"),
         cache="results/{dataset}/downloads",
     shell:
         "python -m ita posts --settings {params.settings:q} --cache {params.cache:q} --output {output:q} --log {log:q}"

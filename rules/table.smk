@@ -1,7 +1,7 @@
 rule table:
     """Set runs of a dataset beside the paper's values."""
     input:
-        unpack(read_by("table")),
+        unpack(jobs.inputs("table")),
     output:
         csv="results/{dataset}/{table}.csv",
         markdown="results/{dataset}/{table}.md",
@@ -23,9 +23,9 @@ rule table:
         mem_mb=4000,
         runtime=30,
     params:
-        settings=settings("table"),
-        files=options_of("table"),
+        settings=jobs.settings("table"),
     shell:
-        "python -m ita table --settings {params.settings:q} {params.files} --csv {output.csv:q}"
-        " --markdown {output.markdown:q} --latex {output.latex:q} --html {output.html:q}"
+        "python -m ita table --settings {params.settings:q} --metrics {input.metrics:q}"
+        " --predictions {input.predictions:q} --posts {input.posts:q} --images {input.images:q} --ocr {input.ocr:q}"
+        " --csv {output.csv:q} --markdown {output.markdown:q} --latex {output.latex:q} --html {output.html:q}"
         " --provenance {output.provenance:q} --log {log:q}"

@@ -1,10 +1,8 @@
 rule train:
     """Train one system with one seed; a killed job goes on from its last epoch."""
     input:
+        unpack(jobs.inputs("train")),
         posts="results/{dataset}/posts.parquet",
-        context=context_of_system,
-        features=features_of_system,
-        encoder=encoder_files,
     output:
         model="results/{dataset}/runs/{encoder}/{system}/seed{seed}/model.safetensors",
         history="results/{dataset}/runs/{encoder}/{system}/seed{seed}/history.csv",
@@ -15,13 +13,13 @@ rule train:
         "results/benchmarks/{dataset}/train/{encoder}/{system}/seed{seed}.tsv"
     conda:
         "../envs/ita.yaml"
-    threads: threads_of("train")
+    threads: jobs.threads("train")
     resources:
         gpu=1,
         mem_mb=24000,
         runtime=720,
     params:
-        settings=settings("train"),
+        settings=jobs.settings("train"),
         checkpoint="results/{dataset}/runs/{encoder}/{system}/seed{seed}/checkpoint",
     shell:
         "python -m ita train --settings {params.settings:q} --posts {input.posts:q} --context {input.context:q}"

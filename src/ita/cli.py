@@ -3,7 +3,8 @@
 ``work(settings, output, images, shard=None)`` is run as
 ``ita ocr --settings JSON --output FILE --images FILE [--shard 2-of-7] [--log FILE]``:
 
-- ``Path`` is a required option, ``Path | None`` an optional one, ``Sequence[Path]`` takes any number of files;
+- ``Path`` is a required option, ``Path | None`` an optional one (its value may be left out, too), ``Sequence[Path]``
+  takes any number of files;
 - ``str | None`` takes a text, ``bool`` is a flag;
 - the help of an option is its line in the ``Args`` section of the docstring.
 """
@@ -28,7 +29,7 @@ T = TypeVar("T")
 
 OPTIONS: dict[Any, dict[str, Any]] = {
     Path: {"type": Path, "metavar": "FILE", "required": True},
-    Path | None: {"type": Path, "metavar": "FILE"},
+    Path | None: {"type": Path, "metavar": "FILE", "nargs": "?"},
     Sequence[Path]: {"type": Path, "metavar": "FILE", "nargs": "*", "default": []},
     str | None: {"metavar": "TEXT"},
     bool: {"action": "store_true"},

@@ -1,6 +1,7 @@
 """Shards: the same table, byte for byte, for any number of them."""
 
 import json
+import os
 import re
 
 import numpy as np
@@ -86,6 +87,18 @@ def test_files_of_others_too(images, tmp_path):
     tables_made = [made(detect, settings, images, tmp_path / f"p{of}", of) for of in NUMBERS]
     assert len({table.read_bytes() for table in tables_made}) == 1
     assert parquet.metadata(tables_made[0])["counts"] == {"images": 12, "objects": 24}
+
+
+def test_a_single_shard_is_not_copied(tmp_path, capsys):
+    shard, output = tmp_path / "ocr" / "tesseract" / "1-of-1.parquet", tmp_path / "ocr" / "tesseract.parquet"
+    parquet.write("ocr", [{"image_id": "a"}], shard, {"counts": {"images": 1}})
+    assert run_stage(gather, ["--shards", str(shard), "--output", str(output)]) == 0
+    assert os.readlink(output) == "tesseract/1-of-1.parquet", "relative, so that results can be moved"
+    assert parquet.rows("ocr", output)[0]["image_id"] == "a"
+    assert run_stage(gather, ["--shards", str(shard), "--output", str(output)]) == 0, "in place of the old link"
+    shard.write_bytes(b"PAR1")
+    assert run_stage(gather, ["--shards", str(shard), "--output", str(tmp_path / "other")]) == 1
+    assert not (tmp_path / "other").exists()
 
 
 @pytest.mark.usefixtures("tesseract")

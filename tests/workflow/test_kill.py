@@ -47,7 +47,7 @@ def test_five_kills(tmp_path):
     whole, cut = (Pipeline(tmp_path / name) for name in ("whole", "cut"))
     for pipeline in (whole, cut):
         config = small(pipeline.config)
-        config["datasets"]["demo"]["encoders"]["demo"]["train"]["epochs"] = 4
+        config["datasets"]["demo"]["train"]["epochs"] = 4
         pipeline.write(config)
     whole.run(TABLE)
     for moment, delay in zip(MOMENTS, (0.3, 0.5, 5.0, 5.5, 1.0), strict=True):

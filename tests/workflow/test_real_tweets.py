@@ -57,7 +57,8 @@ def done(tmp_path_factory, data, served, server, tiny_encoder):
             "attempts": 2,
             "backoff": 0.05,
         },
-        "encoders": {"tiny": {"model": str(tiny_encoder), "train": {"learning_rate": 1.0e-3, "epochs": 2}}},
+        "encoders": {"tiny": {"model": str(tiny_encoder), "defaults": {"learning_rate": 1.0e-3}}},
+        "train": {"epochs": 2},
         "table": {"encoders": ["tiny"], "systems": [SYSTEM]},
         "seeds": [1],
     }

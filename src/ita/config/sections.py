@@ -44,6 +44,12 @@ NAMED = (
 )
 """Sections of named entries; a name becomes part of a path."""
 
+CONTEXT_TABLES = {"la": "objects", "ga": "captions", "oca": "ocr"}
+"""Kind of a context -> the table it is made of; any other kind is a name of ``external_texts``."""
+
+REGION_CAPTIONERS = ("oscar", "updown")
+"""Values of ``caption.backend`` that describe the regions of a detector instead of pixels."""
+
 
 def singular(section: str) -> str:
     """What an entry of a section is called in messages: "OCR engine" for ``ocr_engines``."""

@@ -112,6 +112,12 @@ def metadata(table: pa.Table | Path) -> dict[str, Any]:
     return json.loads((entries or {}).get(KEY, b"{}"))
 
 
+def check(name: str, path: Path) -> None:
+    """Checks that a file holds a table. Raises as ``read`` does."""
+    with _open(name, path):
+        pass
+
+
 @contextmanager
 def _open(name: str, path: Path) -> Iterator[pq.ParquetFile]:
     try:

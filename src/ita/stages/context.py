@@ -12,6 +12,7 @@ from typing import Any
 
 from ita.cli import read_section
 from ita.config import Context, ExternalText
+from ita.config.sections import CONTEXT_TABLES
 from ita.data import visual_context
 from ita.data.external_texts import read_external_text
 from ita.data.visual_context import EMPTY, SEPARATOR, VisualContext
@@ -19,9 +20,6 @@ from ita.errors import UserError
 from ita.io import parquet
 from ita.io.provenance import provenance_of
 from ita.log import log
-
-TABLE_OF_KIND = {"la": "objects", "ga": "captions", "oca": "ocr"}
-"""Kind -> the table it is made of; any other kind is a name in ``external_texts``."""
 
 Row = Mapping[str, Any]
 
@@ -91,8 +89,8 @@ def contexts_of_kind(
     cache: Path,
 ) -> dict[str, VisualContext]:
     """post_id -> words of one kind; a post without such words may be missing."""
-    if kind in TABLE_OF_KIND:
-        name = TABLE_OF_KIND[kind]
+    if kind in CONTEXT_TABLES:
+        name = CONTEXT_TABLES[kind]
         path = tables[name]
         if path is None:
             raise UserError(f"context kind {kind!r} is made of the table '{name}': give --{name}")

@@ -1,4 +1,3 @@
-# mypy: disallow-untyped-defs=False
 """The loops of ``torch_engine`` as Triton kernels: one program per post (and direction) walks all its words.
 
 A program keeps the transitions in registers, K padded to P, a power of two; padded tags have emission -inf. Imported

@@ -1,0 +1,38 @@
+"""Local files that settings name, as inputs of jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from ita.errors import ConfigError
+
+MADE = "results/"
+"""What lies below is made by the pipeline, so it need not be there yet."""
+
+
+def local_files(names: Iterable[str], setting: str) -> list[str]:
+    """Local files among paths, URLs and archive members, which are all there or will be made.
+
+    Args:
+        names: paths, URLs, or ``archive::member``.
+        setting: where they are named, for messages.
+
+    Raises:
+        ConfigError: for a file that is missing.
+    """
+    paths = {name.partition("::")[0] for name in names if not name.startswith(("http://", "https://"))}
+    for path in sorted(paths):
+        if not is_there(path):
+            raise ConfigError(f"config: {setting} names {path!r}, which is not there (looked for in {Path.cwd()})")
+    return sorted(paths)
+
+
+def present_files(paths: Iterable[str]) -> list[str]:
+    """The files that are there or will be made."""
+    return [path for path in paths if is_there(path)]
+
+
+def is_there(path: str) -> bool:
+    """Whether a file or folder is there or will be made."""
+    return path.startswith(MADE) or Path(path).exists()

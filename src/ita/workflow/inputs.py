@@ -1,0 +1,189 @@
+"""Inputs of the jobs, as far as they depend on settings: option of the stage -> files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ita.config.sections import CONTEXT_TABLES, REGION_CAPTIONERS
+from ita.errors import ConfigError
+from ita.workflow.displays import ROLES, Display, Displays
+from ita.workflow.files import local_files, present_files
+from ita.workflow.sections import Sections
+
+Wildcards = Mapping[str, str]
+Inputs = dict[str, list[str]]
+
+READS = {
+    "f1": ("metrics", "predictions"),
+    "best": ("metrics",),
+    "types": ("metrics", "predictions"),
+    "analysis": ("metrics", "predictions", "posts", "images", "ocr"),
+    "ocr": ("posts", "ocr"),
+    "curves": ("histories", "run_settings"),
+    "captions": ("metrics",),
+    "distance": ("metrics",),
+}
+"""Kind of a table or figure -> what it reads."""
+RUN_FILES = {
+    "metrics": "metrics.json",
+    "predictions": "predictions.parquet",
+    "histories": "history.csv",
+    "run_settings": "settings.json",
+}
+"""Option -> file in a run folder."""
+FORMS = {"table": ("csv", "md", "tex", "html", "json"), "figure": ("svg", "pdf", "csv", "json")}
+"""Suffixes of the files of a table and a figure."""
+CASES = ("md", "html", "parquet")
+"""Suffixes of the files of the cases."""
+NAMED_BY = {"la": "detector", "ga": "captioner", "oca": "ocr_engine"}
+"""Kind of a context -> setting that names the table it is made of."""
+
+
+class JobInputs:
+    """Inputs of the jobs of all data sets; a method for every stage whose inputs depend on settings."""
+
+    def __init__(self, sections: Sections, displays: Displays) -> None:
+        self.sections = sections
+        self.resolver = sections.resolver
+        self.displays = displays
+
+    def of(self, stage: str, wildcards: Wildcards) -> Inputs:
+        """Inputs of a job.
+
+        Raises:
+            ConfigError: for a name that does not exist or a file that is missing.
+        """
+        inputs: Inputs = getattr(self, stage)(wildcards)
+        return inputs
+
+    def posts(self, wildcards: Wildcards) -> Inputs:
+        """Annotated files that lie on this machine."""
+        files = self.sections.values(wildcards["dataset"], "posts")["files"]
+        return {"files": local_files(filter(None, files.values()), "posts.files")}
+
+    def download(self, wildcards: Wildcards) -> Inputs:
+        """The folder or archive that images come from."""
+        values = self.sections.values(wildcards["dataset"], "download")
+        source = values["source"]
+        if source not in ("folder", "archive"):
+            return {"source": []}
+        if not values[source]:
+            raise ConfigError(f"config: download.source is {source!r}, so download.{source} must name it")
+        return {"source": local_files([values[source]], f"download.{source}")}
+
+    def detect(self, wildcards: Wildcards) -> Inputs:
+        """Files that somebody else made."""
+        return {"files": self.precomputed(wildcards["dataset"], "detect", wildcards["detector"])}
+
+    def caption(self, wildcards: Wildcards) -> Inputs:
+        """Files that somebody else made, or the same shard of the regions that are described."""
+        dataset, captioner = wildcards["dataset"], wildcards["captioner"]
+        inputs: Inputs = {"objects": [], "features": []}
+        if self.sections.caption(dataset, captioner).backend in REGION_CAPTIONERS:
+            detector = self.sections.named(dataset, "caption", captioner, "detector")
+            shard = f"{detector}/{wildcards['shard']}.parquet"
+            inputs = {name: [f"results/{dataset}/{name}/{shard}"] for name in inputs}
+        return {**inputs, "files": self.precomputed(dataset, "caption", captioner)}
+
+    def precomputed(self, dataset: str, stage: str, entry: str) -> list[str]:
+        """Files that the backend ``precomputed`` reads."""
+        values = self.sections.values(dataset, stage, entry)
+        if values["backend"] != "precomputed":
+            return []
+        return local_files(values["files"], self.sections.place(dataset, stage, entry, "files"))
+
+    def gather(self, wildcards: Wildcards) -> Inputs:
+        """The shards of a table, in order."""
+        return {"shards": self.shards(wildcards["dataset"], wildcards["kind"], wildcards["name"])}
+
+    def shards(self, dataset: str, kind: str, name: str) -> list[str]:
+        """All shards of what a vision stage makes, in order.
+
+        Not Snakemake's scattergather: that knows one count of shards for all data sets.
+        """
+        count = self.sections.values(dataset, "gather")["shards"]
+        return [f"results/{dataset}/{kind}/{name}/{number}-of-{count}.parquet" for number in range(1, count + 1)]
+
+    def context(self, wildcards: Wildcards) -> Inputs:
+        """The tables that the kinds of a context are made of, and files of external texts."""
+        dataset, name = wildcards["dataset"], wildcards["context"]
+        inputs: Inputs = {table: [] for table in CONTEXT_TABLES.values()}
+        texts = []
+        for kind in self.sections.context(dataset, name).kinds:
+            if kind in CONTEXT_TABLES:
+                entry = self.sections.named(dataset, "context", name, NAMED_BY[kind])
+                inputs[CONTEXT_TABLES[kind]] = [f"results/{dataset}/{CONTEXT_TABLES[kind]}/{entry}.parquet"]
+            else:
+                text = self.resolver.entry(dataset, "external_texts", kind)
+                texts += local_files(text["files"], f"external_texts.{kind}.files")
+        return {**inputs, "external_texts": texts}
+
+    def train(self, wildcards: Wildcards) -> Inputs:
+        """What a system reads, and files of an encoder that lies in a local folder."""
+        dataset, encoder = wildcards["dataset"], wildcards["encoder"]
+        model = self.resolver.entry(dataset, "encoders", encoder, "table.encoders")["model"]
+        if model.startswith((".", "/")):
+            local_files([model], f"encoders.{encoder}.model")
+        files = present_files(f"{model}/{name}" for name in ("config.json", "tokenizer.json"))
+        return {**self.evaluate(wildcards), "encoder": files}
+
+    def evaluate(self, wildcards: Wildcards) -> Inputs:
+        """The context table that a system reads, and the features of regions beside the text."""
+        dataset = wildcards["dataset"]
+        system = self.sections.system(dataset, wildcards["system"])
+        features = self.shards(dataset, "features", system.regions) if system.regions else []
+        return {"context": [f"results/{dataset}/contexts/{system.context}.parquet"], "features": features}
+
+    def table(self, wildcards: Wildcards) -> Inputs:
+        """Runs that a table shows, and tables of the data set."""
+        return self.display(wildcards["dataset"], "table", wildcards["table"])
+
+    def figure(self, wildcards: Wildcards) -> Inputs:
+        """Runs that a figure shows."""
+        return self.display(wildcards["dataset"], "figure", wildcards["figure"])
+
+    def display(self, dataset: str, stage: str, name: str) -> Inputs:
+        """Inputs of a table or figure; all options of its stage, those that it does not read without files."""
+        display, folder = self.displays.of(dataset, stage, name), f"results/{dataset}"
+        available: Inputs = {
+            "posts": [f"{folder}/posts.parquet"],
+            "images": [f"{folder}/images.parquet"],
+            "ocr": [f"{folder}/ocr/{engine}.parquet" for engine in self.ocr_engines(dataset, display)],
+            **{option: self.run_files(dataset, display, file) for option, file in RUN_FILES.items()},
+        }
+        return {option: files if option in READS[display.kind] else [] for option, files in available.items()}
+
+    def ocr_engines(self, dataset: str, display: Display) -> list[str]:
+        """OCR engines whose tables a table reads."""
+        if display.kind == "ocr":
+            return list(display.settings["ocr_engines"])
+        without_images = self.sections.values(dataset, "download")["source"] == "none"
+        return [display.settings["ocr_engine"]] if display.kind == "analysis" and not without_images else []
+
+    def run_files(self, dataset: str, display: Display, file: str) -> list[str]:
+        """A file of every run that a table or figure reads."""
+        runs = sorted({(encoder, system) for encoder in display.encoders for system in display.runs})
+        seeds = self.resolver.value(dataset, "seeds")
+        folders = (f"results/{dataset}/runs/{encoder}/{system}" for encoder, system in runs)
+        return [f"{folder}/seed{seed}/{file}" for folder in folders for seed in seeds]
+
+    def cases(self, wildcards: Wildcards) -> Inputs:
+        """Predictions of the runs of its systems, and the context that the one with image text reads."""
+        dataset = wildcards["dataset"]
+        values = self.displays.cases(dataset)
+        systems = {role: self.sections.system(dataset, values[role], f"cases.{role}") for role in ROLES}
+        self.resolver.require(dataset, "encoders", values["encoder"], "cases.encoder")
+        runs = Display({"encoders": [values["encoder"]]}, tuple(dict.fromkeys(values[role] for role in ROLES)))
+        return {
+            "predictions": self.run_files(dataset, runs, RUN_FILES["predictions"]),
+            "context": [f"results/{dataset}/contexts/{systems['image_text'].context}.parquet"],
+        }
+
+    def paper(self, wildcards: Wildcards) -> Inputs:
+        """All forms of the tables and figures of a data set, and the cases."""
+        dataset = wildcards["dataset"]
+        paper, _ = self.displays.paper(dataset)
+        names = {name: FORMS[stage] for stage in FORMS for name in paper[f"{stage}s"]}
+        if paper["cases"]:
+            names["cases"] = CASES
+        return {"files": [f"results/{dataset}/{name}.{form}" for name, forms in names.items() for form in forms]}

@@ -1,0 +1,98 @@
+"""What rules ask of the configuration: functions of the wildcards for ``params``, ``input`` and ``threads``."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from typing import Any, Protocol, TypeVar
+
+from ita.config.resolve import Resolver
+from ita.errors import UserError
+from ita.workflow.displays import Displays
+from ita.workflow.inputs import Inputs, JobInputs
+from ita.workflow.sections import Sections
+from ita.workflow.settings import JobSettings, Settings
+
+T = TypeVar("T")
+
+
+class Wildcards(Protocol):
+    """Snakemake's wildcards of a job, or a mapping."""
+
+    def items(self) -> Any:
+        """Names and values."""
+
+
+class Jobs:
+    """Settings and inputs of all jobs; every combination of wildcards is resolved once.
+
+    Args:
+        config: the whole configuration.
+        command_line: what ``--config`` brought; it wins over all.
+        warn: called with every value that was set by hand and has no effect.
+    """
+
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        command_line: Mapping[str, Any] | None = None,
+        warn: Callable[[str], None] | None = None,
+    ) -> None:
+        self.resolver = Resolver(config, command_line, warn)
+        sections = Sections(self.resolver)
+        displays = Displays(sections)
+        self._settings = JobSettings(sections, displays)
+        self._inputs = JobInputs(sections, displays)
+        self._json_of = cache(
+            lambda stage, wildcards: json.dumps(self.settings_of(stage, dict(wildcards)), sort_keys=True)
+        )
+        self._settings_of = cache(lambda stage, wildcards: self._settings.of(stage, dict(wildcards)))
+        self._inputs_of = cache(lambda stage, wildcards: self._inputs.of(stage, dict(wildcards)))
+
+    def settings(self, stage: str, **fixed: str) -> Callable[[Wildcards], str]:
+        """Params of a rule: the settings of its job as JSON with sorted keys.
+
+        Args:
+            stage: name of the stage.
+            fixed: wildcards that the rule does not have.
+        """
+        return lambda wildcards: self._json_of(stage, (*wildcards.items(), *fixed.items()))
+
+    def inputs(self, stage: str) -> Callable[[Wildcards], Inputs]:
+        """Inputs of a rule, by the options of its stage."""
+        return lambda wildcards: self.inputs_of(stage, dict(wildcards.items()))
+
+    def threads(self, stage: str) -> Callable[[Wildcards], int]:
+        """CPU threads of a job, a setting of its stage."""
+        return lambda wildcards: int(self.settings_of(stage, dict(wildcards.items()))[stage]["threads"])
+
+    def names(self, section: str) -> str:
+        """Regular expression of the names in a section, those that only one data set has included."""
+        names = self.resolver.datasets if section == "datasets" else self.resolver.names(section)
+        return "|".join(sorted(map(re.escape, names))) or "(?!)"
+
+    def settings_of(self, stage: str, wildcards: Mapping[str, str]) -> Settings:
+        """Settings of a job."""
+        with one_message():
+            return self._settings_of(stage, tuple(wildcards.items()))
+
+    def inputs_of(self, stage: str, wildcards: Mapping[str, str]) -> Inputs:
+        """Inputs of a job that depend on settings."""
+        with one_message():
+            return self._inputs_of(stage, tuple(wildcards.items()))
+
+
+@contextmanager
+def one_message() -> Iterator[None]:
+    """Ends Snakemake with the message of a wrong configuration alone.
+
+    SystemExit, since Snakemake wraps any other exception of an input function into where the rule stands, wildcards and
+    traceback. It leaves no lock behind: these functions are called before anything runs.
+    """
+    try:
+        yield
+    except UserError as error:
+        raise SystemExit(f"\n{error}") from None

@@ -1,0 +1,71 @@
+"""What happens once, when Snakemake reads the workflow."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ita.errors import ConfigError
+
+NUMBER = re.compile(r"[-+]?\d+(\.\d*)?([eE][-+]?\d+)?")
+
+
+def command_line_settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What ``--config`` brought, with its numbers, truth values and nulls.
+
+    Snakemake keeps every value inside a mapping or list as text: ``--config 'train={epochs: 3}'`` gives "3".
+    """
+    return {key: _typed(value) for key, value in config.items()}
+
+
+def _typed(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return command_line_settings(value)
+    if isinstance(value, list | tuple):
+        return [_typed(item) for item in value]
+    if not isinstance(value, str):
+        return value
+    if NUMBER.fullmatch(value):
+        return int(value) if value.lstrip("-+").isdigit() else float(value)
+    return {"true": True, "false": False, "null": None}.get(value.lower(), value)
+
+
+def check_profile(arguments: Sequence[str], workflow: Path) -> None:
+    """Raises ConfigError for a workflow profile that does not exist, which Snakemake passes over without a word.
+
+    Args:
+        arguments: those of the process.
+        workflow: folder of the Snakefile.
+    """
+    option = "--workflow-profile"
+    names = [after for before, after in zip(arguments, arguments[1:], strict=False) if before == option]
+    names += [argument.partition("=")[2] for argument in arguments if argument.startswith(f"{option}=")]
+    for name in names:
+        places = [Path(name), Path("profiles", name), workflow / "profiles" / name]
+        if name != "none" and not any(place.exists() for place in places):
+            there = ", ".join(sorted(str(path.parent) for path in Path("workflow/profiles").glob("*/config.yaml")))
+            raise ConfigError(f"{option} {name}: no such profile (there are: {there or 'none'})")
+
+
+def job_prefix(source: Path, deployed: bool) -> str:
+    """Shell text before each job: the checkout's code, run by the interpreter that runs Snakemake.
+
+    Snakemake formats it, so braces are doubled.
+
+    Args:
+        source: the folder ``src``.
+        deployed: an environment is made for the jobs, which has an interpreter of its own.
+    """
+    path = f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"; '
+    return f'export PYTHONPATH={shlex.quote(str(source))}"${{{{PYTHONPATH:+:$PYTHONPATH}}}}"; ' + (
+        "" if deployed else path
+    )
+
+
+def has_gpu() -> bool:
+    """Whether this machine has an NVIDIA GPU."""
+    return any(Path("/dev").glob("nvidia[0-9]*"))

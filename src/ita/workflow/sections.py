@@ -1,0 +1,71 @@
+"""Sections of the configuration as their models, each resolved once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from ita.config import Caption, Context, System, load
+from ita.config.resolve import Resolver
+from ita.config.sections import CONTEXT_TABLES
+
+
+class Sections:
+    """What settings and inputs of jobs are made from; every name in it is checked."""
+
+    def __init__(self, resolver: Resolver) -> None:
+        self.resolver = resolver
+        self.values = cache(self._values)
+        self.system = cache(self._system)
+        self.context = cache(self._context)
+        self.caption = cache(self._caption)
+
+    def _values(self, dataset: str, stage: str, entry: str | None = None) -> Mapping[str, Any]:
+        """Settings of a stage with those of a named entry; not to be changed."""
+        return self.resolver.stage(dataset, stage, entry)
+
+    def _system(self, dataset: str, name: str, named_by: str = "table.systems") -> System:
+        """A system.
+
+        Raises:
+            ConfigError: when there is no such system, or it names something that does not exist.
+        """
+        values = self.resolver.entry(dataset, "systems", name, named_by)
+        system = load(System, {key: value for key, value in values.items() if key != "train"})
+        self.context(dataset, system.context, f"systems.{name}.context")
+        if system.regions:
+            self.resolver.require(dataset, "detectors", system.regions, f"systems.{name}.regions")
+        return system
+
+    def _context(self, dataset: str, name: str, named_by: str | None = None) -> Context:
+        """Settings of a context.
+
+        Raises:
+            ConfigError: when there is no such context, or one of its kinds does not exist.
+        """
+        self.resolver.require(dataset, "contexts", name, named_by)
+        context = load(Context, self.values(dataset, "context", name))
+        for kind in context.kinds:
+            if kind not in CONTEXT_TABLES:
+                self.resolver.require(dataset, "external_texts", kind, self.place(dataset, "context", name, "kinds"))
+        return context
+
+    def _caption(self, dataset: str, captioner: str) -> Caption:
+        """Settings of a captioner."""
+        return load(Caption, self.values(dataset, "caption", captioner))
+
+    def named(self, dataset: str, stage: str, entry: str, setting: str) -> str:
+        """The entry of another section that a setting names, such as the detector of a context.
+
+        Raises:
+            ConfigError: when there is no such entry.
+        """
+        name = str(self.values(dataset, stage, entry)[setting])
+        self.resolver.require(dataset, f"{setting}s", name, self.place(dataset, stage, entry, setting))
+        return name
+
+    def place(self, dataset: str, stage: str, entry: str | None, setting: str) -> str:
+        """Where a setting of a job stands in the configuration, for messages."""
+        level = self.resolver.job(dataset, stage, entry)[stage].origin((setting,))
+        return level.name(setting) if level else f"{stage}.{setting}"

@@ -1,0 +1,92 @@
+"""Settings of a job: exactly what it needs, so that an edit reruns the jobs that it concerns and no others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ita.config.sections import CONTEXT_TABLES, ENTRIES
+from ita.workflow.displays import ROLES, Displays
+from ita.workflow.sections import Sections
+from ita.workflow.versions import VERSIONS
+
+Wildcards = Mapping[str, str]
+Settings = dict[str, Any]
+
+
+class JobSettings:
+    """Settings of the jobs of all data sets; a method for every stage that needs more than its own section."""
+
+    def __init__(self, sections: Sections, displays: Displays) -> None:
+        self.sections = sections
+        self.resolver = sections.resolver
+        self.displays = displays
+
+    def of(self, stage: str, wildcards: Wildcards) -> Settings:
+        """Settings of a job, with the version of its stage.
+
+        Raises:
+            ConfigError: for a name that does not exist, or settings that do not fit together.
+        """
+        settings: Settings = getattr(self, stage, self.section)(stage, wildcards)
+        if stage in ENTRIES:
+            settings["name"] = wildcards[ENTRIES[stage].removesuffix("s")]
+        return {"version": VERSIONS[stage], **settings}
+
+    def section(self, stage: str, wildcards: Wildcards) -> Settings:
+        """The section of the stage, overridden by the entry that the wildcards name."""
+        entry = wildcards[ENTRIES[stage].removesuffix("s")] if stage in ENTRIES else None
+        return {stage: self.sections.values(wildcards["dataset"], stage, entry)}
+
+    def context(self, stage: str, wildcards: Wildcards) -> Settings:
+        """Also the external texts that its kinds name."""
+        dataset, name = wildcards["dataset"], wildcards["context"]
+        kinds = [kind for kind in self.sections.context(dataset, name).kinds if kind not in CONTEXT_TABLES]
+        texts = {kind: self.resolver.entry(dataset, "external_texts", kind) for kind in kinds}
+        return {**self.section(stage, wildcards), "external_texts": texts}
+
+    def train(self, stage: str, wildcards: Wildcards) -> Settings:
+        """Of a training job: its sections, its seed, and who it is."""
+        run = {name: wildcards[name] for name in ("dataset", "encoder", "system")}
+        self.sections.system(run["dataset"], run["system"])
+        return {**self.resolver.train(**run), "seed": int(wildcards["seed"]), "run": run}
+
+    def table(self, stage: str, wildcards: Wildcards) -> Settings:
+        """Of a table or figure: its rows, what they are compared with, and the names of all of them."""
+        dataset = wildcards["dataset"]
+        display = self.displays.of(dataset, stage, wildcards[stage])
+        settings: Settings = {
+            stage: display.settings,
+            **self.data_set(dataset),
+            "systems": {name: self.resolver.entry(dataset, "systems", name) for name in display.runs},
+            "encoders": {name: self.encoder_name(dataset, name) for name in display.encoders},
+        }
+        if display.kind == "captions":
+            return {**settings, "captions": {name: self.displays.captions(dataset, name) for name in display.runs}}
+        return {**settings, "controls": display.controls, "alike": display.alike}
+
+    figure = table
+
+    def cases(self, stage: str, wildcards: Wildcards) -> Settings:
+        """Of the cases: the names of its systems in tables."""
+        dataset = wildcards["dataset"]
+        values = self.displays.cases(dataset)
+        encoder = self.encoder_name(dataset, values["encoder"])
+        names = {}
+        for role in ROLES:
+            system = self.sections.system(dataset, values[role], f"cases.{role}")
+            names[role] = (system.name or values[role]).replace("{encoder}", encoder)
+        return {stage: values, **self.data_set(dataset), "names": names}
+
+    def paper(self, stage: str, wildcards: Wildcards) -> Settings:
+        """Of the folder of all tables and figures: those that the data set has, and what is left out."""
+        values, left_out = self.displays.paper(wildcards["dataset"])
+        return {stage: values, **self.data_set(wildcards["dataset"]), "left_out": left_out}
+
+    def data_set(self, dataset: str) -> Settings:
+        """What tables and pages say of the data set."""
+        return {"dataset": dataset, "note": self.resolver.value(dataset, "note") or ""}
+
+    def encoder_name(self, dataset: str, encoder: str) -> str:
+        """Name of an encoder in tables."""
+        return str(self.resolver.entry(dataset, "encoders", encoder, "table.encoders").get("name") or encoder)

@@ -1,0 +1,69 @@
+"""Conventions of the tree, run by ``make lint``: lengths, one word per stage, directives of rules, pinned versions."""
+
+import re
+
+import pytest
+import yaml
+
+from ita.config.sections import STAGES
+from ita.workflow.versions import VERSIONS
+from tests.support.paths import ROOT
+
+LONGEST = 400
+RULES = [path for path in sorted((ROOT / "rules").glob("*.smk")) if path.stem != "common"]
+
+
+@pytest.mark.parametrize("pattern", ["src/**/*.py", "rules/*.smk", "tests/**/*.py", "benchmarks/*.py"])
+def test_no_file_is_long(pattern):
+    lengths = {path: len(path.read_text().splitlines()) for path in ROOT.glob(pattern)}
+    assert lengths
+    assert {str(path): length for path, length in lengths.items() if length > LONGEST} == {}
+
+
+def test_common_rules_are_short():
+    assert len((ROOT / "rules/common.smk").read_text().splitlines()) < 60
+
+
+def test_the_snakefile_lists_the_stages_in_order():
+    included = re.findall(r'include: "rules/(\w+)\.smk"', (ROOT / "Snakefile").read_text())
+    assert included == ["common", *STAGES] == ["common", *VERSIONS]
+    assert sorted(path.stem for path in RULES) == sorted(STAGES)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_one_word_per_stage(stage):
+    """Rule file, rule, command, module, section, log, benchmark and test have the same name."""
+    text = (ROOT / "rules" / f"{stage}.smk").read_text()
+    assert re.findall(r"^rule (\w+):", text, re.MULTILINE) == [stage]
+    assert f"python -m ita {stage} " in text
+    assert re.search(rf'"results/logs/[^/]+/{stage}[./]', text)
+    assert re.search(rf'"results/benchmarks/[^/]+/{stage}[./]', text)
+    assert (ROOT / "src/ita/stages" / f"{stage}.py").is_file()
+    assert (ROOT / "tests/stages" / f"test_{stage}.py").is_file()
+    assert stage in yaml.safe_load((ROOT / "config.yaml").read_text())
+
+
+@pytest.mark.parametrize("path", RULES, ids=lambda path: path.stem)
+def test_rules_are_programs_with_all_directives(path):
+    text = path.read_text()
+    for directive in ("output", "log", "benchmark", "conda", "params", "shell"):
+        assert re.search(rf"^    {directive}:", text, re.MULTILINE), directive
+    assert not re.search(r"^\s+(run|script|notebook):|^\s*def ", text, re.MULTILINE)
+    assert re.search(r'^    """[A-Z].*\.$|^    """[A-Z].*\."""$', text, re.MULTILINE), "what it does"
+
+
+@pytest.mark.parametrize("path", RULES, ids=lambda path: path.stem)
+def test_files_in_commands_are_quoted(path):
+    shell = path.read_text().partition("    shell:")[2]
+    placeholders = re.findall(r"\{((?:input|output|params|log)[\w.]*)(:q)?\}", shell)
+    assert placeholders
+    assert [name for name, quoted in placeholders if not quoted] == []
+
+
+def test_environment_pins_what_the_constraints_pin():
+    constraints = dict(re.findall(r"^([\w.-]+)==(\S+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE))
+    pins = {name.lower(): version for name, version in constraints.items()}
+    packages = yaml.safe_load((ROOT / "envs/ita.yaml").read_text())["dependencies"][-1]["pip"]
+    pinned = dict(package.split("==") for package in packages)
+    assert pinned
+    assert {name: pins.get(name.lower()) for name in pinned} == pinned

@@ -1,0 +1,235 @@
+"""Settings and inputs of single jobs, as rules ask for them."""
+
+import importlib
+import json
+import re
+
+import pytest
+import yaml
+
+from ita.config.resolve import merge
+from ita.config.sections import CONTEXT_TABLES, REGION_CAPTIONERS
+from ita.vision.captioners import BACKENDS
+from ita.workflow.inputs import CASES, FORMS, READS
+from ita.workflow.jobs import Jobs
+from ita.workflow.versions import VERSIONS
+from tests.support.paths import ROOT
+
+CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
+PRECOMPUTED = {"backend": "precomputed", "files": ["gone"]}
+RUN = {"dataset": "twitter17", "encoder": "bert", "system": "ita-all-cva", "seed": "3"}
+
+
+def jobs(change=None, command_line=None):
+    """Jobs of the repository's configuration with some changes."""
+    return Jobs(merge(CONFIG, change or {}), command_line)
+
+
+def settings(stage, wildcards, change=None, command_line=None):
+    """Settings of a job."""
+    return json.loads(jobs(change, command_line).settings(stage)(wildcards))
+
+
+def inputs(stage, wildcards, change=None):
+    """Inputs of a job."""
+    return jobs(change).inputs(stage)(wildcards)
+
+
+def message(call, *arguments):
+    """What the user is told."""
+    with pytest.raises(SystemExit) as stopped:
+        call(*arguments)
+    return str(stopped.value).strip()
+
+
+def test_settings_are_canonical_json():
+    text = jobs().settings("caption")({"dataset": "demo", "captioner": "vinvl3", "shard": "1-of-1"})
+    values = json.loads(text)
+    assert text == json.dumps(values, sort_keys=True)
+    assert (values["caption"]["beams"], values["name"], values["version"]) == (3, "vinvl3", VERSIONS["caption"])
+    assert set(values) == {"caption", "name", "version"}
+
+
+def test_a_training_job_says_who_it_is_and_not_how_it_is_called():
+    values = settings("train", RUN)
+    assert values["run"] == {"dataset": "twitter17", "encoder": "bert", "system": "ita-all-cva"}
+    assert values["seed"] == 3
+    assert values["encoder"] == {"model": "bert-base-cased"}
+    assert values["system"] == {"context": "all", "views": ["t", "it"], "alignment": "posterior"}
+    assert values["train"]["learning_rate"] == 5.0e-5
+    assert set(values) == {"train", "encoder", "system", "loss", "seed", "run", "version"}
+
+
+def test_the_command_line_wins_over_all():
+    change = {"datasets": {"twitter17": {"train": {"epochs": 3}}}}
+    assert settings("train", RUN, change)["train"]["epochs"] == 3
+    assert settings("train", RUN, change, {"train": {"epochs": 7}})["train"]["epochs"] == 7
+
+
+def test_threads_are_a_setting():
+    assert jobs().threads("train")(RUN) == 4
+    assert jobs().threads("train")({**RUN, "encoder": "xlmr"}) == 8
+    assert jobs().threads("evaluate")(RUN) == 1
+
+
+def test_tables_and_pages_carry_the_note_of_the_data_set():
+    change = {"datasets": {"twitter17": {"note": "Half of it."}}}
+    for stage, wildcards in (("table", {"table": "table1"}), ("cases", {}), ("paper", {})):
+        assert settings(stage, {"dataset": "twitter17", **wildcards}, change)["note"] == "Half of it."
+    assert settings("table", {"dataset": "twitter15", "table": "table6"})["note"] == ""
+
+
+def test_names_make_regular_expressions():
+    change = {"datasets": {"mine": {"detectors": {"a.b": {}}}}}
+    assert re.fullmatch(jobs(change).names("detectors"), "a.b")
+    assert not re.fullmatch(jobs(change).names("detectors"), "axb")
+    assert jobs().names("external_texts") == "(?!)", "matches nothing"
+
+
+def test_what_is_read_by_settings():
+    shard = {"dataset": "twitter17", "shard": "2-of-3"}
+    assert inputs("caption", {**shard, "captioner": "updown"}) == {
+        "objects": ["results/twitter17/objects/bottomup/2-of-3.parquet"],
+        "features": ["results/twitter17/features/bottomup/2-of-3.parquet"],
+        "files": [],
+    }
+    assert inputs("caption", {**shard, "captioner": "blip"}) == {"objects": [], "features": [], "files": []}
+    assert inputs("context", {"dataset": "twitter17", "context": "la-bu"}) == {
+        "objects": ["results/twitter17/objects/bottomup.parquet"],
+        "captions": [],
+        "ocr": [],
+        "external_texts": [],
+    }
+    two = {"gather": {"shards": 2}}
+    features = [f"results/twitter17/features/resnet/{shard}.parquet" for shard in ("1-of-2", "2-of-2")]
+    assert inputs("evaluate", {**RUN, "system": "imgfeat"}, two) == {
+        "context": ["results/twitter17/contexts/none.parquet"],
+        "features": features,
+    }
+    assert inputs("gather", {"dataset": "twitter17", "kind": "ocr", "name": "tesseract"}, two)["shards"] == [
+        f"results/twitter17/ocr/tesseract/{shard}.parquet" for shard in ("1-of-2", "2-of-2")
+    ]
+
+
+@pytest.mark.parametrize("kind", READS)
+def test_a_table_or_figure_reads_what_its_kind_needs(kind):
+    stage = "figure" if kind in ("curves", "captions", "distance") else "table"
+    systems = {"systems": ["crf", "ita-all"]}
+    change = {f"{stage}s": {"x": {"kind": kind, "encoders": ["bert"], **systems}}, "seeds": [1, 2]}
+    found = inputs(stage, {"dataset": "twitter17", stage: "x"}, change)
+    assert {option for option, files in found.items() if files} == set(READS[kind])
+    runs = {path.split("/")[3] + "/" + path.split("/")[4] for path in found["metrics"] + found["histories"]}
+    controls = {"bert/ita-random"} if kind == "f1" else set()
+    assert runs == ({"bert/crf", "bert/ita-all"} | controls if kind != "ocr" else set())
+    if found["predictions"]:
+        assert [path.replace("predictions.parquet", "metrics.json") for path in found["predictions"]] == found[
+            "metrics"
+        ]
+
+
+def test_the_analysis_of_posts_without_images_reads_no_ocr():
+    change = {"datasets": {"twitter17": {"download": {"source": "none"}}}}
+    found = inputs("table", {"dataset": "twitter17", "table": "analysis"}, change)
+    assert found["ocr"] == [] and found["images"] == ["results/twitter17/images.parquet"]
+
+
+UNKNOWN = [
+    ({"contexts": {"la": {"detector": "nope"}}}, "contexts.la.detector names 'nope', which is not in 'detectors'"),
+    ({"context": {"detector": "vinvll"}}, "context.detector names 'vinvll', which is not in 'detectors'"),
+    ({"contexts": {"la": {"kinds": ["ga"], "captioner": "x"}}}, "contexts.la.captioner names 'x'"),
+    ({"contexts": {"la": {"kinds": ["oca"], "ocr_engine": "x"}}}, "contexts.la.ocr_engine names 'x'"),
+    ({"contexts": {"la": {"kinds": ["facts"]}}}, "contexts.la.kinds names 'facts', which is not in 'external_texts'"),
+]
+
+
+@pytest.mark.parametrize(("change", "expected"), UNKNOWN)
+def test_unknown_names_of_a_context_are_told(change, expected):
+    assert expected in message(inputs, "context", {"dataset": "twitter17", "context": "la"}, change)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"systems": {"ita-all-cva": {"context": "al"}}}, "systems.ita-all-cva.context names 'al'"),
+        ({"systems": {"ita-all-cva": {"regions": "x"}}}, "systems.ita-all-cva.regions names 'x'"),
+        (
+            {"systems": {"ita-all-cva": {"views": ["it"]}}},
+            "alignment needs both views: set views to [t, it]",
+        ),
+        (
+            {"train": {"loss": "offical"}},
+            "train.loss names 'offical', which is not in 'losses'; did you mean 'official'",
+        ),
+        (
+            {"table": {"encoders": ["brt"]}},
+            "table.encoders names 'brt', which is not in 'encoders'; did you mean 'bert'",
+        ),
+        ({"table": {"systems": ["nope"]}}, "table.systems names 'nope', which is not in 'systems'"),
+        ({"table": {"control_systems": ["no"]}}, "table.control_systems names 'no'"),
+        ({"datasets": {"twitter17": {"table": {"baseline": "no"}}}}, "'no', which is not in 'systems'"),
+    ],
+)
+def test_unknown_names_of_a_table_are_told(change, expected):
+    def plan():
+        planned = jobs(change)
+        planned.settings("train")(RUN)
+        planned.inputs("table")({"dataset": "twitter17", "table": "table1"})
+        planned.settings("table")({"dataset": "twitter17", "table": "table1"})
+
+    told = message(plan)
+    assert expected in told
+    assert len(told.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("stage", "wildcards", "change", "setting"),
+    [
+        ("posts", {}, {"posts": {"files": {"train": "gone.txt"}}}, "posts.files"),
+        ("posts", {}, {"posts": {"files": {"train": "gone.zip::train.txt"}}}, "posts.files"),
+        ("download", {}, {"download": {"source": "folder", "folder": "gone"}}, "download.folder"),
+        ("download", {}, {"download": {"source": "archive", "archive": "gone.tar"}}, "download.archive"),
+        (
+            "detect",
+            {"detector": "d"},
+            {"detectors": {"d": {"backend": "precomputed", "files": ["gone"]}}},
+            "detectors.d",
+        ),
+        ("train", {**RUN, "encoder": "e"}, {"encoders": {"e": {"model": "./gone"}}}, "encoders.e.model"),
+        (
+            "context",
+            {"context": "c"},
+            {"external_texts": {"t": {"files": ["gone"]}}, "contexts": {"c": {"kinds": ["t"]}}},
+            "external_texts.t.files",
+        ),
+    ],
+)
+def test_missing_files_are_told_before_anything_runs(tmp_path, monkeypatch, stage, wildcards, change, setting):
+    monkeypatch.chdir(tmp_path)
+    change = {"datasets": {"mine": change}}
+    wildcards = {**wildcards, "dataset": "mine"}
+    told = message(inputs, stage, wildcards, change)
+    assert setting in told and "gone" in told and "is not there" in told
+    for name in ("gone", "gone.txt", "gone.zip", "gone.tar"):
+        (tmp_path / name).touch()
+    assert (
+        any("gone" in path for files in inputs(stage, wildcards, change).values() for path in files) or stage == "train"
+    )
+
+
+def test_what_the_pipeline_makes_need_not_be_there():
+    assert inputs("posts", {"dataset": "demo"})["files"] == [
+        f"results/demo/source/{name}.txt" for name in ("test", "train", "valid")
+    ]
+    assert inputs("posts", {"dataset": "twitter17"})["files"] == [], "URLs are no inputs"
+
+
+def test_constants_are_those_of_the_stages_and_rules():
+    def reads_regions(path):
+        module, _, name = path.partition(":")
+        return hasattr(getattr(importlib.import_module(module), name), "caption_regions")
+
+    assert {name for name, path in BACKENDS.items() if reads_regions(path)} == set(REGION_CAPTIONERS)
+    assert set(CONTEXT_TABLES.values()) == {"objects", "captions", "ocr"}
+    for stage, forms in {**FORMS, "cases": CASES}.items():
+        output = (ROOT / "rules" / f"{stage}.smk").read_text().partition("    log:")[0]
+        assert sorted(re.findall(r"\.(\w+)\"", output.partition("    output:")[2].replace(".rst", ""))) == sorted(forms)
