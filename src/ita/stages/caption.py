@@ -1,14 +1,15 @@
 """caption: images.parquet -> captions/{captioner}/{shard}.parquet.
 
-A captioner writes the beams of its search for every image that is there, from its pixels or from the regions that a
-detector found; ``precomputed`` takes captions that somebody else wrote, one captioner per file, for every image that is
-named, downloaded or not.
+A captioner generates captions, the beams of its search, for every image that was downloaded: from its pixels, or from
+the regions of a detector. ``precomputed`` reads captions from files, a captioner per file, for every image that they
+name, downloaded or not.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +21,13 @@ from ita.errors import UserError
 from ita.io import parquet
 from ita.io.provenance import provenance_of
 from ita.log import log, progress
-from ita.vision import images as decoding
 from ita.vision import region_tables, sharding
 from ita.vision.captioners import build_captioner
+from ita.vision.images import decode_batches, list_image_files
 from ita.vision.types import Captioner, ImageCaption, ImageFile, RegionCaptioner, Regions
 
-Written = tuple[str, list[ImageCaption]]
-"""Name of an image, its captions."""
+ImageCaptions = tuple[str, list[ImageCaption]]
+"""Image id, captions."""
 
 
 def work(
@@ -48,70 +49,75 @@ def work(
         shard: the part of the images to read, such as 2-of-7 (default: all).
 
     Raises:
-        UserError: for wrong settings or files, or a model that can not be had.
+        UserError: for wrong settings or files, or a model that cannot be loaded.
     """
     caption = read_section(settings, "caption", Caption)
     files: dict[str, Path] = {}
-    about: dict[str, Any] = {"backend": caption.backend}
+    engine: dict[str, Any] = {"backend": caption.backend}
+    captions: Iterator[ImageCaptions]
     if caption.backend == "precomputed":
         files = {str(path): path for path in list_files(caption.files, "caption.files")}
-        written = precomputed(caption, images, shard)
+        captions = read_captions(list(files.values()), caption.captions, images, shard)
     else:
         captioner = build_captioner(caption)
-        about |= captioner.metadata
+        engine |= captioner.metadata
+        image_files = list_image_files(images)
         if isinstance(captioner, RegionCaptioner):
             if not (objects and features):
                 raise UserError(f"captioner '{caption.backend}' describes regions: give --objects and --features")
-            about["detector"] = parquet.metadata(objects).get("engine")
-            blocks = sharding.blocks([source.image_id for source in decoding.list_image_files(images)], shard)
-            written = described(captioner, region_tables.read(objects, features), blocks)
+            engine["detector"] = parquet.metadata(objects).get("engine")
+            blocks = sharding.blocks([image_file.image_id for image_file in image_files], shard)
+            captions = caption_regions(captioner, region_tables.read(objects, features), blocks)
         else:
-            image_files = decoding.list_image_files(images)
-            written = captioned(captioner, sharding.blocks(image_files, shard, caption.batch_size))
-    counts: Counter[str] = Counter(images=0, captions=0)
-    origin = {**provenance_of(settings, {"images": images, **files}), "engine": about}
-    with parquet.create("captions", output) as out:
-        for image_id, captions in written:
-            counts.update(images=1, captions=len(captions))
-            out.add(
-                {"image_id": image_id, "rank": rank, "caption": one.text, "logprob": one.logprob}
-                for rank, one in enumerate(captions)
+            captions = caption_images(captioner, sharding.blocks(image_files, shard, caption.batch_size))
+    counts = Counter(images=0, captions=0)
+    provenance = {**provenance_of(settings, {"images": images, **files}), "engine": engine}
+    with parquet.create("captions", output) as table:
+        for image_id, image_captions in captions:
+            counts.update(images=1, captions=len(image_captions))
+            table.add(
+                {"image_id": image_id, "rank": rank, "caption": item.text, "logprob": item.logprob}
+                for rank, item in enumerate(image_captions)
             )
-        out.metadata = {**origin, "counts": dict(counts)}
+        table.metadata = {**provenance, "counts": dict(counts)}
     log.info("caption: %d captions of %d images", counts["captions"], counts["images"])
 
 
-def captioned(captioner: Captioner, batches: Sequence[Sequence[ImageFile]]) -> Iterator[Written]:
-    """Every image that can be read and its captions."""
-    for pictures in progress(decoding.decode_batches(batches), len(batches), "caption", "batch"):
-        for picture, captions in zip(pictures, captioner.caption(pictures), strict=True):
-            yield picture.image_id, captions
+def caption_images(captioner: Captioner, batches: Sequence[Sequence[ImageFile]]) -> Iterator[ImageCaptions]:
+    """Captions of every image that can be decoded."""
+    for images in progress(decode_batches(batches), len(batches), "caption", "batch"):
+        for image, captions in zip(images, captioner.caption(images), strict=True):
+            yield image.image_id, captions
 
 
-def described(
-    captioner: RegionCaptioner, found: Iterator[tuple[str, Regions]], blocks: Sequence[Sequence[str]]
-) -> Iterator[Written]:
-    """Every image in which a detector looked for objects and its captions.
+def caption_regions(
+    captioner: RegionCaptioner, regions: Iterable[tuple[str, Regions]], blocks: Sequence[Sequence[str]]
+) -> Iterator[ImageCaptions]:
+    """Captions of every image in which a detector looked for objects.
 
     Args:
-        captioner: writes them.
-        found: name and regions of the images, in the order of the blocks; images may be missing.
-        blocks: names of the images that are described together.
+        captioner: of regions.
+        regions: image id and regions, in the order of the blocks; images may be missing.
+        blocks: ids of the images that are captioned together.
+
+    Raises:
+        UserError: for an image that is in no block.
     """
-    ahead = next(found, None)
-    for block in progress(blocks, len(blocks), "caption", "block"):
-        names, seen = set(block), []
-        while ahead is not None and ahead[0] in names:
-            seen.append(ahead)
-            ahead = next(found, None)
-        captions = captioner.caption_regions([regions for _, regions in seen]) if seen else []
-        yield from zip([name for name, _ in seen], captions, strict=True)
-    if ahead is not None:
-        raise UserError(f"'{ahead[0]}' is not among the images of this shard; detect must have had the same shard")
+    block_of_image = {image_id: number for number, block in enumerate(blocks) for image_id in block}
+
+    def block(image_regions: tuple[str, Regions]) -> int:
+        image_id, _ = image_regions
+        if image_id not in block_of_image:
+            raise UserError(f"'{image_id}' is not among the images of this shard; detect must have had the same shard")
+        return block_of_image[image_id]
+
+    for _, group in progress(groupby(regions, key=block), len(blocks), "caption", "block"):
+        image_ids, block_regions = zip(*group, strict=True)
+        yield from zip(image_ids, captioner.caption_regions(block_regions), strict=True)
 
 
-def precomputed(caption: Caption, images: Path, shard: str | None = None) -> Iterator[Written]:
-    """Every image that the files name and its captions."""
-    found = read_texts(list_files(caption.files, "caption.files"))
-    for image_id, texts in match_images(found, sharding.part(parquet.rows("images", images), shard)):
-        yield image_id, [ImageCaption(text) for text in texts[: caption.captions]]
+def read_captions(files: Sequence[Path], most: int, images: Path, shard: str | None) -> Iterator[ImageCaptions]:
+    """The first captions, at most ``most``, of every image of the shard that the files name."""
+    texts = read_texts(files)
+    for image_id, image_texts in match_images(texts, sharding.part(parquet.rows("images", images), shard)):
+        yield image_id, [ImageCaption(text) for text in image_texts[:most]]

@@ -1,6 +1,7 @@
 """ocr: images.parquet -> ocr/{ocr_engine}/{shard}.parquet.
 
-The table has a row for every image that is there.
+An OCR engine recognises the text in every image that was downloaded; images without text and images that cannot be
+decoded have a row, too.
 """
 
 from __future__ import annotations
@@ -15,18 +16,18 @@ from ita.data.visual_context import count_words
 from ita.io import parquet
 from ita.io.provenance import provenance_of
 from ita.log import log, progress
-from ita.vision import images as decoding
 from ita.vision import sharding
+from ita.vision.images import list_image_files
 from ita.vision.ocr import build_ocr_engine
 
 
 def work(settings: dict[str, Any], images: Path, output: Path, shard: str | None = None) -> None:
-    """Writes what is read from a shard's images.
+    """Writes the OCR text of a shard's images.
 
     Args:
         settings: ``ocr``.
         images: images.parquet.
-        output: table to write.
+        output: OCR table to write.
         shard: the part of the images to read, such as 2-of-7 (default: all).
 
     Raises:
@@ -34,14 +35,15 @@ def work(settings: dict[str, Any], images: Path, output: Path, shard: str | None
     """
     ocr = read_section(settings, "ocr", Ocr)
     engine = build_ocr_engine(ocr)
-    sources = sharding.part(decoding.list_image_files(images), shard)
-    counts: Counter[str] = Counter(images=0, with_text=0, tokens=0)
+    image_files = sharding.part(list_image_files(images), shard)
+    counts = Counter(images=0, with_text=0, tokens=0)
     identity = {"engine": engine.name, "version": engine.version}
-    described = {**provenance_of(settings, {"images": images}), "engine": {**identity, **engine.metadata}}
-    with parquet.create("ocr", output) as out:
-        for one in progress(engine.recognize(sources), len(sources), "ocr", "images"):
-            read = count_words(one.text)
-            counts.update(images=1, with_text=read > 0, tokens=read)
-            out.add([{"image_id": one.image_id, "text": one.text, "confidence": one.confidence, **identity}])
-        out.metadata = {**described, "counts": dict(counts)}
+    provenance = {**provenance_of(settings, {"images": images}), "engine": {**identity, **engine.metadata}}
+    with parquet.create("ocr", output) as table:
+        for result in progress(engine.recognize(image_files), len(image_files), "ocr", "images"):
+            word_count = count_words(result.text)
+            counts.update(images=1, with_text=word_count > 0, tokens=word_count)
+            row = {"image_id": result.image_id, "text": result.text, "confidence": result.confidence}
+            table.add([{**row, **identity}])
+        table.metadata = {**provenance, "counts": dict(counts)}
     log.info("ocr: text in %d of %d images", counts["with_text"], counts["images"])
