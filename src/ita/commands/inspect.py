@@ -1,9 +1,9 @@
-"""inspect: say what the project's eyes see in pictures.
+"""inspect: print what a detector, a captioner and an OCR engine find in images.
 
-Runs a detector, a captioner and a engine of characters on some image files and writes one JSON object a line: objects
-with attributes, captions, characters, and the words of the visual context that a tagger would read. Without settings
-these are the published models of VinVL, which are fetched from the hub, and Tesseract: the quickest check that they
-work on a machine. ``--draw`` also writes each picture with its objects into a folder.
+Writes one JSON object per image file: objects with attributes, captions, OCR text, and the visual context as a tagger
+reads it: ``context`` has the texts between separators, which ``ita predict`` takes as they are, and ``alignments`` the
+kind of each part. Without settings the models are the published ones of VinVL, which are fetched from the hub, and
+Tesseract: the quickest check that they work on a machine. ``--draw`` also writes each image with its objects.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ita.cli import read_section, read_settings
 from ita.config import Caption, Context, Detect, Ocr
@@ -21,10 +22,125 @@ from ita.errors import UserError
 from ita.io.files import atomic
 from ita.log import configure_log, log
 from ita.vision.images import Unreadable, decode
-from ita.vision.types import DecodedImage, ImageFile
+from ita.vision.types import DecodedImage, DetectedObject, ImageFile, RegionCaptioner
 
-SHOWN = 20
-"""Most objects drawn into a picture."""
+if TYPE_CHECKING:
+    from ita.data.visual_context import VisualContext
+
+KINDS = ("la", "ga", "oca")
+"""Kinds of context that are made of an image, in the order of the paper's ITA-All."""
+MAX_DRAWN = 20
+"""Most objects drawn into an image."""
+
+
+class Inspector:
+    """A detector, a captioner and an OCR engine with their models."""
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        """Loads the models.
+
+        Args:
+            settings: sections detect, caption, ocr and context; a missing one has its defaults.
+
+        Raises:
+            UserError: for wrong settings, or a model that cannot be loaded.
+        """
+        from ita.vision.captioners import build_captioner
+        from ita.vision.detectors import build_detector
+        from ita.vision.ocr import build_ocr_engine
+
+        self.detector = build_detector(read_section(settings, "detect", Detect))
+        self.captioner = build_captioner(read_section(settings, "caption", Caption))
+        self.ocr_engine = build_ocr_engine(read_section(settings, "ocr", Ocr))
+        context = read_section(settings, "context", Context)
+        self.context = replace(context, kinds=[kind for kind in context.kinds if kind in KINDS] or list(KINDS))
+
+    def inspect(self, file: Path, image: DecodedImage) -> tuple[dict[str, Any], list[DetectedObject]]:
+        """What is printed about an image, and its objects.
+
+        Args:
+            file: the image file, for the OCR engine.
+            image: the same, decoded.
+        """
+        from ita.vision.region_tables import object_rows
+
+        regions = self.detector.regions([image])[0].ranked()
+        if isinstance(self.captioner, RegionCaptioner):
+            captions = self.captioner.caption_regions([regions])[0]
+        else:
+            captions = self.captioner.caption([image])[0]
+        ocr_text = next(iter(self.ocr_engine.recognize([ImageFile(image.image_id, file)]))).text
+        rows: dict[str, list[dict[str, Any]]] = {
+            "la": list(object_rows(image.image_id, regions.objects)),
+            "ga": [
+                {"rank": rank, "caption": caption.text, "logprob": caption.logprob}
+                for rank, caption in enumerate(captions)
+            ],
+            "oca": [{"text": ocr_text}],
+        }
+        context = self.visual_context(rows)
+        description = {
+            "image": str(file),
+            "objects": [without(row, "image_id", "rank") for row in rows["la"]],
+            "captions": [without(row, "rank") for row in rows["ga"]],
+            "ocr_text": ocr_text.strip(),
+            "context": context.segments(),
+            "alignments": [{"kind": kind, "text": text} for kind, text in context.runs()],
+        }
+        return description, regions.objects
+
+    def visual_context(self, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> VisualContext:
+        """The context of an image from its rows in the table of each kind, as the stage context makes it."""
+        from ita.data.visual_context import compose, image_context
+
+        context, _ = compose(self.context, {kind: image_context(kind, self.context, rows[kind]) for kind in KINDS})
+        return context
+
+
+def inspect(files: Sequence[Path], settings: Mapping[str, Any], draw: Path | None) -> None:
+    """Prints a JSON object per image file.
+
+    Args:
+        files: image files; one that cannot be decoded is answered with an error.
+        settings: as for :class:`Inspector`.
+        draw: folder to write images with their objects to.
+
+    Raises:
+        UserError: for wrong settings, or a model that cannot be loaded.
+    """
+    inspector = Inspector(settings)
+    for file in files:
+        try:
+            image = DecodedImage(file.stem, decode(file))
+        except Unreadable as error:
+            print(json.dumps({"image": str(file), "error": str(error)}), flush=True)
+            continue
+        description, objects = inspector.inspect(file, image)
+        print(json.dumps(description, ensure_ascii=False), flush=True)
+        if draw:
+            draw_objects(image, objects, inspector.context.attribute_threshold, draw / f"{file.stem}.png")
+
+
+def without(row: Mapping[str, Any], *columns: str) -> dict[str, Any]:
+    """A row without some columns."""
+    return {column: value for column, value in row.items() if column not in columns}
+
+
+def draw_objects(image: DecodedImage, objects: Sequence[DetectedObject], threshold: float, path: Path) -> None:
+    """Writes an image with its first objects: boxes, attributes above a confidence, labels."""
+    from PIL import ImageDraw
+
+    canvas = image.image.copy()
+    pen = ImageDraw.Draw(canvas)
+    for item in objects[:MAX_DRAWN]:
+        if item.box is not None:
+            attributes = [label for label, score in item.attributes if score is None or score > threshold]
+            left, top, _, _ = item.box
+            pen.rectangle(item.box, outline="red", width=2)
+            name = " ".join([*attributes, item.label])
+            pen.text((left + 3, top + 1), name, fill="red", stroke_width=2, stroke_fill="white")
+    with atomic(path) as part:
+        canvas.save(part, "PNG")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -32,82 +148,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="ita inspect", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("pictures", type=Path, nargs="+", help="image files")
+    parser.add_argument("image_files", type=Path, nargs="+", metavar="IMAGE", help="image files")
     parser.add_argument("--settings", default="{}", help="sections detect, caption, ocr and context as JSON, or @FILE")
-    parser.add_argument("--draw", type=Path, metavar="FOLDER", help="also write the pictures with their objects")
+    parser.add_argument("--draw", type=Path, metavar="FOLDER", help="also write the images with their objects")
     options = parser.parse_args(argv)
     configure_log(None)
     try:
-        look(options.pictures, read_settings(options.settings), options.draw)
+        inspect(options.image_files, read_settings(options.settings), options.draw)
     except UserError as error:
         log.error("inspect: %s", error)
         return 1
     return 0
-
-
-def look(files: Sequence[Path], settings: dict[str, Any], draw: Path | None) -> None:
-    """Writes what is seen in each file to standard output.
-
-    Raises:
-        UserError: for wrong settings, or a model that can not be had.
-    """
-    from ita.data import visual_context
-    from ita.stages.detect import row
-    from ita.vision import captioners, detectors
-    from ita.vision.ocr import build_ocr_engine as reader_of
-    from ita.vision.types import RegionCaptioner
-
-    detector = detectors.build_detector(read_section(settings, "detect", Detect))
-    captioner = captioners.build_captioner(read_section(settings, "caption", Caption))
-    engine = reader_of(read_section(settings, "ocr", Ocr))
-    rule = read_section(settings, "context", Context)
-    for file in files:
-        try:
-            picture = DecodedImage(file.stem, decode(file))
-        except Unreadable as error:
-            print(json.dumps({"image": str(file), "error": str(error)}), flush=True)
-            continue
-        regions = detector.regions([picture])[0]
-        if isinstance(captioner, RegionCaptioner):
-            captions = captioner.caption_regions([regions])[0]
-        else:
-            captions = captioner.caption([picture])[0]
-        text = next(engine.recognize([ImageFile(file.stem, file)])).text
-        rows = [row(file.stem, rank, one) for rank, one in enumerate(regions.objects)]
-        context = visual_context.concatenate(
-            [
-                visual_context.local_alignment(rows, rule.attribute_threshold, rule.attributes, rule.tags),
-                visual_context.global_alignment([one.text for one in captions], rule.captions),
-                visual_context.character_alignment(text),
-            ]
-        )
-        seen = {
-            "image": str(file),
-            "objects": [
-                {name: value for name, value in one.items() if name not in ("image_id", "rank")} for one in rows
-            ],
-            "captions": [{"caption": one.text, "logprob": one.logprob} for one in captions],
-            "text": text.strip(),
-            "context": context.segments(),
-        }
-        print(json.dumps(seen, ensure_ascii=False), flush=True)
-        if draw:
-            drawn(picture, regions.objects, draw / f"{file.stem}.png")
-
-
-def drawn(picture: DecodedImage, objects: Sequence[Any], path: Path) -> None:
-    """Writes a picture with the boxes and names of its surest objects."""
-    from PIL import ImageDraw
-
-    image = picture.image.copy()
-    pen = ImageDraw.Draw(image)
-    for one in objects[:SHOWN]:
-        if one.box is not None:
-            name = " ".join([*(label for label, score in one.attributes if (score or 0) > 0.1), one.label])
-            pen.rectangle(one.box, outline="red", width=2)
-            pen.text((one.box[0] + 3, one.box[1] + 1), name, fill="red", stroke_width=2, stroke_fill="white")
-    with atomic(path) as part:
-        image.save(part, "PNG")
 
 
 if __name__ == "__main__":

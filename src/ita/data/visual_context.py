@@ -10,9 +10,12 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ita.data.formats import EOS
+
+if TYPE_CHECKING:
+    from ita.config import Context
 
 SEPARATOR = "sep"
 """Kind of a separator."""
@@ -120,6 +123,22 @@ def join_texts(texts: Iterable[str], kind: str) -> VisualContext:
     return join(split_words(text, kind) for text in texts)
 
 
+def image_context(kind: str, context: Context, rows: Sequence[Mapping[str, Any]]) -> VisualContext:
+    """Words of one image.
+
+    Args:
+        kind: la, ga or oca.
+        context: limits of the kinds.
+        rows: rows of the image in the table of objects (la), captions (ga) or OCR text (oca), at least one.
+    """
+    if kind == "oca":
+        return character_alignment(rows[0]["text"])
+    ranked = sorted(rows, key=lambda row: row["rank"])
+    if kind == "la":
+        return local_alignment(ranked, context.attribute_threshold, context.attributes, context.tags)
+    return global_alignment([row["caption"] for row in ranked], context.captions)
+
+
 def truncate(context: VisualContext, budget: int | None) -> tuple[VisualContext, int]:
     """Keeps the first words of a context.
 
@@ -140,6 +159,18 @@ def truncate(context: VisualContext, budget: int | None) -> tuple[VisualContext,
                 break
             end = position
     return VisualContext(context.words[:end], context.kinds[:end]), max(context.word_count - budget, 0)
+
+
+def compose(context: Context, by_kind: Mapping[str, VisualContext]) -> tuple[VisualContext, int]:
+    """Puts the kinds of one post together in the order of the settings, each within its budget.
+
+    Returns:
+        The context and the number of words that were left out.
+    """
+    truncated = [truncate(by_kind[kind], context.budget.get(kind)) for kind in context.kinds]
+    parts = [part for part, _ in truncated]
+    combine = join if context.separate_kinds else concatenate
+    return combine(parts), sum(count for _, count in truncated)
 
 
 def cyclic_permutation(count: int, seed: int) -> list[int]:

@@ -13,9 +13,8 @@ from typing import Any
 from ita.cli import read_section
 from ita.config import Context, ExternalText
 from ita.config.sections import CONTEXT_TABLES
-from ita.data import visual_context
 from ita.data.external_texts import read_external_text
-from ita.data.visual_context import EMPTY, SEPARATOR, VisualContext
+from ita.data.visual_context import EMPTY, SEPARATOR, VisualContext, compose, cyclic_permutation, image_context
 from ita.errors import UserError
 from ita.io import parquet
 from ita.io.provenance import provenance_of
@@ -113,24 +112,6 @@ def image_contexts(kind: str, context: Context, rows: Sequence[Row], posts: Sequ
     }
 
 
-def image_context(kind: str, context: Context, rows: Sequence[Row]) -> VisualContext:
-    """Words of one image: of its objects (la), its captions (ga) or its OCR text (oca)."""
-    if kind == "oca":
-        return visual_context.character_alignment(rows[0]["text"])
-    ranked = sorted(rows, key=lambda row: row["rank"])
-    if kind == "la":
-        return visual_context.local_alignment(ranked, context.attribute_threshold, context.attributes, context.tags)
-    return visual_context.global_alignment([row["caption"] for row in ranked], context.captions)
-
-
-def compose(context: Context, by_kind: Mapping[str, VisualContext]) -> tuple[VisualContext, int]:
-    """The kinds of one post in order, each within its budget, and the number of words left out."""
-    truncated = [visual_context.truncate(by_kind[kind], context.budget.get(kind)) for kind in context.kinds]
-    parts = [part for part, _ in truncated]
-    combine = visual_context.join if context.separate_kinds else visual_context.concatenate
-    return combine(parts), sum(count for _, count in truncated)
-
-
 def shuffle_within_splits(
     contexts: Sequence[tuple[VisualContext, int]], splits: Sequence[str], seed: int
 ) -> list[tuple[VisualContext, int]]:
@@ -138,7 +119,7 @@ def shuffle_within_splits(
     shuffled = list(contexts)
     for split in sorted(set(splits)):
         members = [index for index, name in enumerate(splits) if name == split]
-        order = visual_context.cyclic_permutation(len(members), seed)
+        order = cyclic_permutation(len(members), seed)
         for index, position in zip(members, order, strict=True):
             shuffled[index] = contexts[members[position]]
     return shuffled

@@ -23,7 +23,7 @@ from ita.vision import images as decoding
 from ita.vision import region_tables, sharding
 from ita.vision.detectors import build_detector
 from ita.vision.precomputed import read_objects
-from ita.vision.types import DetectedObject, Detector, ImageFile, Regions
+from ita.vision.types import Detector, ImageFile, Regions
 
 Found = tuple[str, Regions]
 """Name of an image, what was found in it."""
@@ -65,7 +65,7 @@ def work(
         vectors = stack.enter_context(parquet.create("features", features)) if features else None
         for image_id, one in found:
             counts.update(images=1, objects=len(one.objects))
-            objects.add(row(image_id, rank, thing) for rank, thing in enumerate(one.objects))
+            objects.add(region_tables.object_rows(image_id, one.objects))
             if vectors and one.features is not None:
                 vectors.add([region_tables.row(image_id, one)])
         objects.metadata = {**described, "counts": dict(counts)}
@@ -88,18 +88,3 @@ def precomputed(detect: Detect, images: Path, shard: str | None = None) -> Itera
     for image_id, objects in match_images(found, rows):
         kept = [one for one in objects if one.score is None or one.score >= detect.score_threshold]
         yield image_id, Regions(kept[: detect.max_objects])
-
-
-def row(image_id: str, rank: int, one: DetectedObject) -> dict[str, Any]:
-    """A row of the table."""
-    x1, y1, x2, y2 = one.box or (None, None, None, None)
-    attributes = [{"label": label, "score": score} for label, score in one.attributes]
-    edges = {"x1": x1, "y1": y1, "x2": x2, "y2": y2}
-    return {
-        "image_id": image_id,
-        "rank": rank,
-        "label": one.label,
-        "score": one.score,
-        **edges,
-        "attributes": attributes,
-    }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,3 +72,12 @@ def object_of(row: dict[str, Any]) -> DetectedObject:
     box = (row["x1"], row["y1"], row["x2"], row["y2"])
     attributes = tuple((one["label"], one["score"]) for one in row["attributes"] or [])
     return DetectedObject(row["label"], row["score"], box if None not in box else None, attributes)
+
+
+def object_rows(image_id: str, objects: Sequence[DetectedObject]) -> Iterator[dict[str, Any]]:
+    """Rows of the table of objects, in rank order."""
+    for rank, item in enumerate(objects):
+        x1, y1, x2, y2 = item.box or (None, None, None, None)
+        attributes = [{"label": label, "score": score} for label, score in item.attributes]
+        row = {"image_id": image_id, "rank": rank, "label": item.label, "score": item.score}
+        yield {**row, "x1": x1, "y1": y1, "x2": x2, "y2": y2, "attributes": attributes}
