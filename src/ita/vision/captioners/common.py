@@ -27,19 +27,6 @@ class Captions(NamedTuple):
     """(B, C)."""
 
 
-def check_beams(settings: Caption) -> None:
-    """Checks that the search yields as many captions as the settings want.
-
-    Raises:
-        UserError: when it does not.
-    """
-    if settings.captions > settings.beams:
-        raise UserError(
-            f"setting caption.captions: {settings.captions} captions cannot come out of {settings.beams} beams; "
-            "raise caption.beams or lower caption.captions"
-        )
-
-
 def check_width(settings: Caption, width: int, expected: int) -> None:
     """Checks the width of region features.
 

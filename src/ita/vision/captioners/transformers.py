@@ -9,7 +9,7 @@ from ita.config import Caption
 from ita.errors import UserError
 from ita.model import hub
 from ita.model.device import compute_dtype, resolve_device
-from ita.vision.captioners.common import SETTING, check_beams
+from ita.vision.captioners.common import SETTING
 from ita.vision.types import DecodedImage, ImageCaption
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ class TransformersCaptioner:
         Raises:
             UserError: when it cannot be loaded, is no captioner, or the settings do not go together.
         """
-        check_beams(settings)
         self.settings = settings
         self.device = resolve_device(settings.device)
         self.dtype = compute_dtype(self.device, settings.precision, 0)

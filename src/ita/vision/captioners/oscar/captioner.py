@@ -18,7 +18,6 @@ from ita.model.device import compute_dtype, resolve_device
 from ita.vision.boxes import position_features
 from ita.vision.captioners.common import (
     SETTING,
-    check_beams,
     check_width,
     find_weights,
     model_metadata,
@@ -52,7 +51,6 @@ class OscarCaptioner:
         Raises:
             UserError: when the model cannot be loaded, is of another kind, or the settings do not go together.
         """
-        check_beams(settings)
         if settings.max_tokens < 3:
             raise UserError(
                 f"setting caption.max_tokens: {settings.max_tokens} leaves no room for a word between [CLS] and "

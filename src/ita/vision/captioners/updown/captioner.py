@@ -21,7 +21,6 @@ from ita.model import hub
 from ita.model.device import compute_dtype, resolve_device
 from ita.vision.captioners.common import (
     SETTING,
-    check_beams,
     check_width,
     find_weights,
     model_metadata,
@@ -58,7 +57,6 @@ class UpDownCaptioner:
         Raises:
             UserError: when the model cannot be loaded, is of another kind, or the settings do not go together.
         """
-        check_beams(settings)
         check_pickles(settings.model)
         self.settings = settings
         self.device = resolve_device(settings.device)
