@@ -89,7 +89,7 @@ def read(name: str, path: Path, columns: list[str] | None = None) -> pa.Table:
 
 def rows(name: str, path: Path) -> list[dict[str, Any]]:
     """The rows of a table as dictionaries. Raises as ``read`` does."""
-    return read(name, path).to_pylist()
+    return list(read(name, path).to_pylist())
 
 
 def stream(name: str, path: Path, batch_size: int = 64) -> Iterator[dict[str, Any]]:
@@ -109,7 +109,7 @@ def batches(name: str, path: Path, batch_size: int, columns: list[str] | None = 
 def metadata(table: pa.Table | Path) -> dict[str, Any]:
     """The metadata of a table or its file, the name of the table under ``table``; empty for files of other origin."""
     entries = pq.read_metadata(table).metadata if isinstance(table, Path) else table.schema.metadata
-    return json.loads((entries or {}).get(KEY, b"{}"))
+    return dict(json.loads((entries or {}).get(KEY, b"{}")))
 
 
 def check(name: str, path: Path) -> None:
