@@ -13,6 +13,7 @@ from ita.io import features, parquet
 from ita.model import trainer
 from ita.model.batching import collate
 from ita.model.checkpoint import load_model
+from ita.model.dataset import load_contexts
 from ita.model.distance import RepresentationDistance
 from ita.model.inference import predict_tags
 from ita.model.inputs import encode_views
@@ -185,7 +186,7 @@ def test_the_distance_is_that_of_posts_one_by_one(pictured, run, tiny_encoder, t
     found = evaluated(folder, run, shards)["representation_distance"]
     tagger, encoder, _ = load_model(run)
     rows = parquet.rows("posts", folder / "posts.parquet")
-    contexts = {row["post_id"]: row for row in parquet.rows("contexts", folder / "ga.parquet")}
+    contexts = load_contexts(rows, folder / "ga.parquet")
     seen = features.read(shards, {row["image_id"] for row in rows}) if regions else None
     if seen:
         tagger.set_region_features(torch.from_numpy(seen.vectors))
@@ -226,7 +227,7 @@ def test_a_hook_changes_nothing(pictured, run):
     folder, shards = pictured
     tagger, encoder, about = load_model(run)
     rows = [row for row in parquet.rows("posts", folder / "posts.parquet") if row["split"] == "test"]
-    contexts = {row["post_id"]: row for row in parquet.rows("contexts", folder / "ga.parquet")}
+    contexts = load_contexts(rows, folder / "ga.parquet")
     posts = encode_views(encoder, rows, contexts)["t"]
     options = {"batch_size": 5, "device": torch.device("cpu")}
     told = []
@@ -250,7 +251,7 @@ def test_compiled_equals_eager(pictured, run):
     folder, shards = pictured
     tagger, encoder, _ = load_model(run)
     rows = parquet.rows("posts", folder / "posts.parquet")
-    contexts = {row["post_id"]: row for row in parquet.rows("contexts", folder / "ga.parquet")}
+    contexts = load_contexts(rows, folder / "ga.parquet")
     seen = features.read(shards, {row["image_id"] for row in rows})
     tagger.set_region_features(torch.from_numpy(seen.vectors))
     views = encode_views(encoder, rows[:20], contexts, seen)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ita.data.tags import spans, tag_set, to_bioes
+from ita.data.visual_context import VisualContext
 from ita.errors import UserError
 from ita.io import features as region_features
 from ita.io import parquet
@@ -47,8 +48,8 @@ class Corpus:
 
     posts: list[dict[str, Any]]
     """Rows of posts.parquet, all splits."""
-    contexts: dict[str, dict[str, Any]]
-    """Rows of a context table by post_id."""
+    contexts: dict[str, VisualContext]
+    """Visual contexts by post_id."""
     features: Features | None
     """Region features of the images of the splits, for systems that read them."""
     label_version: str | None
@@ -89,13 +90,14 @@ def load_corpus(posts: Path, context: Path, features: Sequence[Path], splits: Co
     return Corpus(rows, contexts, vectors, parquet.metadata(table).get("label_version"), engine)
 
 
-def load_contexts(posts: Sequence[Mapping[str, Any]], context: Path) -> dict[str, dict[str, Any]]:
-    """Rows of a context table by post_id.
+def load_contexts(posts: Sequence[Mapping[str, Any]], context: Path) -> dict[str, VisualContext]:
+    """Visual contexts of a context table by post_id.
 
     Raises:
         UserError: when a post has no row there.
     """
-    contexts = {row["post_id"]: row for row in parquet.rows("contexts", context)}
+    rows = parquet.rows("contexts", context)
+    contexts = {row["post_id"]: VisualContext(row["tokens"], row["kinds"]) for row in rows}
     for post in posts:
         if post["post_id"] not in contexts:
             raise UserError(f"{context}: has no row for the post {post['post_id']!r}; it was made from other posts")
@@ -104,7 +106,7 @@ def load_contexts(posts: Sequence[Mapping[str, Any]], context: Path) -> dict[str
 
 def encode_posts(
     posts: Sequence[Mapping[str, Any]],
-    contexts: Mapping[str, Mapping[str, Any]],
+    contexts: Mapping[str, VisualContext],
     tag_names: Sequence[str],
     encoder: ViewEncoder,
     features: Features | None = None,
@@ -113,7 +115,7 @@ def encode_posts(
 
     Args:
         posts: rows of posts.parquet.
-        contexts: rows of a context table by post_id.
+        contexts: visual contexts by post_id.
         tag_names: the K BIOES tags.
         encoder: the view encoder.
         features: region features of their images, for systems that read them.

@@ -12,6 +12,7 @@ import torch
 
 from ita.config import Evaluate
 from ita.data import VIEWS
+from ita.data.visual_context import VisualContext
 from ita.log import progress
 from ita.model.dataset import Corpus
 from ita.model.distance import RepresentationDistance
@@ -80,9 +81,9 @@ def tag_split(
 
 
 def same_views(
-    posts: Sequence[Mapping[str, Any]], contexts: Mapping[str, Mapping[str, Any]], encoded: Sequence[EncodedView]
+    posts: Sequence[Mapping[str, Any]], contexts: Mapping[str, VisualContext], encoded: Sequence[EncodedView]
 ) -> bool:
     """Whether the I+T view of every post is its T view: no post has a context or regions."""
     return not any(
-        contexts[post["post_id"]]["tokens"] or len(view.regions) for post, view in zip(posts, encoded, strict=True)
+        contexts[post["post_id"]].words or len(view.regions) for post, view in zip(posts, encoded, strict=True)
     )

@@ -137,7 +137,7 @@ class ViewEncoder:
 def encode_views(
     encoder: ViewEncoder,
     posts: Sequence[Mapping[str, Any]],
-    contexts: Mapping[str, Mapping[str, Any]],
+    contexts: Mapping[str, VisualContext],
     features: Features | None = None,
 ) -> dict[str, list[EncodedView]]:
     """Both views of posts.
@@ -145,14 +145,13 @@ def encode_views(
     Args:
         encoder: the view encoder.
         posts: rows of posts.parquet.
-        contexts: rows of a context table by post_id.
+        contexts: visual contexts by post_id.
         features: region features of their images, for systems that read them.
 
     Returns:
         'T' and 'I+T' under the keys of ita.data.VIEWS.
     """
     tokens = [post["tokens"] for post in posts]
-    rows = [contexts[post["post_id"]] for post in posts]
-    visual = [VisualContext(row["tokens"], row["kinds"]) for row in rows]
+    visual = [contexts[post["post_id"]] for post in posts]
     regions = [features.of(post["image_id"]) for post in posts] if features else None
     return {"t": encoder.encode(tokens), "it": encoder.encode(tokens, visual, regions)}
