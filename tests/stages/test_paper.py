@@ -1,73 +1,94 @@
-"""The folder with all tables and figures."""
+"""The stage paper: one folder with all tables and figures."""
 
 import json
 
+import pytest
+
 from ita.cli import run_stage
 from ita.stages import paper
-from tests.stages import test_figure, test_table
-from tests.stages.test_figure import drawn
-from tests.stages.test_table import made
 from tests.support import made_runs
+from tests.support.html_page import assert_harmless
+from tests.support.made_reports import figure_settings, make_figure, make_table, table_settings
+
+NOTE = "Synthetic posts."
 
 
-def everything(folder):
+@pytest.fixture
+def files(tmp_path):
     """Files of one table, one figure and the cases."""
-    runs = made_runs.write(folder, made_runs.posts(20))
-    table = made(folder, test_table.settings(), runs)
-    figure = drawn(folder / "out", test_figure.settings("captions"), "metrics", runs)
-    files = sorted(path for stem in (table.stem, figure.stem) for path in (folder / "out").glob(f"{stem}.*"))
-    cases = [folder / "out" / f"cases.{form}" for form in ("html", "md", "parquet")]
+    metrics = made_runs.write(tmp_path, made_runs.posts(20))
+    table = make_table(tmp_path, table_settings(), metrics)
+    figure = make_figure(tmp_path / "out", figure_settings("captions"), metrics)
+    cases = [tmp_path / "out" / f"cases.{suffix}" for suffix in ("html", "md", "parquet")]
     for path in cases:
         path.write_text("<!doctype html><title>Cases</title>")
-    return files + cases
+    return [*vars(table).values(), *sorted(figure.parent.glob(f"{figure.stem}.*")), *cases]
 
 
-def collected(folder, files, expect=0, **chosen):
-    chosen = {"tables": ["table1"], "figures": ["figure2"], **chosen}
-    arguments = ["--settings", json.dumps({"paper": chosen, "dataset": "twitter17"}), "--files", *map(str, files)]
+def collect(folder, files, expect=0, left_out=None, **section):
+    section = {"tables": ["table1"], "figures": ["figure2"], **section}
+    settings = {"paper": section, "dataset": "twitter17", "note": NOTE, "left_out": left_out or {}}
     benchmarks = folder / "benchmarks" / "posts.tsv"
     benchmarks.parent.mkdir(exist_ok=True)
     benchmarks.write_text("s\tmax_rss\tcpu_time\n1.5\t100\t1\n")
     output = folder / "paper"
-    assert run_stage(paper, [*arguments, "--benchmarks", str(benchmarks.parent), "--output", str(output)]) == expect
+    arguments = ["--settings", json.dumps(settings), "--files", *files, "--benchmarks", benchmarks.parent]
+    assert run_stage(paper, [*map(str, arguments), "--output", str(output)]) == expect
     return output
 
 
-def test_all_files_and_what_they_state(tmp_path):
-    files = everything(tmp_path)
-    output = collected(tmp_path, files)
+def test_the_folder_holds_all_files_and_pages_that_show_them(tmp_path, files):
+    output = collect(tmp_path, files)
     for path in files:
         assert (output / path.name).read_bytes() == path.read_bytes()
-    listing = (output / "index.md").read_text()
-    (table,) = [line for line in listing.splitlines() if line.startswith("| Table 1.")]
-    for stated in ("BERT-CRF, ITA-All, ITA-All+CVA", "| BERT |", "1, 2, 3", "v1", "(table1.tex)"):
-        assert stated in table
-    assert "| Figure 2." in listing
-    assert "cases.md" in listing
-    page = (output / "index.html").read_text()
-    assert '<img src="figure2.svg"' in page
-    assert page.count("<table") == 2, "Table 1 and the cost"
-    assert "1.5" in (output / "cost.md").read_text()
+    others = {path.name for path in output.iterdir()} - {path.name for path in files}
+    assert others == {"index.md", "index.html", *(f"cost.{suffix}" for suffix in ("csv", "md", "tex", "html", "json"))}
+    root = assert_harmless((output / "index.html").read_text())
+    assert [section.attributes["id"] for section in root.all("section")] == ["table1", "figure2", "cost"]
+    table, cost = root.all("table")
+    assert table.rows() == assert_harmless((output / "table1.html").read_text()).one("table").rows()
+    assert cost.rows()[1][:4] == ["posts", "", "1", "1.5"]
+    assert root.one("img").attributes["alt"].startswith("Figure 2. F1 over the number of captions")
+    assert root.texts("p", class_="note")[0] == NOTE
+    for link in root.all("a"):
+        target = link.attributes["href"]
+        assert target.startswith("#") or (output / target).exists(), target
     assert not list(tmp_path.glob(".paper*"))
 
 
-def test_the_folder_is_replaced_as_a_whole(tmp_path):
-    files = everything(tmp_path)
-    output = collected(tmp_path, files)
+def test_the_list_says_what_each_shows(tmp_path, files):
+    listing = (collect(tmp_path, files) / "index.md").read_text()
+    (table,) = [line for line in listing.splitlines() if line.startswith("| Table 1.")]
+    cells = [cell.strip() for cell in table.strip("|").split("|")]
+    assert cells[1:5] == ["BERT-CRF, ITA-All, ITA-All+CVA", "BERT", "1, 2, 3", "v1"]
+    assert "[tex](table1.tex)" in cells[6]
+    assert "| Figure 2." in listing
+    assert "[md](cases.md)" in listing
+    assert NOTE in listing
+
+
+def test_what_is_left_out_is_named_with_the_reason(tmp_path, files):
+    output = collect(tmp_path, files, left_out={"figure3": "no system reads <images>"})
+    note = "Left out: figure3 (no system reads <images>)."
+    assert note in assert_harmless((output / "index.html").read_text()).texts("p", class_="note")
+    assert note.replace("<", r"\<").replace(">", r"\>") in (output / "index.md").read_text()
+
+
+def test_the_folder_is_replaced_as_a_whole(tmp_path, files):
+    output = collect(tmp_path, files)
     (output / "stale").write_text("")
-    kept = [path for path in files if not path.name.startswith("cases")]
-    collected(tmp_path, kept, cases=False)
+    collect(tmp_path, [path for path in files if path.stem != "cases"], cases=False)
     assert not (output / "stale").exists()
+    assert not list(output.glob("cases.*"))
     assert "cases" not in (output / "index.md").read_text()
 
 
-def test_what_is_missing_is_named(tmp_path, capsys):
-    files = everything(tmp_path)
-    collected(tmp_path, [path for path in files if path.name != "figure2.pdf"], expect=1)
-    assert "figure2.pdf: not among --files" in capsys.readouterr().err
-    collected(tmp_path, [path for path in files if path.name != "cases.html"], expect=1)
-    assert "cases.html: not among --files" in capsys.readouterr().err
+def test_what_is_missing_is_named(tmp_path, files, capsys):
+    for name in ("figure2.pdf", "cases.html"):
+        collect(tmp_path, [path for path in files if path.name != name], expect=1)
+        assert f"{name}: not among --files" in capsys.readouterr().err
     (tmp_path / "out/table1.json").write_text("{}")
-    collected(tmp_path, files, expect=1)
+    collect(tmp_path, files, expect=1)
     assert "table1.json: not the .json of a table or figure" in capsys.readouterr().err
     assert not (tmp_path / "paper").exists()
+    assert not list(tmp_path.glob(".paper*"))

@@ -1,12 +1,15 @@
-"""Run folders of made-up taggers: metrics.json and predictions.parquet that agree with each other."""
+"""Runs of simulated taggers: metrics.json, predictions.parquet and history.csv that agree with each other."""
 
 import json
 import random
+
+import pandas as pd
 
 from ita.data.metrics import report
 from ita.data.tags import spans
 from ita.io import parquet
 
+DATASET = "twitter17"
 TYPES = ("LOC", "PER")
 SYSTEMS = {
     "crf": {"name": "{encoder}-CRF", "context": "none", "views": ["t"]},
@@ -14,8 +17,8 @@ SYSTEMS = {
     "ita-all-cva": {"name": "ITA-All+CVA", "context": "all", "views": ["t", "it"], "alignment": "posterior"},
     "ita-random": {"name": "ITA-Random", "context": "random", "views": ["it"]},
 }
-RIGHT = {
-    # Share of entities that a tagger gets right, by view.
+RECALL = {
+    # Share of posts that a tagger gets right, by view.
     "crf": {"t": 0.6, "it": 0.6},
     "ita-all": {"t": 0.4, "it": 0.9},
     "ita-all-cva": {"t": 0.6, "it": 0.85},
@@ -28,47 +31,54 @@ def posts(count=60, seed=0):
     draw = random.Random(seed)
     rows = []
     for split in ("train", "test"):
-        for n in range(count):
+        for number in range(count):
             tags = ["O"] * 4
-            at, length = draw.randrange(3), draw.choice([1, 2])
-            kind = draw.choice(TYPES)
-            tags[at : at + length] = [f"B-{kind}", f"I-{kind}"][:length]
+            start, length = draw.randrange(3), draw.choice([1, 2])
+            entity_type = draw.choice(TYPES)
+            tags[start : start + length] = [f"B-{entity_type}", f"I-{entity_type}"][:length]
             words = [f"w{draw.randrange(20)}" for _ in tags]
-            name = f"{split}-{n}"
-            image = f"{name}.jpg" if n % 3 else None
-            rows.append({"post_id": name, "split": split, "image_id": image, "tokens": words, "tags": tags})
+            post_id = f"{split}-{number}"
+            image_id = f"{post_id}.jpg" if number % 3 else None
+            rows.append({"post_id": post_id, "split": split, "image_id": image_id, "tokens": words, "tags": tags})
     return rows
 
 
-def tagged(tags, right, draw):
-    """What a tagger finds: the tags, or another type, shorter by a word, or nothing."""
-    if draw.random() < right:
+def predict(tags, recall, draw):
+    """Predicted tags: the gold ones, or another type, or one word less, or nothing."""
+    if draw.random() < recall:
         return list(tags)
     (span,) = spans(tags)
-    found = ["O"] * len(tags)
-    fault = draw.choice(["type", "length", "nothing"])
-    if fault == "type":
-        found[span.start : span.end] = [
-            t.replace(span.type, "LOC" if span.type == "PER" else "PER") for t in tags[span.start : span.end]
-        ]
-    elif fault == "length":
-        found[span.start] = tags[span.start]
-    return found
+    predicted = ["O"] * len(tags)
+    error = draw.choice(["type", "length", "nothing"])
+    if error == "type":
+        wrong_type = "LOC" if span.type == "PER" else "PER"
+        predicted[span.start : span.end] = [tag.replace(span.type, wrong_type) for tag in tags[span.start : span.end]]
+    elif error == "length":
+        predicted[span.start] = tags[span.start]
+    return predicted
 
 
-def write(folder, rows, systems=SYSTEMS, seeds=(1, 2, 3), encoder="bert", version="v1", right=RIGHT):
-    """Runs of taggers on the test posts; returns the paths of metrics.json."""
+def run_id(system, seed, encoder="bert", dataset=DATASET):
+    """Identity of a run, as predictions.parquet states it."""
+    return {"dataset": dataset, "encoder": encoder, "system": system, "seed": seed}
+
+
+def write(folder, rows, systems=SYSTEMS, seeds=(1, 2, 3), encoder="bert", version="v1", recall=RECALL):
+    """Runs of taggers on the test posts; returns the paths of metrics.json.
+
+    Folders have meaningless names: what a run is called stands in its files.
+    """
     paths = []
     test = [row for row in rows if row["split"] == "test"]
     for system in systems:
         for seed in seeds:
-            run = folder / encoder / system / f"seed{seed}"
+            run = folder / "runs" / f"{len(paths)}"
             run.mkdir(parents=True, exist_ok=True)
             predictions, scores = [], {}
             for view in ("t", "it"):
                 draw = random.Random(f"{encoder} {system} {seed} {view}")
-                found = [tagged(row["tags"], right[system][view], draw) for row in test]
-                scores[view] = report([row["tags"] for row in test], found)
+                predicted = [predict(row["tags"], recall[system][view], draw) for row in test]
+                scores[view] = report([row["tags"] for row in test], predicted)
                 predictions += [
                     {
                         "post_id": row["post_id"],
@@ -79,30 +89,78 @@ def write(folder, rows, systems=SYSTEMS, seeds=(1, 2, 3), encoder="bert", versio
                         "predicted": tags,
                         "spans": [{**s._asdict(), "posterior": round(draw.uniform(0.3, 1), 3)} for s in spans(tags)],
                     }
-                    for row, tags in zip(test, found, strict=True)
+                    for row, tags in zip(test, predicted, strict=True)
                 ]
-            parquet.write("predictions", predictions, run / "predictions.parquet")
-            facts = {
-                "dataset": "made up",
+            identity = run_id(system, seed, encoder)
+            metadata = {"run": identity, "label_version": version, "seed": seed}
+            parquet.write("predictions", predictions, run / "predictions.parquet", metadata)
+            metrics = {
+                **identity,
                 "encoder": {"key": encoder, "model": "bert-base-cased"},
-                "system": {"key": system},
-                "seed": seed,
+                "system": {"key": system, "views": SYSTEMS[system]["views"]},
                 "label_version": version,
                 "scores": {"test": scores},
+                "representation_distance": {"test": 1.0 + seed if system != "crf" else None},
             }
-            facts["representation_distance"] = {"test": 1.0 + seed if system != "crf" else None}
-            (run / "metrics.json").write_text(json.dumps(facts))
+            (run / "metrics.json").write_text(json.dumps(metrics))
             paths.append(run / "metrics.json")
     return paths
 
 
+def predictions_of(paths):
+    """predictions.parquet of the runs whose metrics are given."""
+    return [path.with_name("predictions.parquet") for path in paths]
+
+
+def of_system(paths, *systems):
+    """The metrics of some systems only."""
+    return [path for path in paths if json.loads(path.read_text())["system"]["key"] in systems]
+
+
+def prediction_rows(paths, system, view):
+    """Rows of the predictions of a system in a view, by seed."""
+    for path in predictions_of(of_system(paths, system)):
+        yield [row for row in parquet.rows("predictions", path) if row["view"] == view]
+
+
+def f1_by_hand(rows, select=lambda row: True, part=lambda row, found: found):
+    """F1 of predictions, counted span by span: of the selected posts, of a part of the spans."""
+    true_positives = predicted = gold = 0
+    for row in filter(select, rows):
+        gold_spans, predicted_spans = (part(row, set(spans(tags))) for tags in (row["gold"], row["predicted"]))
+        true_positives += len(gold_spans & predicted_spans)
+        predicted += len(predicted_spans)
+        gold += len(gold_spans)
+    return 200 * true_positives / (predicted + gold)
+
+
 def overwrite(paths, values):
-    """Puts chosen F1 into metrics.json: system -> view -> one value per seed; strict is one point lower."""
+    """Puts given F1 into metrics.json: system -> view -> one value per seed; strict is one point lower."""
     for path in paths:
-        system = path.parts[-3]
-        facts = json.loads(path.read_text())
-        for view, scores in values.get(system, {}).items():
-            value = scores[facts["seed"] - 1]
-            facts["scores"]["test"][view]["default"]["f1"] = value
-            facts["scores"]["test"][view]["strict"]["f1"] = value - 1
-        path.write_text(json.dumps(facts))
+        metrics = json.loads(path.read_text())
+        for view, scores in values.get(metrics["system"]["key"], {}).items():
+            value = scores[metrics["seed"] - 1]
+            metrics["scores"]["test"][view]["default"]["f1"] = value
+            metrics["scores"]["test"][view]["strict"]["f1"] = value - 1
+        path.write_text(json.dumps(metrics))
+
+
+def edit(path, **values):
+    """Changes values of a metrics.json; None removes them."""
+    metrics = {**json.loads(path.read_text()), **values}
+    path.write_text(json.dumps({key: value for key, value in metrics.items() if value is not None}))
+
+
+def write_histories(folder, systems=("crf", "ita-all-cva"), seeds=(1, 2), version="v1"):
+    """history.csv and settings.json of runs of two epochs; returns the paths of history.csv."""
+    paths = []
+    for system in systems:
+        for seed in seeds:
+            path = folder / "histories" / f"{len(paths)}" / "history.csv"
+            path.parent.mkdir(parents=True)
+            curves = {f"dev_f1_{view}": [50.0, 60.0 + seed] for view in SYSTEMS[system]["views"]}
+            run = {"encoder": "bert", "system": system, "seed": seed}
+            pd.DataFrame({**run, "epoch": [1, 2], **curves}).to_csv(path, index=False)
+            path.with_name("settings.json").write_text(json.dumps({"label_version": version}))
+            paths.append(path)
+    return paths

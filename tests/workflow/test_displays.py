@@ -109,7 +109,7 @@ def test_cases_need_their_three_systems():
 def test_a_control_is_read_for_the_row_that_it_controls():
     def controls(*systems):
         display = mine({"table": {"systems": list(systems)}}).of("mine", "table", "table1")
-        return display.controls, display.alike, "ita-random" in display.runs
+        return display.control_systems, display.matched_rows, "ita-random" in display.runs
 
     assert controls("crf", "ita-all") == ({"ita-all": "ita-random"}, ["ita-all"], True)
     assert controls("crf", "ita-all-cva") == ({}, [], False), "no row is like it in all but the posts"
@@ -119,7 +119,7 @@ def test_a_control_is_read_for_the_row_that_it_controls():
 
 def test_a_control_of_another_context_controls_nothing():
     displays = mine({"table": {"systems": ["ita-all"]}}, contexts={"random": {"kinds": ["la"]}})
-    assert displays.of("mine", "table", "table1").controls == {}
+    assert displays.of("mine", "table", "table1").control_systems == {}
 
 
 def test_a_baseline_is_read_without_being_a_row():

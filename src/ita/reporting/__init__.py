@@ -1,1 +1,1 @@
-"""What tables are made of: runs, comparisons, one module per kind of table, and the forms they are written in."""
+"""Tables, figures and pages: runs, comparisons, one module per kind of table and figure, templates, reported values."""

@@ -1,9 +1,8 @@
-"""Differences in F1 between systems and what they are worth, over seeds and over posts."""
+"""Differences in F1 between systems and their significance, over seeds and over posts."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,15 +13,15 @@ from ita.significance import resampling, seeds
 from ita.significance.counts import IntArray, count_spans
 
 TESTS = ("welch", "paired_t", "bootstrap", "randomisation")
-"""The first is the one that marks: the paper's is a t-test over seeds too."""
+"""The first decides the marks: the paper's is a t-test over seeds too."""
 
 
-class Results:
-    """Runs of one system with one encoder, read in one view of one split."""
+class ViewResults:
+    """Runs of one system with one encoder, read in one view of one split. Predictions are read on demand."""
 
     def __init__(self, runs: Sequence[Run], split: str, view: str) -> None:
-        """Nothing is read before it is needed."""
         self.runs, self.split, self.view = runs, split, view
+        self._counts: dict[str | None, IntArray] = {}
 
     def f1(self, mode: str = "default") -> list[float]:
         """F1 of each seed."""
@@ -33,27 +32,25 @@ class Results:
         """The seeds, in order."""
         return [run.seed for run in self.runs]
 
-    @cached_property
+    @property
     def posts(self) -> list[str]:
         """Names of the posts, the same in all seeds."""
         return self.runs[0].predictions(self.split, self.view).posts
 
-    @cached_property
-    def tables(self) -> dict[str, IntArray]:
-        """Counts by type, filled on demand; '' is all types."""
-        return {}
-
-    def counts(self, kind: str = "") -> IntArray:
-        """(S, P, 3): true positives, predicted and gold spans of each seed and post, of one type or (empty) all."""
-        if kind not in self.tables:
-            found = []
+    def counts(self, entity_type: str | None = None) -> IntArray:
+        """(S, P, 3): true positives, predicted and gold spans of each seed and post, of one type or of all (None)."""
+        if entity_type not in self._counts:
+            posts = self.posts
+            per_seed = []
             for run in self.runs:
-                tagged = run.predictions(self.split, self.view)
-                if tagged.posts != self.posts:
-                    raise UserError(f"{run.metrics}: evaluated on other posts than its sister runs; evaluate it again")
-                found.append(count_spans(tagged.gold, tagged.predicted, kind or None))
-            self.tables[kind] = np.stack(found)
-        return self.tables[kind]
+                predictions = run.predictions(self.split, self.view)
+                if predictions.posts != posts:
+                    raise UserError(
+                        f"{run.metrics_file}: evaluated on different posts than its other seeds; evaluate it again"
+                    )
+                per_seed.append(count_spans(predictions.gold, predictions.predicted, entity_type))
+            self._counts[entity_type] = np.stack(per_seed)
+        return self._counts[entity_type]
 
 
 class Comparisons:
@@ -63,64 +60,83 @@ class Comparisons:
         """Resamples are drawn when the number of posts is known."""
         self.samples, self.seed = samples, seed
         self._resamples: dict[int, resampling.Resamples] = {}
-        self.errors: list[float] = []
-        """Standard errors of all differences so far, over posts."""
+        self.standard_errors: list[float] = []
+        """Of all differences so far, over posts."""
 
     def compare(
-        self, a: Results, b: Results, values: tuple[Sequence[float], Sequence[float]] | None = None, kind: str = ""
+        self,
+        baseline: ViewResults,
+        results: ViewResults,
+        scores: tuple[Sequence[float], Sequence[float]] | None = None,
+        entity_type: str | None = None,
     ) -> dict[str, Any]:
-        """The difference b - a.
+        """The difference of a system to a baseline.
 
         Args:
-            a: what is compared with.
-            b: what is compared.
-            values: per-seed scores of a and b; by default F1 over all types.
-            kind: type whose spans are counted; empty: all.
+            baseline: results of the baseline.
+            results: results of the system.
+            scores: per-seed scores of baseline and system; by default F1 over all types.
+            entity_type: type whose spans are counted; None counts all.
 
         Returns:
             ``gain`` (difference of means, points), ``gain_low``, ``gain_high`` (95 % over posts), ``p_{test}`` for
-            each of TESTS (None where it can not be made), and p of each seed as text.
+            each of TESTS (None or absent where it cannot be computed), and p of each seed as text.
         """
-        left, right = values or (a.f1(), b.f1())
-        shared = [seed for seed in a.seeds if seed in b.seeds]
-        result: dict[str, Any] = {"gain": float(np.mean(right) - np.mean(left))}
-        result["p_welch"] = seeds.welch(left, right)
-        pair = [(left[a.seeds.index(seed)], right[b.seeds.index(seed)]) for seed in shared]
-        result["p_paired_t"] = seeds.paired_t([x for x, _ in pair], [y for _, y in pair])
+        baseline_scores, system_scores = scores or (baseline.f1(), results.f1())
+        shared = [seed for seed in baseline.seeds if seed in results.seeds]
+        baseline_at = [baseline.seeds.index(seed) for seed in shared]
+        system_at = [results.seeds.index(seed) for seed in shared]
+        over_seeds = {
+            "gain": float(np.mean(system_scores) - np.mean(baseline_scores)),
+            "p_welch": seeds.welch(baseline_scores, system_scores),
+            "p_paired_t": seeds.paired_t(
+                [baseline_scores[index] for index in baseline_at], [system_scores[index] for index in system_at]
+            ),
+        }
         if not shared:
-            return result
-        if a.posts != b.posts:
+            return over_seeds
+        if baseline.posts != results.posts:
             raise UserError(
-                f"{b.runs[0].metrics}: evaluated on other posts than {a.runs[0].metrics}; evaluate both again"
+                f"{results.runs[0].metrics_file}: evaluated on different posts than {baseline.runs[0].metrics_file}; "
+                "evaluate both again"
             )
-        one = a.counts(kind)[[a.seeds.index(seed) for seed in shared]]
-        other = b.counts(kind)[[b.seeds.index(seed) for seed in shared]]
-        posts = len(a.posts)
-        draws = self._resamples.setdefault(posts, resampling.Resamples(posts, self.samples, self.seed))
-        bootstrap, swaps = draws.bootstrap(one, other), draws.randomise(one, other)
-        self.errors.append(bootstrap.standard_error)
-        return result | {
+        counts = baseline.counts(entity_type)[baseline_at], results.counts(entity_type)[system_at]
+        return over_seeds | self._over_posts(*counts)
+
+    def _over_posts(self, baseline: IntArray, system: IntArray) -> dict[str, Any]:
+        """Bootstrap and randomisation of counts (S, P, 3)."""
+        posts = baseline.shape[1]
+        resamples = self._resamples.setdefault(posts, resampling.Resamples(posts, self.samples, self.seed))
+        bootstrap, randomisation = resamples.bootstrap(baseline, system), resamples.randomise(baseline, system)
+        self.standard_errors.append(bootstrap.standard_error)
+        return {
             "gain_low": bootstrap.low,
             "gain_high": bootstrap.high,
             "p_bootstrap": float(bootstrap.p),
-            "p_randomisation": float(swaps.p),
+            "p_randomisation": float(randomisation.p),
             "p_bootstrap_seeds": " ".join(f"{p:.4g}" for p in bootstrap.seed_p),
-            "p_randomisation_seeds": " ".join(f"{p:.4g}" for p in swaps.seed_p),
+            "p_randomisation_seeds": " ".join(f"{p:.4g}" for p in randomisation.seed_p),
         }
 
 
-def correct(rows: Iterable[dict[str, Any]], prefixes: Sequence[str], level: float) -> None:
-    """Adds to each row, by Holm over all rows and prefixes, ``{prefix}p_{test}_holm``; and ``{prefix}mark``.
+def add_corrected_p(rows: Iterable[dict[str, Any]], prefixes: Sequence[str], alpha: float) -> None:
+    """Adds to each row ``{prefix}p_{test}_holm``, by Holm over all rows and prefixes, and ``{prefix}mark``.
 
-    The mark is ‡ where p of the first test stays below the level when corrected, † where it is below it uncorrected.
+    The mark is ‡ where the corrected p of the first test is below ``alpha``, † where only the uncorrected one is.
     """
     cells = [(row, prefix) for row in rows for prefix in prefixes]
     for test in TESTS:
-        adjusted = seeds.holm([row.get(f"{prefix}p_{test}") for row, prefix in cells])
-        for (row, prefix), p in zip(cells, adjusted, strict=True):
+        corrected = seeds.holm([row.get(f"{prefix}p_{test}") for row, prefix in cells])
+        for (row, prefix), p in zip(cells, corrected, strict=True):
             row[f"{prefix}p_{test}_holm"] = p
     for row, prefix in cells:
-        p, corrected = (row.get(f"{prefix}p_{TESTS[0]}{suffix}") for suffix in ("", "_holm"))
-        row[f"{prefix}mark"] = (
-            "" if p is None or p >= level else "†" if corrected is None or corrected >= level else "‡"
+        row[f"{prefix}mark"] = significance_mark(
+            row.get(f"{prefix}p_{TESTS[0]}"), row[f"{prefix}p_{TESTS[0]}_holm"], alpha
         )
+
+
+def significance_mark(p: float | None, corrected: float | None, alpha: float) -> str:
+    """‡ for a corrected p below ``alpha``, † for an uncorrected one only, else nothing."""
+    if p is None or p >= alpha:
+        return ""
+    return "†" if corrected is None or corrected >= alpha else "‡"

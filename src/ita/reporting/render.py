@@ -1,28 +1,24 @@
-"""A table in all its forms: CSV, Markdown, LaTeX, HTML, and what it was made from."""
+"""Tables and pages in their formats: CSV, Markdown, LaTeX, HTML, and JSON that says what they were made from."""
 
 from __future__ import annotations
 
-import html
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from ita.io.files import write_json, write_text
-from ita.reporting import footer, latex
+from ita.io.files import write_text
+from ita.reporting.escape import escape_latex, escape_markdown, to_csv
+from ita.reporting.footer import footer_sentences, heading
 from ita.reporting.report_table import ReportTable
-
-STYLE = (
-    "body{font-family:sans-serif;margin:2em}table{border-collapse:collapse}"
-    "th,td{padding:.3em .8em;border-bottom:1px solid #ccc;text-align:right;white-space:nowrap}"
-    "caption{text-align:left;padding-bottom:1em;font-weight:bold}p{max-width:60em;font-size:90%;color:#333}"
-)
 
 
 @dataclass(frozen=True)
-class Forms:
+class TableFiles:
     """Files of a table."""
 
     csv: Path
@@ -32,44 +28,112 @@ class Forms:
     provenance: Path
 
     @classmethod
-    def beside(cls, stem: Path) -> Forms:
-        """All forms under one name in one folder."""
-        return cls(*(stem.with_suffix(suffix) for suffix in (".csv", ".md", ".tex", ".html", ".json")))
+    def in_folder(cls, folder: Path, name: str) -> TableFiles:
+        """All formats under one name in one folder."""
+        return cls(*(folder / f"{name}.{suffix}" for suffix in ("csv", "md", "tex", "html", "json")))
 
 
-def write(made: ReportTable, forms: Forms, stated: Mapping[str, Any], provenance: Mapping[str, Any]) -> None:
-    """Writes a table in all its forms, the CSV last.
+def write_table(
+    table: ReportTable, files: TableFiles, metadata: Mapping[str, Any], provenance: Mapping[str, Any]
+) -> None:
+    """Writes a table in all its formats, the CSV last.
 
     Args:
-        made: the table.
-        forms: the files.
-        stated: facts of ``statement.facts``.
+        table: the table.
+        files: where to write it.
+        metadata: ``footer_metadata`` of the table.
         provenance: settings, versions and hashes of the inputs.
     """
-    notes = [*made.notes, *footer.sentences(stated)]
-    title = f"{footer.heading(str(stated['name']))}. {made.title}: {stated['dataset']}"
-    write_text(forms.markdown, markdown(made.readable, title, notes))
-    label = f"tab:{stated['dataset']}-{stated['name']}"
-    write_text(forms.latex, latex.render(made.readable, title, notes, label, made.names))
-    write_text(forms.html, page(made.readable, title, notes, made.names))
-    write_json(forms.provenance, {"about": {"title": title, **stated}, **provenance})
-    origin = {"label_version": stated.get("label_version"), "commit": stated.get("commit")}
-    write_text(forms.csv, made.numbers.assign(**origin).to_csv(index=False, float_format="%.6g"))
+    notes = [*table.notes, *footer_sentences(metadata)]
+    title = title_of(table.title, metadata)
+    display = {
+        "columns": [str(name) for name in table.display.columns],
+        "rows": [[str(value) for value in row] for row in table.display.itertuples(index=False)],
+        "label_columns": table.label_columns,
+    }
+    label = f"{metadata['dataset']}-{metadata['name']}"
+    stated = {**metadata, "title": title, "notes": notes, "display": display}
+    write_text(files.markdown, to_markdown(display, title, notes))
+    write_text(files.latex, to_latex(table.display, title, notes, label, table.label_columns))
+    write_text(files.html, render_page("table.html.j2", title=title, notes=notes, table=display))
+    write_text(files.provenance, to_json({"metadata": stated, **provenance}))
+    columns = {"label_version": metadata.get("label_version"), "commit": metadata.get("commit")}
+    write_text(files.csv, to_csv(table.numbers.assign(**columns)))
 
 
-def markdown(table: pd.DataFrame, title: str, notes: list[str]) -> str:
+def title_of(title: str, metadata: Mapping[str, Any]) -> str:
+    """Title of a table or figure with its number and data set."""
+    return f"{heading(str(metadata['name']))}. {title}: {metadata['dataset']}"
+
+
+def to_json(value: Mapping[str, Any]) -> str:
+    """Indented JSON, keys in their order."""
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+
+
+def to_markdown(display: Mapping[str, Any], title: str, notes: Sequence[str]) -> str:
     """A Markdown table with its title above and its notes below."""
-    return "\n\n".join([f"**{title}**", table.to_markdown(index=False, disable_numparse=True), *notes]) + "\n"
+    paragraphs = [f"**{escape_markdown(title)}**", markdown_table(display["columns"], display["rows"])]
+    return "\n\n".join([*paragraphs, *map(escape_markdown, notes)]) + "\n"
 
 
-def page(table: pd.DataFrame, title: str, notes: list[str], names: int) -> str:
-    """A page of its own."""
-    left = f"th:nth-child(-n+{names}),td:nth-child(-n+{names}){{text-align:left}}"
-    head = f"<!doctype html><meta charset='utf-8'><title>{html.escape(title)}</title><style>{STYLE}{left}</style>"
-    return head + fragment(table, title, notes) + "\n"
+def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table of texts, escaped."""
+    from tabulate import tabulate
+
+    cells = [[escape_markdown(cell) for cell in row] for row in rows]
+    headers = [escape_markdown(column) for column in columns]
+    return str(tabulate(cells, headers, tablefmt="pipe", disable_numparse=True))
 
 
-def fragment(table: pd.DataFrame, title: str, notes: list[str]) -> str:
-    """The table and its notes as HTML."""
-    body = table.to_html(index=False, border=0).replace("<thead>", f"<caption>{html.escape(title)}</caption><thead>", 1)
-    return body + "".join(f"<p>{html.escape(note)}</p>" for note in notes)
+def to_latex(display: pd.DataFrame, title: str, notes: Sequence[str], label: str, label_columns: int) -> str:
+    r"""A floating table; needs ``\usepackage{booktabs}``.
+
+    Args:
+        display: cells as text.
+        title: caption.
+        notes: paragraphs below the table.
+        label: for ``\ref``, behind ``tab:``.
+        label_columns: columns that name a row, left-aligned; a change in the first begins a block.
+    """
+    alignment = "l" * label_columns + "r" * (len(display.columns) - label_columns)
+    styler = display.astype(str).reset_index(drop=True).style.hide(axis="index")
+    styler = styler.format(escape_latex).format_index(escape_latex, axis="columns")
+    tabular = styler.to_latex(hrules=True, column_format=alignment).splitlines()
+    blocks = display.iloc[:, 0].tolist()
+    first_row = tabular.index(r"\midrule") + 1
+    for row in reversed(range(1, len(blocks))):
+        if blocks[row] != blocks[row - 1]:
+            tabular.insert(first_row + row, r"\midrule")
+    safe_label = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in label)
+    return "\n".join(
+        [
+            r"\begin{table}",
+            r"\centering",
+            rf"\caption{{{escape_latex(title)}}}",
+            rf"\label{{tab:{safe_label}}}",
+            *tabular,
+            *(rf"\par\smallskip {{\footnotesize {escape_latex(note)}\par}}" for note in notes),
+            r"\end{table}",
+            "",
+        ]
+    )
+
+
+def render_page(template: str, **values: Any) -> str:
+    """An HTML page from a template of ``ita.reporting.templates``; all values are escaped."""
+    return str(_environment().get_template(template).render(**values))
+
+
+@cache
+def _environment() -> Any:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    return Environment(
+        loader=PackageLoader("ita.reporting"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )

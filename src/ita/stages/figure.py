@@ -1,18 +1,22 @@
 """figure: runs of a dataset -> {figure}.svg, .pdf, .csv, .json.
 
-What a figure of each kind shows is told by its module in ``ita.reporting.figures``.
+Each kind of figure is a module of ``ita.reporting.figures``, which says what it shows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ita.cli import read_section
 from ita.config import Figure
 from ita.io.files import write_json, write_text
 from ita.io.provenance import provenance_of
+
+if TYPE_CHECKING:  # pandas is not imported for --help
+    from ita.reporting.figures.style import ReportFigure
+    from ita.reporting.report_rows import ReportSettings
 
 
 def work(
@@ -28,36 +32,51 @@ def work(
     """Draws the figure, and writes its numbers and what it was made from.
 
     Args:
-        settings: ``figure``, ``name``, ``dataset``, ``systems``, ``encoders`` (names) and, for captions, how many of
-            them each system reads.
+        settings: ``figure``, ``name``, ``dataset``, ``note``, ``systems``, ``encoders`` (names) and, for the kind
+            captions, ``captions`` (system: captions that it reads of an image).
         svg: the picture.
         pdf: the same for a paper.
         csv: the numbers in it.
         provenance: JSON that says what the figure shows and was made from.
-        histories: history.csv of every run, in folders {encoder}/{system}/seed{seed} (kind curves).
-        run_settings: settings.json of every run, in such folders (kind curves).
-        metrics: metrics.json of every run, in such folders (kinds captions and distance).
+        histories: history.csv of every run (kind curves).
+        run_settings: settings.json of the same runs (kind curves).
+        metrics: metrics.json of every run (kinds captions and distance).
 
     Raises:
-        UserError: when a run is missing or can not be read.
+        UserError: when a run is missing or cannot be read.
     """
-    from ita.reporting import footer
-    from ita.reporting.figures import captions, curves, distance, style
+    from ita.reporting.escape import to_csv
+    from ita.reporting.figures.style import save
+    from ita.reporting.footer import footer_metadata, footer_sentences
+    from ita.reporting.render import title_of
+    from ita.reporting.report_rows import ReportSettings
+
+    section = read_section(settings, "figure", Figure)
+    report = ReportSettings.read(settings)
+    figure, inputs = draw_figure(section, report, histories, run_settings, metrics)
+    metadata = footer_metadata(report, figure.metadata, section.encoders, section.systems, section.split)
+    notes = [*figure.notes, *footer_sentences(metadata)]
+    title = title_of(figure.title, metadata)
+    stated = {**metadata, "title": title, "notes": notes}
+    write_text(csv, to_csv(figure.numbers))
+    write_json(provenance, {"metadata": stated, **provenance_of(settings, inputs)})
+    save(figure, svg, pdf, title, notes)
+
+
+def draw_figure(
+    section: Figure,
+    report: ReportSettings,
+    histories: Sequence[Path],
+    run_settings: Sequence[Path],
+    metrics: Sequence[Path],
+) -> tuple[ReportFigure, dict[str, Path]]:
+    """The figure by the module of its kind, and the files that it reads by readable names."""
+    from ita.reporting.figures import captions, curves, distance
     from ita.reporting.runs import Runs
 
-    chosen = read_section(settings, "figure", Figure)
-    if chosen.kind == "curves":
-        drawn = curves.draw(histories, run_settings, settings, chosen)
-    else:
-        kinds = {"captions": captions.draw, "distance": distance.draw}
-        drawn = kinds[chosen.kind](Runs(metrics), settings, chosen)
-    stated = footer.facts(settings, "figure", drawn.about)
-    if chosen.kind == "curves":
-        stated["split"] = "dev"
-    notes = [*drawn.notes, *footer.sentences(stated)]
-    title = f"{footer.heading(stated['name'])}. {drawn.title}: {stated['dataset']}"
-    inputs = {"/".join(path.parts[-4:]): path for path in [*histories, *metrics]}
-    origin = provenance_of(settings, inputs)
-    write_text(csv, drawn.numbers.to_csv(index=False, float_format="%.6g"))
-    write_json(provenance, {"about": {"title": title, "notes": notes, **stated}, **origin})
-    style.save(drawn, svg, pdf, title, notes)
+    if section.kind == "curves":
+        runs_over_epochs = curves.Histories(histories, run_settings)
+        return curves.draw(runs_over_epochs, report, section), runs_over_epochs.files
+    runs = Runs(report.dataset, metrics)
+    draw = captions.draw if section.kind == "captions" else distance.draw
+    return draw(runs, report, section), runs.files

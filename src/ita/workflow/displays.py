@@ -35,14 +35,14 @@ class Display:
     Attributes:
         settings: those of its section.
         runs: systems whose runs it reads: its rows and what they are compared with.
-        controls: row -> system that reads the image text of other posts.
-        alike: rows that differ from their control in nothing else.
+        control_systems: row -> system that reads the image text of other posts.
+        matched_rows: rows that differ from their control system in nothing else.
     """
 
     settings: Mapping[str, Any]
     runs: Sequence[str] = ()
-    controls: Mapping[str, str] = field(default_factory=dict)
-    alike: Sequence[str] = ()
+    control_systems: Mapping[str, str] = field(default_factory=dict)
+    matched_rows: Sequence[str] = ()
 
     @property
     def kind(self) -> str:
@@ -89,10 +89,10 @@ class Displays:
         for system in values["systems"]:
             self.sections.system(dataset, system, self.sections.place(dataset, stage, name, "systems"))
         self.check_figure(dataset, name, values)
-        controls, alike = self.controls(dataset, values) if values["kind"] == "f1" else ({}, [])
+        control_systems, matched_rows = self.control_systems(dataset, values) if values["kind"] == "f1" else ({}, [])
         baseline = [values["baseline"]] if values["kind"] in ("f1", "types") and values["baseline"] else []
-        runs = dict.fromkeys([*values["systems"], *baseline, *controls.values()])
-        return Display(values, tuple(runs), controls, alike)
+        runs = dict.fromkeys([*values["systems"], *baseline, *control_systems.values()])
+        return Display(values, tuple(runs), control_systems, matched_rows)
 
     def shown(self, dataset: str, stage: str, name: str, key: str) -> list[str]:
         """Systems or encoders that a table or figure shows."""
@@ -162,25 +162,25 @@ class Displays:
         context = self.sections.context(dataset, self.sections.system(dataset, system).context)
         return context.captions if "ga" in context.kinds else 0
 
-    def controls(self, dataset: str, values: Mapping[str, Any]) -> tuple[dict[str, str], list[str]]:
+    def control_systems(self, dataset: str, values: Mapping[str, Any]) -> tuple[dict[str, str], list[str]]:
         """Controls of the rows of a table, and the rows that differ from theirs only in reading their own context.
 
         Where a row has such a control, it is also set beside the other rows with contexts; otherwise none is trained.
         """
         controls = {name: self.comparable(dataset, name) for name in values["control_systems"]}
-        alike: dict[str, str] = {}
+        matched: dict[str, str] = {}
         with_context = []
         for row in values["systems"]:
             context, training, own_posts = self.comparable(dataset, row)
             matching = [name for name, control in controls.items() if control == (context, training, False)]
             if own_posts and matching:
-                alike[row] = matching[-1]
+                matched[row] = matching[-1]
             elif own_posts and context["kinds"]:
                 with_context.append(row)
-        if not alike:
+        if not matched:
             return {}, []
-        first = next(iter(alike.values()))
-        return {**alike, **dict.fromkeys(with_context, first)}, list(alike)
+        first = next(iter(matched.values()))
+        return {**matched, **dict.fromkeys(with_context, first)}, list(matched)
 
     def comparable(self, dataset: str, name: str) -> Comparable:
         """What a system has in common with a control that is like it."""

@@ -63,7 +63,11 @@ class JobSettings:
         }
         if display.kind == "captions":
             return {**settings, "captions": {name: self.displays.captions(dataset, name) for name in display.runs}}
-        return {**settings, "controls": display.controls, "alike": display.alike}
+        return {
+            **settings,
+            "control_systems": display.control_systems,
+            "matched_rows": display.matched_rows,
+        }
 
     figure = table
 

@@ -16,3 +16,12 @@ def rows(name: str, dataset: str | None = None) -> list[dict[str, str]]:
 def number(text: str | None) -> float | None:
     """A value of a row; None where nothing is reported."""
     return float(text) if text else None
+
+
+def findings(figure: str, dataset: str) -> list[str]:
+    """Notes on a figure whose values the paper does not print: what it finds."""
+    return [
+        f"The paper's values are not printed; it finds: {row['finding']}."
+        for row in rows("figures", dataset)
+        if row["figure"] == figure
+    ]

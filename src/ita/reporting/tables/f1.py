@@ -9,35 +9,27 @@ from typing import Any
 import pandas as pd
 
 from ita.config import Table
-from ita.errors import UserError
+from ita.data import VIEWS
 from ita.reporting import reported
-from ita.reporting.comparisons import TESTS, Comparisons, Results, correct
-from ita.reporting.report_table import (
-    VIEWS,
-    ReportTable,
-    name_for,
-    name_of,
-    plain,
-    sees_images,
-    spread,
-    summary,
-    views_of,
-)
+from ita.reporting.comparisons import TESTS, Comparisons, ViewResults, add_corrected_p
+from ita.reporting.report_rows import ReportRow, ReportSettings, report_rows
+from ita.reporting.report_table import ReportTable, format_column, mean_and_std, summarise
 from ita.reporting.runs import Runs
 from ita.significance import power, seeds
 
 TITLE = "F1 of the approaches on text (T) and on text and image text (I+T)"
 NOTES = (
     "F1 in percent (seqeval, default mode): mean ± standard deviation over seeds.{paper}",
-    "† / ‡: differs, up or down, from {baseline} on text with p < {level} by Welch's t-test over seeds, uncorrected / "
+    "† / ‡: differs, up or down, from {baseline} on text with p < {alpha} by Welch's t-test over seeds, uncorrected / "
     "by Holm over the {comparisons} comparisons of this table. Tested are the views that a system is trained on. The "
     "CSV has exact p of this test, of the paired t-test over seeds, and of paired bootstrap and approximate "
     "randomisation over posts.",
 )
-CONTROL = "vs random: I+T minus that of {control}, which reads the image text of other posts{alike}."
-ALIKE = " and otherwise is {rows}"
+PAPER = " diff: ours minus the paper's."
+CONTROL = "vs random: I+T minus that of {control}, which reads the image text of other posts{matched}."
+MATCHED = " and otherwise is {rows}"
 
-
+LABELS = ("dataset", "encoder", "system", "approach", "trained_on")
 COLUMNS = (
     *("mean", "std", "n", "seeds", "strict_mean", "strict_std", "paper", "difference", "mark"),
     *("gain", "gain_low", "gain_high", *(f"p_{test}{suffix}" for test in TESTS for suffix in ("", "_holm"))),
@@ -45,128 +37,145 @@ COLUMNS = (
 )
 """Columns of each view in the CSV."""
 
+ViewResultsOf = Mapping[tuple[str, str, str], ViewResults]
+"""(encoder, system, view) -> results"""
 
-def build(runs: Runs, settings: Mapping[str, Any], chosen: Table) -> ReportTable:
+
+def build(runs: Runs, settings: ReportSettings, table: Table) -> ReportTable:
     """One row per encoder and system.
 
     Raises:
         UserError: when a run of the table is missing.
     """
-    systems, controls = settings["systems"], settings.get("controls") or {}
-    comparisons = Comparisons(chosen.resamples, chosen.seed)
-    if chosen.baseline and chosen.baseline not in systems:
-        raise UserError(f"table.baseline names {chosen.baseline!r}, which is not among the systems given")
-    theirs = paper_values(str(settings["dataset"]))
-    rows: list[dict[str, Any]] = []
-    for encoder in chosen.encoders:
-        name = settings["encoders"][encoder]
-        results = {(key, view): Results(runs.of(encoder, key), chosen.split, view) for key in systems for view in VIEWS}
-        for key in chosen.systems:
-            row = {
-                "dataset": settings["dataset"],
-                "encoder": name,
-                "system": key,
-                "approach": name_of(systems[key], key, name),
-                "trained_on": " and ".join(VIEWS[view] for view in views_of(systems[key])),
-            }
-            for view in VIEWS:
-                cell = summarised(results[key, view], view == "t" or sees_images(systems[key]))
-                paper = theirs.get((encoder, key), {}).get(view)
-                cell["paper"] = paper
-                cell["difference"] = None if paper is None or cell["mean"] is None else cell["mean"] - paper
-                if chosen.baseline and key != chosen.baseline and view in views_of(systems[key]):
-                    cell |= comparisons.compare(results[chosen.baseline, "t"], results[key, view])
-                if key in controls and view == "it":
-                    with_others = results[controls[key], view].f1()
-                    cell["random"] = cell["mean"] - statistics.mean(with_others)
-                    cell["random_p_welch"] = seeds.welch(with_others, results[key, view].f1())
-                row |= {f"{view}_{column}": value for column, value in cell.items()}
-            rows.append(row)
-        rows += [
-            only_reported(theirs.get((encoder, key), {}), settings["dataset"], name, key) for key in chosen.reported
-        ]
-    rows = [row for row in rows if row]
-    correct(rows, [f"{view}_" for view in VIEWS], chosen.significance_level)
-    heads = ["dataset", "encoder", "system", "approach", "trained_on"]
-    numbers = pd.DataFrame(rows, columns=[*heads, *(f"{view}_{column}" for view in VIEWS for column in COLUMNS)])
-    tests = sum(row.get(f"{view}_p_welch") is not None for row in rows for view in VIEWS)
-    names = [settings["encoders"][encoder] for encoder in chosen.encoders]
-    baseline = name_for(systems[chosen.baseline], chosen.baseline, names) if chosen.baseline else ""
-    paper = " diff: ours minus the paper's." if any(numbers[f"{view}_paper"].notna().any() for view in VIEWS) else ""
-    words = {"paper": paper, "level": chosen.significance_level, "baseline": baseline, "comparisons": tests}
-    notes = [note.format(**words) for note in (NOTES if tests else NOTES[:1])]
-    for control in dict.fromkeys(controls.values()):
-        same = [name_for(systems[row], row, names) for row in settings["alike"] if controls[row] == control]
-        alike = ALIKE.format(rows=" or ".join(same)) if same else ""
-        notes.append(CONTROL.format(control=name_for(systems[control], control, names), alike=alike))
-    notes += power_line(numbers, comparisons.errors)
-    return ReportTable(TITLE, numbers, readable(numbers, chosen.digits), notes, runs.about(), names=3)
-
-
-def summarised(results: Results, used: bool) -> dict[str, Any]:
-    """Mean, deviation, count and seeds of F1, and mean and deviation by the strict scorer."""
-    strict = summary(results.f1("strict") if used else [])
-    return {
-        **summary(results.f1() if used else []),
-        "strict_mean": strict["mean"],
-        "strict_std": strict["std"],
+    settings.require_baseline(table.baseline)
+    comparisons = Comparisons(table.resamples, table.seed)
+    reported_f1 = reported_values(settings.dataset)
+    results = {
+        (encoder, system, view): ViewResults(runs.of(encoder, system), table.split, view)
+        for encoder in table.encoders
+        for system in settings.systems
+        for view in VIEWS
     }
+    rows: list[dict[str, Any]] = []
+    for encoder in table.encoders:
+        for row in report_rows(settings, [encoder], table.systems):
+            cells: dict[str, Any] = {**row.labels, "trained_on": row.trained_on}
+            for view in VIEWS:
+                paper = reported_f1.get((encoder, row.system), {}).get(view)
+                cell = view_cell(row, view, results, paper) | compared(row, view, results, table, comparisons)
+                cells |= {f"{view}_{column}": value for column, value in cell.items()}
+            rows.append(cells)
+        for key in table.reported:
+            rows += reported_row(reported_f1.get((encoder, key)), settings, encoder, key)
+    add_corrected_p(rows, [f"{view}_" for view in VIEWS], table.significance_level)
+    columns = [*LABELS, *(f"{view}_{column}" for view in VIEWS for column in COLUMNS)]
+    numbers = pd.DataFrame(rows, columns=columns)
+    tested = sum(row.get(f"{view}_p_welch") is not None for row in rows for view in VIEWS)
+    notes = table_notes(settings, table, numbers, tested) + power_note(numbers, comparisons.standard_errors)
+    return ReportTable(TITLE, numbers, display_frame(numbers, table.digits), notes, runs.metadata, label_columns=3)
 
 
-def paper_values(dataset: str) -> dict[tuple[str, str], dict[str, Any]]:
-    """The paper's F1 by (encoder, system) and view, and names of approaches that are no systems here."""
-    found = {}
-    for row in [*reported.rows("table1", dataset), *reported.rows("table4", dataset)]:
-        values = {view: reported.number(row[view]) for view in VIEWS}
-        found[row["encoder"], row["system"]] = {"name": row.get("name") or row["system"], **values}
-    return found
+def view_cell(row: ReportRow, view: str, results: ViewResultsOf, paper: float | None) -> dict[str, Any]:
+    """F1 of a row in a view by both scorers, the paper's value, and the difference to the control system."""
+    view_results = results[row.encoder, row.system, view]
+    shown = view == "t" or row.reads_images
+    cell = summarise(view_results.f1() if shown else [])
+    strict = summarise(view_results.f1("strict") if shown else [])
+    cell |= {"strict_mean": strict["mean"], "strict_std": strict["std"], "paper": paper}
+    cell["difference"] = None if paper is None or cell["mean"] is None else cell["mean"] - paper
+    control = row.settings.control_systems.get(row.system)
+    if control and view == "it":
+        control_f1 = results[row.encoder, control, view].f1()
+        cell["random"] = cell["mean"] - statistics.mean(control_f1)
+        cell["random_p_welch"] = seeds.welch(control_f1, view_results.f1())
+    return cell
 
 
-def only_reported(paper: Mapping[str, Any], dataset: str, encoder: str, key: str) -> dict[str, Any]:
-    """A row with the paper's values alone; nothing where it has none."""
-    values = {f"{view}_paper": paper[view] for view in VIEWS if paper.get(view) is not None}
-    if not values:
+def compared(
+    row: ReportRow, view: str, results: ViewResultsOf, table: Table, comparisons: Comparisons
+) -> dict[str, Any]:
+    """Tests of a row against the baseline on text, in a view that it is trained on."""
+    if not table.baseline or row.system == table.baseline or view not in row.views:
         return {}
-    approach = {"dataset": dataset, "encoder": encoder, "system": key, "approach": paper["name"], "trained_on": ""}
-    return {**approach, **{f"{view}_n": 0 for view in VIEWS}, **values}
+    return comparisons.compare(results[row.encoder, table.baseline, "t"], results[row.encoder, row.system, view])
 
 
-def power_line(numbers: pd.DataFrame, errors: list[float]) -> list[str]:
-    """How large a difference these seeds and these posts can show."""
+def reported_values(dataset: str) -> dict[tuple[str, str], dict[str, Any]]:
+    """The paper's F1 by (encoder, system) and view, and names of approaches that are no systems here."""
+    values = {}
+    for row in [*reported.rows("table1", dataset), *reported.rows("table4", dataset)]:
+        f1 = {view: reported.number(row[view]) for view in VIEWS}
+        values[row["encoder"], row["system"]] = {"name": row.get("name") or row["system"], **f1}
+    return values
+
+
+def reported_row(
+    paper: Mapping[str, Any] | None, settings: ReportSettings, encoder: str, key: str
+) -> list[dict[str, Any]]:
+    """A row with the paper's values alone; no row where it has none."""
+    values = {f"{view}_paper": paper[view] for view in VIEWS if paper and paper.get(view) is not None}
+    if not paper or not values:
+        return []
+    labels = (settings.dataset, settings.encoders[encoder], key, paper["name"], "")
+    return [{**dict(zip(LABELS, labels, strict=True)), **{f"{view}_n": 0 for view in VIEWS}, **values}]
+
+
+def table_notes(settings: ReportSettings, table: Table, numbers: pd.DataFrame, tested: int) -> list[str]:
+    """Scorer, marks, and what the control systems are."""
+
+    def names(key: str) -> str:
+        return " / ".join(settings.system_names(key, table.encoders))
+
+    has_paper = any(numbers[f"{view}_paper"].notna().any() for view in VIEWS)
+    values = {
+        "paper": PAPER if has_paper else "",
+        "alpha": table.significance_level,
+        "baseline": names(table.baseline) if table.baseline else "",
+        "comparisons": tested,
+    }
+    notes = [note.format(**values) for note in (NOTES if tested else NOTES[:1])]
+    for control in dict.fromkeys(settings.control_systems.values()):
+        rows = [names(row) for row in settings.matched_rows if settings.control_systems[row] == control]
+        matched = MATCHED.format(rows=" or ".join(rows)) if rows else ""
+        notes.append(CONTROL.format(control=names(control), matched=matched))
+    return notes
+
+
+def power_note(numbers: pd.DataFrame, standard_errors: list[float]) -> list[str]:
+    """The minimum detectable difference with these seeds and these posts."""
     parts = []
-    cells = [(numbers[f"{view}_std"], numbers[f"{view}_n"]) for view in VIEWS]
-    stds = [float(std) for column, _ in cells for std in column.dropna()]
-    least = min((int(n) for _, column in cells for n in column if n > 1), default=0)
-    if stds and least > 1:
+    stds = [float(std) for view in VIEWS for std in numbers[f"{view}_std"].dropna()]
+    fewest = min((int(n) for view in VIEWS for n in numbers[f"{view}_n"] if n > 1), default=0)
+    if stds and fewest > 1:
         pooled = statistics.mean(std**2 for std in stds) ** 0.5
-        points = power.detectable_over_seeds(pooled, least)
-        parts.append(f"{points:.2f} points over {least} seeds (t-test, pooled standard deviation {pooled:.2f})")
-    if errors:
-        points = power.detectable_on_test(statistics.median(errors))
+        points = power.detectable_over_seeds(pooled, fewest)
+        parts.append(f"{points:.2f} points over {fewest} seeds (t-test, pooled standard deviation {pooled:.2f})")
+    if standard_errors:
+        points = power.detectable_on_test(statistics.median(standard_errors))
         parts.append(
             f"{points:.2f} points over these posts (paired bootstrap, median standard error of the comparisons)"
         )
     if not parts:
         return []
-    return [f"Power: with p < 0.05 found in four of five cases, a true difference of {' and of '.join(parts)}."]
+    return [f"Minimum detectable difference (alpha 0.05, power 0.8): {' and '.join(parts)}."]
 
 
-def readable(numbers: pd.DataFrame, digits: int) -> pd.DataFrame:
-    """Mean ± deviation with its mark, p, the paper's value, the difference; the random control; seeds."""
+def display_frame(numbers: pd.DataFrame, digits: int) -> pd.DataFrame:
+    """Mean ± deviation with its mark, p, the paper's value, the difference; the control system; seeds."""
     columns: dict[str, list[str]] = {
         "Encoder": list(numbers["encoder"]),
         "Approach": list(numbers["approach"]),
         "Trained on": list(numbers["trained_on"]),
     }
 
-    def add(heading: str, column: str, form: str) -> None:
+    def add(heading: str, column: str, spec: str) -> None:
         if numbers[column].notna().any():
-            columns[heading] = [plain(value, form) for value in numbers[column]]
+            columns[heading] = format_column(numbers[column], spec)
 
     for view, name in VIEWS.items():
         if numbers[f"{view}_mean"].notna().any():
             cells = zip(*(numbers[f"{view}_{column}"] for column in ("mean", "std", "mark")), strict=True)
-            columns[name] = [spread(mean, std, digits) + (mark or "") for mean, std, mark in cells]
+            columns[name] = [mean_and_std(mean, std, digits) + (mark or "") for mean, std, mark in cells]
         add(f"p {name}", f"{view}_p_welch", ".2g")
         add(f"paper {name}", f"{view}_paper", ".2f")
         add(f"diff {name}", f"{view}_difference", f"+.{digits}f")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,47 +13,57 @@ from ita.data.ocr_text import statistics
 from ita.errors import UserError
 from ita.io import parquet
 from ita.reporting import reported
-from ita.reporting.report_table import ReportTable, plain
+from ita.reporting.report_rows import ReportSettings
+from ita.reporting.report_table import ReportTable, format_column
 
-TITLE = "Characters in the images"
+TITLE = "OCR text in the images"
 NOTES = (
     "share: posts with text in their image, in percent of all posts; tokens: words of that text, mean and median over "
     "the posts that have some.",
     "diff: ours minus the paper's, which says 'about'.",
 )
 COLUMNS = {"share": "share (%)", "mean_tokens": "mean tokens", "median_tokens": "median tokens"}
+BESIDE = {"paper": ("paper", ".0f"), "difference": ("diff", "+.1f")}
+"""Suffix of a column -> heading and format."""
 
 
-def build(posts: Path | None, ocr: Sequence[Path], settings: Mapping[str, Any], chosen: Table) -> ReportTable:
+def build(posts: Path | None, ocr: Sequence[Path], settings: ReportSettings, table: Table) -> ReportTable:
     """One row per OCR engine and split.
 
     Raises:
         UserError: when a table is missing.
     """
-    if posts is None or len(ocr) != len(chosen.ocr_engines):
+    if posts is None or len(ocr) != len(table.ocr_engines):
         raise UserError("a table of the kind 'ocr' needs --posts, and --ocr once for each of table.ocr_engines")
-    found = parquet.read("posts", posts, ["split", "image_id"])
-    ocr_engines: dict[str, str] = {}
-    theirs = {row["split"]: row for row in reported.rows("table6", str(settings["dataset"]))}
+    post_rows = parquet.read("posts", posts, ["split", "image_id"]).to_pylist()
+    paper_rows = {row["split"]: row for row in reported.rows("table6", settings.dataset)}
+    engines: dict[str, str] = {}
     rows: list[dict[str, Any]] = []
-    for ocr_engine, path in zip(chosen.ocr_engines, ocr, strict=True):
-        read = parquet.rows("ocr", path)
-        ocr_engines[ocr_engine] = " ".join(sorted({f"{row['engine']} {row['version']}" for row in read})) or ocr_engine
-        for row in statistics(found.to_pylist(), read):
-            values = {"dataset": settings["dataset"], "ocr_engine": ocr_engine, **row}
-            for column in ("share", "mean_tokens"):
-                paper = reported.number(theirs.get(row["split"], {}).get(column))
-                values[f"{column}_paper"] = paper
-                ours = row[column]
-                values[f"{column}_difference"] = None if paper is None or ours is None else ours - paper
-            rows.append(values)
+    for ocr_engine, path in zip(table.ocr_engines, ocr, strict=True):
+        texts = parquet.rows("ocr", path)
+        engines[ocr_engine] = " ".join(sorted({f"{row['engine']} {row['version']}" for row in texts})) or ocr_engine
+        for split in statistics(post_rows, texts):
+            labels = {"dataset": settings.dataset, "ocr_engine": ocr_engine}
+            rows.append({**labels, **split, **beside_paper(split, paper_rows.get(split["split"], {}))})
     numbers = pd.DataFrame(rows)
-    about = {"label_version": parquet.metadata(posts).get("label_version"), "ocr_engines": ocr_engines}
-    return ReportTable(TITLE, numbers, readable(numbers), list(NOTES if theirs else NOTES[:1]), about, names=2)
+    metadata = {"label_version": parquet.metadata(posts).get("label_version"), "ocr_engines": engines}
+    notes = list(NOTES if paper_rows else NOTES[:1])
+    return ReportTable(TITLE, numbers, display_frame(numbers), notes, metadata, label_columns=2)
 
 
-def readable(numbers: pd.DataFrame) -> pd.DataFrame:
-    """Reader, split, posts, posts with text, share, tokens; the paper's and the difference where it has them."""
+def beside_paper(split: dict[str, Any], paper: dict[str, str]) -> dict[str, float | None]:
+    """The paper's values and the differences to them."""
+    values: dict[str, float | None] = {}
+    for column in ("share", "mean_tokens"):
+        reported_value = reported.number(paper.get(column))
+        values[f"{column}_paper"] = reported_value
+        unknown = reported_value is None or split[column] is None
+        values[f"{column}_difference"] = None if unknown else split[column] - reported_value
+    return values
+
+
+def display_frame(numbers: pd.DataFrame) -> pd.DataFrame:
+    """OCR engine, split, posts, posts with text, share, tokens; the paper's values and the differences."""
     columns = {
         "OCR engine": list(numbers["ocr_engine"]),
         "Split": list(numbers["split"]),
@@ -61,9 +71,9 @@ def readable(numbers: pd.DataFrame) -> pd.DataFrame:
         "with text": [str(value) for value in numbers["with_text"]],
     }
     for column, heading in COLUMNS.items():
-        columns[heading] = [plain(value, ".1f") for value in numbers[column]]
-        for suffix, form in (("paper", ".0f"), ("difference", "+.1f")):
-            if f"{column}_{suffix}" in numbers and numbers[f"{column}_{suffix}"].notna().any():
-                short = {"paper": "paper", "difference": "diff"}[suffix]
-                columns[f"{short} {heading}"] = [plain(value, form) for value in numbers[f"{column}_{suffix}"]]
+        columns[heading] = format_column(numbers[column], ".1f")
+        for suffix, (short, spec) in BESIDE.items():
+            name = f"{column}_{suffix}"
+            if name in numbers and numbers[name].notna().any():
+                columns[f"{short} {heading}"] = format_column(numbers[name], spec)
     return pd.DataFrame(columns)

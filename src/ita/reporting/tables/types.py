@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
 from ita.config import Table
-from ita.errors import UserError
+from ita.data import VIEWS
 from ita.reporting import reported
-from ita.reporting.comparisons import Comparisons, Results, correct
-from ita.reporting.report_table import VIEWS, ReportTable, name_for, name_of, plain, sees_images, summary, views_of
+from ita.reporting.comparisons import Comparisons, ViewResults, add_corrected_p
+from ita.reporting.report_rows import ReportSettings, report_rows
+from ita.reporting.report_table import ReportTable, format_number, summarise
 from ita.reporting.runs import Runs
 
 TITLE = "Precision, recall and F1 of each type"
@@ -19,78 +19,84 @@ MEASURES = {"precision": "P", "recall": "R", "f1": "F1"}
 NOTES = (
     "In percent (seqeval, default mode), means over seeds; in brackets the difference to {baseline} on text; "
     "deviations, seeds and exact p are in the CSV.",
-    "† / ‡: F1 differs with p < {level} by Welch's t-test over seeds, uncorrected / by Holm over the comparisons of "
+    "† / ‡: F1 differs with p < {alpha} by Welch's t-test over seeds, uncorrected / by Holm over the comparisons of "
     "this table.",
     "paper: the same values of the paper, which does not say in which view ITA-All+CVA was read.",
 )
 
 
-def build(runs: Runs, settings: Mapping[str, Any], chosen: Table) -> ReportTable:
+def build(runs: Runs, settings: ReportSettings, table: Table) -> ReportTable:
     """One row per encoder, system, view trained on, and type.
 
     Raises:
         UserError: when a run of the table is missing.
     """
-    dataset, systems = str(settings["dataset"]), settings["systems"]
-    theirs = {(row["encoder"], row["system"], row["type"]): row for row in reported.rows("table5", dataset)}
-    comparisons = Comparisons(chosen.resamples, chosen.seed)
-    if chosen.baseline and chosen.baseline not in systems:
-        raise UserError(f"table.baseline names {chosen.baseline!r}, which is not among the systems given")
-    rows: list[dict[str, Any]] = []
-    for encoder in chosen.encoders:
-        name = settings["encoders"][encoder]
-        base = Results(runs.of(encoder, chosen.baseline), chosen.split, "t") if chosen.baseline else None
-        for key in chosen.systems:
-            for view in [view for view in views_of(systems[key]) if view == "t" or sees_images(systems[key])]:
-                mine = Results(runs.of(encoder, key), chosen.split, view)
-                for kind in types_of(mine):
-                    row = {
-                        "dataset": dataset,
-                        "encoder": name,
-                        "system": key,
-                        "approach": name_of(systems[key], key, name),
-                        "view": VIEWS[view],
-                        "type": kind,
-                        "support": by_type(mine, kind, "support")[0],
-                    }
-                    paper = theirs.get((encoder, key, kind), {})
-                    for measure in MEASURES:
-                        cell = summary(by_type(mine, kind, measure))
-                        cell["paper"] = reported.number(paper.get(measure))
-                        cell["difference"] = None if cell["paper"] is None else cell["mean"] - cell["paper"]
-                        if base and key != chosen.baseline:
-                            cell["gain"] = cell["mean"] - summary(by_type(base, kind, measure))["mean"]
-                        row |= {f"{measure}_{column}": value for column, value in cell.items()}
-                    if base and key != chosen.baseline:
-                        values = by_type(base, kind, "f1"), by_type(mine, kind, "f1")
-                        compared = comparisons.compare(base, mine, values, kind)
-                        row |= {f"f1_{column}": value for column, value in compared.items()}
-                    rows.append(row)
-    correct(rows, ["f1_"], chosen.significance_level)
-    numbers = pd.DataFrame(rows)
-    notes = list(NOTES) if "f1_paper" in numbers and numbers["f1_paper"].notna().any() else list(NOTES[:2])
-    names = [settings["encoders"][encoder] for encoder in chosen.encoders]
-    baseline = name_for(systems[chosen.baseline], chosen.baseline, names) if chosen.baseline else "nothing"
-    notes = [note.format(baseline=baseline, level=chosen.significance_level) for note in notes]
-    return ReportTable(TITLE, numbers, readable(numbers, 1), notes, runs.about(), names=3)
-
-
-def types_of(results: Results) -> list[str]:
-    """Types with gold spans in the split, by name."""
-    found = {
-        kind: row["support"]
-        for run in results.runs
-        for kind, row in run.scores(results.split, results.view)["types"].items()
+    settings.require_baseline(table.baseline)
+    paper_rows = {
+        (row["encoder"], row["system"], row["type"]): row for row in reported.rows("table5", settings.dataset)
     }
-    return sorted(kind for kind, support in found.items() if support)
+    comparisons = Comparisons(table.resamples, table.seed)
+    rows: list[dict[str, Any]] = []
+    for row in report_rows(settings, table.encoders, table.systems):
+        baseline = None
+        if table.baseline and row.system != table.baseline:
+            baseline = ViewResults(runs.of(row.encoder, table.baseline), table.split, "t")
+        for view in row.distinct_views:
+            results = ViewResults(runs.of(row.encoder, row.system), table.split, view)
+            for entity_type in entity_types(results):
+                paper = paper_rows.get((row.encoder, row.system, entity_type), {})
+                labels = {**row.labels, "view": VIEWS[view], "type": entity_type}
+                rows.append(labels | type_cells(results, baseline, entity_type, paper, comparisons))
+    add_corrected_p(rows, ["f1_"], table.significance_level)
+    numbers = pd.DataFrame(rows)
+    has_paper = "f1_paper" in numbers and numbers["f1_paper"].notna().any()
+    names = settings.system_names(table.baseline, table.encoders) if table.baseline else ["nothing"]
+    values = {"baseline": " / ".join(names), "alpha": table.significance_level}
+    notes = [note.format(**values) for note in (NOTES if has_paper else NOTES[:2])]
+    return ReportTable(TITLE, numbers, display_frame(numbers, 1), notes, runs.metadata, label_columns=3)
 
 
-def by_type(results: Results, kind: str, measure: str) -> list[float]:
-    """A measure of one type, of each seed; 0 where a seed found nothing of a type that has no gold spans."""
-    return [run.scores(results.split, results.view)["types"].get(kind, {}).get(measure, 0.0) for run in results.runs]
+def type_cells(
+    results: ViewResults,
+    baseline: ViewResults | None,
+    entity_type: str,
+    paper: dict[str, str],
+    comparisons: Comparisons,
+) -> dict[str, Any]:
+    """Support, every measure with the paper's value and the gain over the baseline, and the tests of F1."""
+    cells: dict[str, Any] = {"support": scores_of_type(results, entity_type, "support")[0]}
+    for measure in MEASURES:
+        cell = summarise(scores_of_type(results, entity_type, measure))
+        cell["paper"] = reported.number(paper.get(measure))
+        cell["difference"] = None if cell["paper"] is None else cell["mean"] - cell["paper"]
+        if baseline:
+            cell["gain"] = cell["mean"] - summarise(scores_of_type(baseline, entity_type, measure))["mean"]
+        cells |= {f"{measure}_{column}": value for column, value in cell.items()}
+    if baseline:
+        scores = scores_of_type(baseline, entity_type, "f1"), scores_of_type(results, entity_type, "f1")
+        tests = comparisons.compare(baseline, results, scores, entity_type)
+        cells |= {f"f1_{column}": value for column, value in tests.items()}
+    return cells
 
 
-def readable(numbers: pd.DataFrame, digits: int) -> pd.DataFrame:
+def entity_types(results: ViewResults) -> list[str]:
+    """Types with gold spans in the split, by name."""
+    support = {
+        entity_type: scores["support"]
+        for run in results.runs
+        for entity_type, scores in run.scores(results.split, results.view)["types"].items()
+    }
+    return sorted(entity_type for entity_type, count in support.items() if count)
+
+
+def scores_of_type(results: ViewResults, entity_type: str, measure: str) -> list[float]:
+    """A measure of one type, of each seed; 0 where a seed predicted nothing of a type that has no gold spans."""
+    return [
+        run.scores(results.split, results.view)["types"].get(entity_type, {}).get(measure, 0.0) for run in results.runs
+    ]
+
+
+def display_frame(numbers: pd.DataFrame, digits: int) -> pd.DataFrame:
     """One row per encoder, system and view; P, R, F1 of each type with the gain, and a row of the paper's below."""
     lines: list[dict[str, str]] = []
     for (encoder, approach, view), group in numbers.groupby(["encoder", "approach", "view"], sort=False):
@@ -102,7 +108,7 @@ def readable(numbers: pd.DataFrame, digits: int) -> pd.DataFrame:
                 mark = str(row.get("f1_mark") or "") if measure == "f1" else ""
                 text = f"{row[f'{measure}_mean']:.{digits}f}{mark}"
                 line[f"{row['type']} {short}"] = text + ("" if pd.isna(gain) else f" ({gain:+.{digits}f})")
-                paper[f"{row['type']} {short}"] = plain(row[f"{measure}_paper"], f".{digits}f")
+                paper[f"{row['type']} {short}"] = format_number(row[f"{measure}_paper"], f".{digits}f")
         lines.append(line)
         if group["f1_paper"].notna().any():
             lines.append(paper)

@@ -1,0 +1,25 @@
+"""Texts that would do harm where they are not escaped."""
+
+TEXTS = (
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    "'\"><svg onload=alert(1)>",
+    "</td></table></style><b>",
+    "a | b || c",
+    "`code` *bold* _it_ ~~x~~ **x**",
+    "[link](javascript:alert(1)) ![](http://evil.org/x.png)",
+    "http://evil.org www.evil.org a@evil.org",
+    "two\nlines\n\n# heading\r\n---",
+    "- item",
+    "1. item",
+    "=1+2",
+    "+1+2",
+    "-1+2",
+    "@SUM(A1)",
+    "\t=1",
+    "\r=1",
+    r"\input{/etc/passwd} \\ & % $x^2$ # { } ~",
+    "&lt;b&gt; &amp;",
+    "$x$ and {{ 7 * 7 }} and {% raw %}",
+    "naïve ± † ‡ … −",
+)
