@@ -102,7 +102,7 @@ def test_without_a_stage_it_lists_what_there_is(run):
     [
         (["dmo"], "no data set 'dmo' in 'datasets'; did you mean 'demo'?"),
         (["demo", "capton"], "no stage 'capton'; did you mean 'caption'?"),
-        (["demo", "caption", "vinlv"], "'vinlv', which is not in 'captioners'; did you mean 'vinvl'?"),
+        (["demo", "caption", "vinlv"], "'vinlv' of demo is not in 'captioners'; did you mean 'vinvl'?"),
         (["demo", "train", "bert"], "a training job needs ENCODER/SYSTEM, such as bert/crf; found 'bert'"),
         (["demo", "train"], "a training job needs ENCODER/SYSTEM"),
         (["demo", "train", "demo/cfr"], "names 'cfr', which is not in 'systems'; did you mean 'crf'?"),
@@ -121,7 +121,7 @@ def test_what_is_wrong_is_told_in_one_line(run, arguments, message):
 
 def test_the_command_line_is_read_as_snakemake_reads_it():
     snakemake = pytest.importorskip("snakemake.cli")
-    from ita.config.resolve import typed
+    from ita.config.levels import typed
 
     entries = ["seeds=[1, 2]", "train={epochs: 3, loss: paper}", "jobs_per_gpu=2", "table={systems: [crf]}"]
     assert typed(parse_command_line(entries)) == typed(snakemake.parse_config(entries))

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ita.config import ENTRIES, NAMED, STAGES, ConfigError, Resolver, check, load, read_yaml
+from ita.config.levels import leaves, merge, typed
 from ita.config.models import MODELS
-from ita.config.resolve import leaves, merge, typed
 from ita.config.validation import defaults
 from tests.support.paths import ROOT
 
@@ -209,13 +209,13 @@ def test_text_from_the_command_line_is_read_as_yaml_would():
         (lambda r: r.stage("dmo", "posts"), "no data set 'dmo' in 'datasets'; did you mean 'demo'?"),
         (
             lambda r: r.stage("demo", "caption", "vinlv"),
-            "a captioner of demo names 'vinlv', which is not in 'captioners'",
+            "captioner 'vinlv' of demo is not in 'captioners'",
         ),
         (
             lambda r: r.stage("demo", "ocr", "qq", "context.ocr_engine"),
             "context.ocr_engine names 'qq', which is not in",
         ),
-        (lambda r: r.stage("demo", "ocr", "qq"), "a OCR engine of demo names 'qq'"),
+        (lambda r: r.stage("demo", "ocr", "qq"), "OCR engine 'qq' of demo is not in 'ocr_engines'"),
         (
             lambda r: r.entry("demo", "systems", "cfr", "table.systems"),
             "table.systems names 'cfr', which is not in 'sys",

@@ -6,8 +6,8 @@ import pytest
 import yaml
 
 from ita.config import ENTRIES, NAMED, STAGES, ConfigError, Detect, Train, check, load, read_yaml
+from ita.config.levels import merge
 from ita.config.models import MODELS
-from ita.config.resolve import merge
 from ita.config.schema import render
 from ita.config.tagger import SET_BY_ENCODERS
 from tests.support.paths import ROOT

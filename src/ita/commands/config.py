@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from ita.config import ENTRIES, NAMED, STAGES, ConfigError, check, messages
-from ita.config.resolve import Level, Resolved, Resolver, holds, leaves, merge
+from ita.config.levels import Level, Resolved, holds, leaves, merge
+from ita.config.resolve import Resolver
 from ita.config.sources import Lines, line_of, read_with_lines
 from ita.log import configure_log, log
 

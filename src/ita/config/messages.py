@@ -93,7 +93,7 @@ def expected(error: Mapping[str, Any]) -> str:
     if kind in words:
         return words[kind]
     if kind == "literal_error":
-        return "one of " + limits["expected"].replace("'", "").replace(" or ", ", ")
+        return f"one of {limits['expected']}".replace("'", "").replace(" or ", ", ")
     if kind == "string_pattern_mismatch":
         return f"text that matches {limits['pattern']}"
     if kind == "too_short":

@@ -53,4 +53,4 @@ REGION_CAPTIONERS = ("oscar", "updown")
 
 def singular(section: str) -> str:
     """What an entry of a section is called in messages: "OCR engine" for ``ocr_engines``."""
-    return section.removesuffix("s").replace("ocr_", "OCR ").replace("_", " ").replace("losse", "loss")
+    return {"ocr_engines": "OCR engine", "losses": "loss"}.get(section) or section.removesuffix("s").replace("_", " ")
