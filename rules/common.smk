@@ -6,16 +6,14 @@ from pathlib import Path
 from snakemake.logging import logger
 
 from ita.config import check
-from ita.config.resolve import merge
 from ita.workflow.jobs import Jobs, one_message
-from ita.workflow.planning import check_profile, command_line_settings, has_gpu, job_prefix
+from ita.workflow.planning import check_profile, has_gpu, job_prefix
 
-command_line = command_line_settings(workflow.config_settings.config)
+jobs = Jobs(config, dict(workflow.config_settings.config), warn=logger.warning)
+
 with one_message():
     check_profile(sys.argv, Path(workflow.basedir))
-    check(merge(config, command_line))
-
-jobs = Jobs(config, command_line, warn=logger.warning)
+    check(jobs.resolver.config)
 
 deployed = bool(workflow.deployment_settings.deployment_method)
 shell.prefix(job_prefix(Path(workflow.basedir, "src"), deployed))

@@ -193,9 +193,15 @@ def test_a_training_job_knows_no_names_of_tables():
 
 
 def test_text_from_the_command_line_is_read_as_yaml_would():
-    assert typed({"a": ["1", "2.5", "1e-5", "-3"], "b": {"c": "true", "d": "null", "e": "bert", "f": "1.2.3"}}) == {
-        "a": [1, 2.5, 1e-5, -3],
-        "b": {"c": True, "d": None, "e": "bert", "f": "1.2.3"},
+    config = {"train": {"epochs": "3", "warmup": "0.1", "learning_rate": "1e-5", "compile": "True", "loss": "paper"}}
+    config |= {"seeds": ["1", "2.5"], "download": {"url": "null", "per_host": "-1", "user_agent": "3 x"}}
+    config |= {"jobs_per_gpu": 2, "posts": {"sha256": {"dev": "0" * 64}}}
+    assert typed(config) == {
+        "train": {"epochs": 3, "warmup": 0.1, "learning_rate": 1e-5, "compile": True, "loss": "paper"},
+        "seeds": [1, 2.5],
+        "download": {"url": None, "per_host": -1, "user_agent": "3 x"},
+        "jobs_per_gpu": 2,
+        "posts": {"sha256": {"dev": "0" * 64}},
     }
     resolver = Resolver(CONFIG, {"train": {"epochs": "3", "learning_rate": "1e-4"}, "seeds": ["7", "8"]})
     check(resolver.config)

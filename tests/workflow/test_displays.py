@@ -6,7 +6,8 @@ import re
 import pytest
 import yaml
 
-from ita.config.resolve import Resolver, merge
+from ita.config.levels import merge
+from ita.config.resolve import Resolver
 from ita.workflow.displays import Displays, NothingToShow
 from ita.workflow.jobs import Jobs
 from ita.workflow.sections import Sections

@@ -7,7 +7,7 @@ import re
 import pytest
 import yaml
 
-from ita.config.resolve import merge
+from ita.config.levels import merge
 from ita.config.sections import CONTEXT_TABLES, REGION_CAPTIONERS
 from ita.vision.captioners import BACKENDS
 from ita.workflow.inputs import CASES, FORMS, READS
@@ -166,7 +166,7 @@ def test_unknown_names_of_a_context_are_told(change, expected):
         ),
         ({"table": {"systems": ["nope"]}}, "table.systems names 'nope', which is not in 'systems'"),
         ({"table": {"control_systems": ["no"]}}, "table.control_systems names 'no'"),
-        ({"datasets": {"twitter17": {"table": {"baseline": "no"}}}}, "'no', which is not in 'systems'"),
+        ({"datasets": {"twitter17": {"table": {"baseline": "no"}}}}, "system 'no' of twitter17 is not in 'systems'"),
     ],
 )
 def test_unknown_names_of_a_table_are_told(change, expected):

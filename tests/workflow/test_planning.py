@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ita.errors import ConfigError
-from ita.workflow.planning import check_profile, command_line_settings, job_prefix
+from ita.workflow.planning import check_profile, job_prefix
 
 
 def test_a_missing_profile_is_told(tmp_path, monkeypatch):
@@ -26,21 +26,6 @@ def test_a_missing_profile_is_told(tmp_path, monkeypatch):
     ):
         with pytest.raises(ConfigError, match=r"slrum: no such profile \(there are: workflow/profiles/slurm\)"):
             check_profile(arguments, tmp_path)
-
-
-def test_values_of_the_command_line_have_their_types():
-    config = {"train": {"epochs": "3", "warmup": "0.1", "learning_rate": "1e-5", "compile": "True", "loss": "paper"}}
-    config |= {
-        "seeds": ["1", "2"],
-        "jobs_per_gpu": 2,
-        "download": {"url": "null", "per_host": "-1", "user_agent": "3 x"},
-    }
-    assert command_line_settings(config) == {
-        "train": {"epochs": 3, "warmup": 0.1, "learning_rate": 1e-5, "compile": True, "loss": "paper"},
-        "seeds": [1, 2],
-        "jobs_per_gpu": 2,
-        "download": {"url": None, "per_host": -1, "user_agent": "3 x"},
-    }
 
 
 def run(prefix, **environment):

@@ -6,7 +6,7 @@ import json
 import pytest
 import yaml
 
-from ita.config.resolve import merge
+from ita.config.levels import merge
 from ita.config.sections import NAMED, STAGES
 from ita.workflow.versions import VERSIONS
 from tests.support.paths import ROOT

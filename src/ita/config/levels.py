@@ -11,7 +11,7 @@ Path = tuple[str, ...]
 Kind = Literal["defaults", "section", "entry"]
 RANK: dict[Kind, int] = {"defaults": 0, "section": 1, "entry": 2}
 """Which kind of level wins over which."""
-WORDS = {"true": True, "True": True, "false": False, "False": False, "null": None, "~": None}
+WORDS = {"true": True, "false": False, "null": None, "~": None}
 NUMBER = re.compile(r"[-+]?(0|[1-9]\d{0,17}|\d{0,17}\.\d{1,17})([eE][-+]?\d{1,3})?")
 
 
@@ -69,8 +69,8 @@ def typed(value: Any) -> Any:
         return [typed(item) for item in value]
     if not isinstance(value, str):
         return value
-    if value in WORDS:
-        return WORDS[value]
+    if value.lower() in WORDS:
+        return WORDS[value.lower()]
     for number in (int, float):
         try:
             return number(value) if NUMBER.fullmatch(value) else value

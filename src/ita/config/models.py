@@ -11,13 +11,13 @@ from pydantic.dataclasses import dataclass
 from ita.config.data import Demo, Download, Posts
 from ita.config.fields import SECTION, UNIQUE, UNIQUE_ITEMS, Whole
 from ita.config.results import Cases, Figure, Paper, Table
-from ita.config.sections import ENTRIES, NAMED, STAGES
+from ita.config.sections import CONTEXT_TABLES, ENTRIES, NAMED, STAGES
 from ita.config.tagger import Encoder, Evaluate, Loss, System, Train
 from ita.config.vision import Caption, Context, Detect, ExternalText, Gather, Ocr
 
 NAME = "^[a-z0-9][a-z0-9_.+-]*$"
 """Names of entries become parts of paths, so they hold no slash and no leading dot."""
-KINDS = ("la", "ga", "oca", "sep")
+KINDS = (*CONTEXT_TABLES, "sep")
 """Kinds of context that have a meaning already: no external text may be called so."""
 
 

@@ -2,36 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from ita.errors import ConfigError
-
-NUMBER = re.compile(r"[-+]?\d+(\.\d*)?([eE][-+]?\d+)?")
-
-
-def command_line_settings(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What ``--config`` brought, with its numbers, truth values and nulls.
-
-    Snakemake keeps every value inside a mapping or list as text: ``--config 'train={epochs: 3}'`` gives "3".
-    """
-    return {key: _typed(value) for key, value in config.items()}
-
-
-def _typed(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return command_line_settings(value)
-    if isinstance(value, list | tuple):
-        return [_typed(item) for item in value]
-    if not isinstance(value, str):
-        return value
-    if NUMBER.fullmatch(value):
-        return int(value) if value.lstrip("-+").isdigit() else float(value)
-    return {"true": True, "false": False, "null": None}.get(value.lower(), value)
 
 
 def check_profile(arguments: Sequence[str], workflow: Path) -> None:
