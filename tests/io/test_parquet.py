@@ -1,5 +1,6 @@
 """Tables: written atomically, checked when read."""
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -66,3 +67,16 @@ def test_tables_are_checked_when_they_are_read(ocr, tmp_path):
         for reader in (parquet.read, parquet.rows, lambda *names: list(parquet.stream(*names))):
             with pytest.raises(UserError, match=message):
                 reader(name, tmp_path / f"{file}.parquet")
+
+
+def test_a_table_is_read_in_parts(tmp_path):
+    """Arrow left alone reads far ahead: memory would grow with the number of images."""
+    values = np.random.default_rng(0).random(512, dtype=np.float32)
+    rows = ({"image_id": str(n), "width": 1, "height": 1, "regions": 1, "features": values} for n in range(4000))
+    parquet.write("features", rows, tmp_path / "f.parquet")  # 8 MB of values
+    before, peak, count = pa.total_allocated_bytes(), 0, 0
+    for batch in parquet.batches("features", tmp_path / "f.parquet", 16):
+        peak, count = max(peak, pa.total_allocated_bytes() - before), count + len(batch)
+    assert count == 4000 and peak < 2**20
+    image_ids = [row["image_id"] for row in parquet.stream("features", tmp_path / "f.parquet", 5)]
+    assert image_ids == list(map(str, range(4000)))

@@ -9,7 +9,8 @@ import torch
 from transformers import AutoTokenizer, DistilBertConfig, DistilBertModel
 
 from ita.commands import predict
-from ita.io import features, parquet
+from ita.io import parquet
+from ita.io.features import load_features
 from ita.model import trainer
 from ita.model.batching import collate
 from ita.model.checkpoint import load_model
@@ -187,7 +188,7 @@ def test_the_distance_is_that_of_posts_one_by_one(pictured, run, tiny_encoder, t
     tagger, encoder, _ = load_model(run)
     rows = parquet.rows("posts", folder / "posts.parquet")
     contexts = load_contexts(rows, folder / "ga.parquet")
-    seen = features.read(shards, {row["image_id"] for row in rows}) if regions else None
+    seen = load_features(shards, {row["image_id"] for row in rows}) if regions else None
     if seen:
         tagger.set_region_features(torch.from_numpy(seen.vectors))
     for split in ("dev", "test"):
@@ -252,7 +253,7 @@ def test_compiled_equals_eager(pictured, run):
     tagger, encoder, _ = load_model(run)
     rows = parquet.rows("posts", folder / "posts.parquet")
     contexts = load_contexts(rows, folder / "ga.parquet")
-    seen = features.read(shards, {row["image_id"] for row in rows})
+    seen = load_features(shards, {row["image_id"] for row in rows})
     tagger.set_region_features(torch.from_numpy(seen.vectors))
     views = encode_views(encoder, rows[:20], contexts, seen)
     batches = [collate([views["t"], views["it"]]), collate([views["t"]]), collate([views["it"][:7]])]

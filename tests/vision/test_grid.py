@@ -22,10 +22,10 @@ from ita.config import Detect
 from ita.errors import UserError
 from ita.io import parquet
 from ita.stages import detect
-from ita.vision import region_tables
 from ita.vision.detectors import backbones, build_detector
 from ita.vision.detectors.backbones import Preprocessing
 from ita.vision.detectors.resnet_weights import resnet_config, torchvision_name
+from ita.vision.region_tables import read_regions
 from ita.vision.types import DecodedImage
 from tests.support.pictures import scene, table
 
@@ -143,7 +143,7 @@ def test_the_stage_keeps_features_and_finds_no_objects(pictures, tmp_path):
         torch.testing.assert_close(found, torch.stack(expected), atol=1e-3, rtol=2e-3)
         assert torch.equal(found, found.half().float()), "rounded to half precision"
     with pytest.raises(UserError, match="49 regions, and 0 objects"):
-        list(region_tables.read(tmp_path / "objects.parquet", tmp_path / "features.parquet"))
+        list(read_regions(tmp_path / "objects.parquet", tmp_path / "features.parquet"))
 
 
 def test_a_result_does_not_depend_on_its_batch_and_any_size_is_read(tmp_path):

@@ -23,7 +23,8 @@ class Detect:
         Literal["vinvl", "bottomup", "transformers", "grid", "precomputed"],
         Field(
             description="vinvl: VinVL's detector (paper); bottomup: Bottom-Up Attention; transformers: any detector "
-            "there; grid: no objects, but the 7 x 7 cells of a ResNet as region features; precomputed: files."
+            "there; grid: no objects, but the cells of an image backbone (7 x 7 of a ResNet) as region features; "
+            "precomputed: files."
         ),
     ] = "vinvl"
     model: Annotated[

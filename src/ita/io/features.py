@@ -1,14 +1,15 @@
-"""Features of image regions for taggers that read them: one table in half precision, of which posts name rows.
+"""The table of region features: its rows, the regions of one image after another, one matrix for taggers.
 
-Memory: 2 bytes a number, so 49 regions of 2048 numbers are 0.2 MB an image, and all 8,257 images of Twitter-2015
-1.66 GB; a stage holds those of the splits it reads.
+Memory of the matrix: 2 bytes a number, so 49 regions of 2048 numbers are 0.2 MB an image, and all 8,257 images of
+Twitter-2015 1.66 GB; a stage holds those of the splits it reads.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import itertools
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,17 +18,31 @@ from ita.errors import UserError
 from ita.io import parquet
 from ita.log import log
 
-NONE = np.zeros(0, np.int32)
+IMAGES_PER_READ = 16
+"""Images whose features are in memory at a time, as many as a row group holds."""
+NO_REGIONS = np.zeros(0, np.int32)
 """The regions of a post without any."""
-LARGEST = float(np.finfo(np.float16).max)
+MAX_HALF = float(np.finfo(np.float16).max)
+
+
+class ImageRegions(NamedTuple):
+    """The regions of one image."""
+
+    image_id: str
+    size: tuple[int, int]
+    """Width and height of the image in pixels."""
+    objects: list[dict[str, Any]]
+    """R rows of the table of objects."""
+    features: NDArray[np.float32]
+    """(R, D)."""
 
 
 class Features(NamedTuple):
-    """Regions of some images, F in all."""
+    """Region features of some images."""
 
     vectors: NDArray[np.float16]
-    """(F, D) features, one image after another."""
-    places: dict[str, tuple[int, int]]
+    """(R, D) features, one image after another."""
+    spans: dict[str, tuple[int, int]]
     """Image -> its first row and the one behind its last."""
 
     @property
@@ -35,54 +50,100 @@ class Features(NamedTuple):
         """D."""
         return self.vectors.shape[1]
 
-    def of(self, image_id: str | None) -> NDArray[np.int32]:
-        """Rows of an image; none for a post without an image, or with one that could not be had."""
-        return np.arange(*self.places.get(image_id or "", (0, 0)), dtype=np.int32)
+    def rows_of(self, image_id: str | None) -> NDArray[np.int32]:
+        """Rows of an image; none for a post without an image, or with one that is missing."""
+        return np.arange(*self.spans.get(image_id or "", (0, 0)), dtype=np.int32)
 
 
-def read(shards: Sequence[Path], images: Collection[str]) -> Features:
-    """Features of some images.
+def feature_row(image_id: str, size: tuple[int, int], features: NDArray[np.float32]) -> dict[str, Any]:
+    """A row of the table.
 
     Args:
-        shards: of the table of features; they are read batch by batch.
+        image_id: name of the image.
+        size: its width and height in pixels.
+        features: (R, D) of its regions.
+    """
+    width, height = size
+    row = {"image_id": image_id, "width": width, "height": height, "regions": len(features)}
+    return {**row, "features": features.ravel()}
+
+
+def iter_regions(objects: Path, features: Path) -> Iterator[ImageRegions]:
+    """The regions of one image after another, of which a few are in memory at a time.
+
+    Args:
+        objects: a shard of the table of objects.
+        features: the same shard of the table of features.
+
+    Raises:
+        UserError: when the two do not belong together.
+    """
+    groups = itertools.groupby(parquet.stream("objects", objects, 1024), key=lambda row: row["image_id"])
+    pending = next(groups, None)
+    for row, values in _feature_rows(features):
+        rows: list[dict[str, Any]] = []
+        if pending is not None and pending[0] == row["image_id"]:
+            rows = list(pending[1])
+            pending = next(groups, None)
+        if len(rows) != row["regions"]:
+            raise UserError(
+                f"{features}: '{row['image_id']}' has {row['regions']} regions, and {len(rows)} objects in "
+                f"{objects}; both must come from the same run of the detector"
+            )
+        vectors = np.array(values).reshape(len(rows), len(values) // max(len(rows), 1))  # Arrow's memory is read-only
+        yield ImageRegions(row["image_id"], (row["width"], row["height"]), rows, vectors)
+    if pending is not None:
+        raise UserError(
+            f"{features}: has no features of '{pending[0]}', which has objects; captioners that read regions need a "
+            "detector that keeps features (backend vinvl or bottomup)"
+        )
+
+
+def load_features(shards: Sequence[Path], images: Collection[str]) -> Features:
+    """Features of some images in one matrix.
+
+    Args:
+        shards: of the table of features.
         images: which; others are passed over, and an image without regions has no features.
 
     Raises:
         UserError: for a file that is no such table, features of several widths, or none at all.
     """
-    places: dict[str, tuple[int, int]] = {}
-    total = 0
+    spans: dict[str, tuple[int, int]] = {}
+    values = np.empty(0, np.float16)
+    count = width = 0
     for shard in shards:
-        for batch in parquet.batches("features", shard, 4096, ["image_id", "regions"]):
-            for image_id, count in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-                if image_id in images and count:
-                    if image_id in places:
-                        raise UserError(f"{shard}: '{image_id}' stands in the table of features twice; make it again")
-                    places[image_id] = (total, total := total + count)
-    if not places:
+        for row, image_values in _feature_rows(shard):
+            image_id, regions = row["image_id"], row["regions"]
+            if image_id not in images or not regions:
+                continue
+            if image_id in spans:
+                raise UserError(f"{shard}: '{image_id}' is in the table of features twice; make it again")
+            width = width or len(image_values) // regions
+            if len(image_values) != regions * width:
+                raise UserError(
+                    f"{shard}: '{image_id}' has {len(image_values)} numbers for {regions} regions, expected "
+                    f"{width} for each as before; all shards must come from one detector"
+                )
+            if not max(image_values.max(), -image_values.min()) <= MAX_HALF:
+                raise UserError(f"{shard}: features of '{image_id}' are not finite in half precision")
+            spans[image_id] = (count, count + regions)
+            # The system moves no bytes when a large array grows in place; collecting parts would need twice the memory.
+            values.resize((count + regions) * width, refcheck=False)
+            values[count * width :] = image_values
+            count += regions
+    if not spans:
         raise UserError(
             f"{', '.join(map(str, shards))}: holds no features of these posts' images; a system with regions needs a "
             "detector that keeps them (backend vinvl, bottomup or grid) and images that were found"
         )
-    vectors: NDArray[np.float16] | None = None
-    for shard in shards:
-        for batch in parquet.batches("features", shard, 16):
-            values = batch.column("features")
-            for number, image_id in enumerate(batch.column("image_id").to_pylist()):
-                if image_id not in places:
-                    continue
-                start, end = places[image_id]
-                own = values[number].values.to_numpy()
-                if vectors is None:
-                    vectors = np.empty((total, len(own) // (end - start)), np.float16)
-                if len(own) != (end - start) * vectors.shape[1]:
-                    raise UserError(
-                        f"{shard}: '{image_id}' has {len(own)} numbers for {end - start} regions, expected "
-                        f"{vectors.shape[1]} for each as before; all shards must come from one detector"
-                    )
-                if not max(own.max(), -own.min()) <= LARGEST:
-                    raise UserError(f"{shard}: features of '{image_id}' are not finite in half precision")
-                vectors[start:end] = own.reshape(end - start, -1)
-    assert vectors is not None
-    log.info("features of %d images: %d regions of %d numbers", len(places), *vectors.shape)
-    return Features(vectors, places)
+    log.info("features of %d images: %d regions of %d numbers", len(spans), count, width)
+    return Features(values.reshape(count, width), spans)
+
+
+def _feature_rows(shard: Path) -> Iterator[tuple[Mapping[str, Any], NDArray[np.float32]]]:
+    """The rows of a shard without their features, and these, without making Python numbers of them."""
+    for batch in parquet.batches("features", shard, IMAGES_PER_READ):
+        vectors = batch.column("features")
+        for index, row in enumerate(batch.drop_columns(["features"]).to_pylist()):
+            yield row, vectors[index].values.to_numpy()

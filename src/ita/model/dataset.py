@@ -10,9 +10,8 @@ from typing import Any
 from ita.data.tags import spans, tag_set, to_bioes
 from ita.data.visual_context import VisualContext
 from ita.errors import UserError
-from ita.io import features as region_features
 from ita.io import parquet
-from ita.io.features import Features
+from ita.io.features import Features, load_features
 from ita.model.inputs import EncodedView, ViewEncoder, encode_views
 
 
@@ -85,7 +84,7 @@ def load_corpus(posts: Path, context: Path, features: Sequence[Path], splits: Co
     rows = table.to_pylist()
     contexts = load_contexts(rows, context)
     images = {row["image_id"] for row in rows if row["split"] in splits and row["image_id"]}
-    vectors = region_features.read(features, images) if features else None
+    vectors = load_features(features, images) if features else None
     engine = parquet.metadata(features[0]).get("engine") if features else None
     return Corpus(rows, contexts, vectors, parquet.metadata(table).get("label_version"), engine)
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ita.data.visual_context import SEPARATOR, VisualContext
-from ita.io.features import NONE, Features
+from ita.io.features import NO_REGIONS, Features
 from ita.model.tokenizer import Tokenizer
 
 
@@ -32,7 +32,7 @@ class EncodedView(NamedTuple):
     """(W,) index of each word's first subword among the S; -1 for a word without subwords."""
     truncated: int
     """Context words left out for lack of room."""
-    regions: NDArray[np.int32] = NONE
+    regions: NDArray[np.int32] = NO_REGIONS
     """(V,) rows of the table of region features."""
 
     @property
@@ -76,11 +76,11 @@ class ViewEncoder:
         """
         self._tokenize(word for post in posts for word in post)
         if contexts is None:
-            return [self._encode_post(post, [], [], NONE) for post in posts]
+            return [self._encode_post(post, [], [], NO_REGIONS) for post in posts]
         pairs = (pair for context in contexts for pair in zip(*context, strict=True))
         self._tokenize(word for word, kind in pairs if kind != SEPARATOR)
         if regions is None:
-            regions = [NONE] * len(posts)
+            regions = [NO_REGIONS] * len(posts)
         return [
             self._encode_post(post, words, kinds, rows)
             for post, (words, kinds), rows in zip(posts, contexts, regions, strict=True)
@@ -153,5 +153,5 @@ def encode_views(
     """
     tokens = [post["tokens"] for post in posts]
     visual = [contexts[post["post_id"]] for post in posts]
-    regions = [features.of(post["image_id"]) for post in posts] if features else None
+    regions = [features.rows_of(post["image_id"]) for post in posts] if features else None
     return {"t": encoder.encode(tokens), "it": encoder.encode(tokens, visual, regions)}

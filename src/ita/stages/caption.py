@@ -21,9 +21,10 @@ from ita.errors import UserError
 from ita.io import parquet
 from ita.io.provenance import provenance_of
 from ita.log import log, progress
-from ita.vision import region_tables, sharding
 from ita.vision.captioners import build_captioner
 from ita.vision.images import decode_batches, list_image_files
+from ita.vision.region_tables import read_regions
+from ita.vision.sharding import shard_batches, shard_items
 from ita.vision.types import Captioner, ImageCaption, ImageFile, RegionCaptioner, Regions
 
 ImageCaptions = tuple[str, list[ImageCaption]]
@@ -66,10 +67,10 @@ def work(
             if not (objects and features):
                 raise UserError(f"captioner '{caption.backend}' describes regions: give --objects and --features")
             engine["detector"] = parquet.metadata(objects).get("engine")
-            blocks = sharding.blocks([image_file.image_id for image_file in image_files], shard)
-            captions = caption_regions(captioner, region_tables.read(objects, features), blocks)
+            blocks = shard_batches([image_file.image_id for image_file in image_files], shard)
+            captions = caption_regions(captioner, read_regions(objects, features), blocks)
         else:
-            captions = caption_images(captioner, sharding.blocks(image_files, shard, caption.batch_size))
+            captions = caption_images(captioner, shard_batches(image_files, shard, caption.batch_size))
     counts = Counter(images=0, captions=0)
     provenance = {**provenance_of(settings, {"images": images, **files}), "engine": engine}
     with parquet.create("captions", output) as table:
@@ -119,5 +120,5 @@ def caption_regions(
 def read_captions(files: Sequence[Path], most: int, images: Path, shard: str | None) -> Iterator[ImageCaptions]:
     """The first captions, at most ``most``, of every image of the shard that the files name."""
     texts = read_texts(files)
-    for image_id, image_texts in match_images(texts, sharding.part(parquet.rows("images", images), shard)):
+    for image_id, image_texts in match_images(texts, shard_items(parquet.rows("images", images), shard)):
         yield image_id, [ImageCaption(text) for text in image_texts[:most]]

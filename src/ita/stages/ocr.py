@@ -16,9 +16,9 @@ from ita.data.visual_context import count_words
 from ita.io import parquet
 from ita.io.provenance import provenance_of
 from ita.log import log, progress
-from ita.vision import sharding
 from ita.vision.images import list_image_files
 from ita.vision.ocr import build_ocr_engine
+from ita.vision.sharding import shard_items
 
 
 def work(settings: dict[str, Any], images: Path, output: Path, shard: str | None = None) -> None:
@@ -35,7 +35,7 @@ def work(settings: dict[str, Any], images: Path, output: Path, shard: str | None
     """
     ocr = read_section(settings, "ocr", Ocr)
     engine = build_ocr_engine(ocr)
-    image_files = sharding.part(list_image_files(images), shard)
+    image_files = shard_items(list_image_files(images), shard)
     counts = Counter(images=0, with_text=0, tokens=0)
     identity = {"engine": engine.name, "version": engine.version}
     provenance = {**provenance_of(settings, {"images": images}), "engine": {**identity, **engine.metadata}}
