@@ -7,6 +7,7 @@ from ita.errors import UserError
 from ita.io import parquet
 from ita.reporting.report_rows import ReportSettings
 from ita.reporting.tables import ocr
+from ita.reporting.tables.ocr import text_statistics
 
 SETTINGS = ReportSettings.read({"name": "table6", "dataset": "twitter15"})
 TABLE = Table(kind="ocr", ocr_engines=["tesseract"])
@@ -38,3 +39,44 @@ def test_tables_that_are_missing(tmp_path):
         ocr.build(None, [], SETTINGS, TABLE)
     with pytest.raises(UserError, match="once for each"):
         ocr.build(tmp_path / "posts.parquet", [tmp_path / "a", tmp_path / "b"], SETTINGS, TABLE)
+
+
+def post(split, image_id):
+    return {"split": split, "image_id": image_id, "post_id": "any"}
+
+
+def ocr_row(image_id, text):
+    return {"image_id": image_id, "text": text}
+
+
+def test_posts_are_counted_by_split():
+    posts = [
+        post("train", "two"),
+        post("train", "two"),  # an image that was posted twice counts for both
+        post("train", "blank"),
+        post("train", None),
+        post("dev", "gone"),
+        post("test", "five"),
+        post("test", "two"),
+        post("test", "blank"),
+    ]
+    texts = [
+        ocr_row("two", "Hello\n World \n\x0c"),
+        ocr_row("blank", " \n\x0c"),
+        ocr_row("five", "a b c d e"),
+        ocr_row("other", "x"),
+    ]
+    rows = text_statistics(iter(posts), iter(texts))
+    assert [tuple(row.values()) for row in rows] == [
+        ("train", 4, 2, 50.0, 2.0, 2.0),
+        ("dev", 1, 0, 0.0, None, None),
+        ("test", 3, 2, pytest.approx(200 / 3), 3.5, 3.5),
+        ("all", 8, 4, 50.0, 2.75, 2.0),
+    ]
+    assert list(rows[0]) == ["split", "posts", "with_text", "share", "mean_tokens", "median_tokens"]
+    assert text_statistics(reversed(posts), reversed(texts)) == rows
+
+
+def test_without_posts_there_are_zeros():
+    assert [row["posts"] for row in text_statistics([], [])] == [0, 0, 0, 0]
+    assert {row["share"] for row in text_statistics([], [])} == {0.0}
