@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 CORES ?= $(shell nproc 2>/dev/null || echo 2)
 # Runs snakemake with a line per stage; its own log goes to a file.
-SNAKEMAKE := PYTHONPATH=src $(BIN)/python -m ita.workflow.progress --cores $(CORES) --rerun-incomplete
+SNAKEMAKE := PYTHONPATH=src$${PYTHONPATH:+:$$PYTHONPATH} $(BIN)/python -m ita.workflow.progress --cores $(CORES) --rerun-incomplete
 
 .PHONY: demo paper test lint setup minilm report
 

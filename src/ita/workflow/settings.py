@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from ita.config.sections import CONTEXT_TABLES, ENTRIES
@@ -21,6 +22,7 @@ class JobSettings:
         self.sections = sections
         self.resolver = sections.resolver
         self.displays = displays
+        self._train = cache(self.resolver.train)  # the same for all seeds
 
     def of(self, stage: str, wildcards: Wildcards) -> Settings:
         """Settings of a job, with the version of its stage.
@@ -49,7 +51,7 @@ class JobSettings:
         """Of a training job: its sections, its seed, and who it is."""
         run = {name: wildcards[name] for name in ("dataset", "encoder", "system")}
         self.sections.system(run["dataset"], run["system"])
-        return {**self.resolver.train(**run), "seed": int(wildcards["seed"]), "run": run}
+        return {**self._train(**run), "seed": int(wildcards["seed"]), "run": run}
 
     def table(self, stage: str, wildcards: Wildcards) -> Settings:
         """Of a table or figure: its rows, what they are compared with, and the names of all of them."""
