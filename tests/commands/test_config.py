@@ -8,6 +8,7 @@ import yaml
 from ita.commands.config import main, parse_command_line
 from ita.config import ConfigError, Resolver, read_yaml
 from ita.config.sections import ENTRIES, STAGES
+from ita.workflow.jobs import Jobs
 from tests.support.paths import ROOT
 
 LINES = (ROOT / "config.yaml").read_text().splitlines()
@@ -42,20 +43,40 @@ def test_every_value_has_the_line_it_comes_from(run):
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_the_output_is_what_a_job_gets(run, stage):
-    resolver = Resolver(read_yaml("config.yaml"))
+    jobs = Jobs(read_yaml("config.yaml"))
+    name, wildcards = (), {"dataset": "twitter17"}
     if stage == "train":
-        code, output, errors = run("twitter17", stage, "xlmr/ita-all-cva")
-        expected = resolver.train("twitter17", "xlmr", "ita-all-cva")
+        name, wildcards = ("xlmr/ita-all-cva",), {**wildcards, "encoder": "xlmr", "system": "ita-all-cva", "seed": "1"}
     elif stage in ENTRIES:
-        name = resolver.names(ENTRIES[stage])[-1]
-        code, output, errors = run("demo", stage, name)
-        expected = {stage: resolver.stage("demo", stage, name)}
-    else:
-        code, output, errors = run("demo", stage)
-        expected = {stage: resolver.stage("demo", stage)}
-    assert (code, errors) == (0, "") and yaml.safe_load(output) == expected
+        name = (jobs.resolver.names(ENTRIES[stage], "twitter17")[-1],)
+        wildcards[ENTRIES[stage].removesuffix("s")] = name[0]
+    code, output, errors = run("twitter17", stage, *name)
+    settings = jobs.settings_of(stage, wildcards)
+    sections = ("train", "encoder", "system", "loss") if stage == "train" else (stage,)
+    assert (code, errors) == (0, "")
+    assert yaml.safe_load(output) == {section: settings[section] for section in sections}
     values = [line for line in output.splitlines() if not re.fullmatch(r" *\w+:", line) and not line.startswith("# ")]
     assert all(re.search(r"  # (config\.yaml:\d+ [\w.-]+|default)$", line) for line in values)
+
+
+def test_a_restricted_table_names_what_restricts_it(run, tmp_path):
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("datasets:\n  twitter17:\n    table:\n      systems: [crf, ita-ga]\n      encoders: [xlmr]\n")
+    _, output, _ = run("twitter17", "table", "table2", "--configfile", mine)
+    assert re.search(rf"^  systems: \[crf\] +# {mine}:4 datasets\.twitter17\.table$", output, re.MULTILINE)
+    assert re.search(rf"^  encoders: \[xlmr\] +# {mine}:5 datasets\.twitter17\.table$", output, re.MULTILINE)
+    _, output, _ = run("twitter17", "cases", "--configfile", mine)
+    assert re.search(rf"^  encoder: xlmr +# {mine}:5 datasets\.twitter17\.table$", output, re.MULTILINE)
+    _, output, _ = run("twitter17", "paper", "--configfile", mine)
+    assert re.search(rf"^  cases: false +# {mine}:4 datasets\.twitter17\.table$", output, re.MULTILINE)
+    mine.write_text(mine.read_text().replace("ita-ga]", "ita-all]"))
+    code, output, errors = run("twitter17", "figure", "figure2", "--configfile", mine)
+    assert (code, output) == (1, "") and "its systems all read the same number of captions" in errors
+
+
+def test_without_a_name_the_entries_are_listed(run):
+    _, output, _ = run("twitter17", "caption")
+    assert output.endswith("vinvl9, vinvl10\n") and "# entries: vinvl, blip" in output
 
 
 def test_files_and_command_line_win_in_their_order(run, tmp_path):

@@ -7,8 +7,9 @@
     ita config twitter17 systems crf             of an entry that belongs to no stage
 
 It reads config.yaml in the present folder; --configfile and --config are those of Snakemake. The output is YAML.
-Comments name the file and line of a value, and the section or entry there; "default" is the built-in one. Values
-that were set by hand and do not reach the job are listed below it.
+Comments name the file and line of a value, and the section or entry there; "default" is the built-in one. Where a data
+set restricts a table or figure, that is the line of its own systems or encoders. Values that were set by hand and do
+not reach the job are listed below it.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from ita.config.levels import Level, Resolved, holds, leaves, merge
 from ita.config.resolve import Resolver
 from ita.config.sources import Lines, line_of, read_with_lines
 from ita.log import configure_log, log
+from ita.workflow.displays import Displays
+from ita.workflow.sections import Sections
 
 Rows = Iterator[tuple[str, str]]
 """Lines of YAML, each with the comment behind it."""
@@ -119,6 +122,34 @@ def settings_of(resolver: Resolver, dataset: str, stage: str, name: str | None) 
     return resolver.job(dataset, stage, name)
 
 
+def displayed(resolver: Resolver, dataset: str, stage: str, name: str | None) -> Mapping[str, Any]:
+    """Settings of a table, figure, the cases or the paper, restricted to what the data set has.
+
+    Raises:
+        ConfigError: when it has nothing to show.
+    """
+    displays = Displays(Sections(resolver))
+    if stage == "cases":
+        return displays.cases(dataset)
+    if stage == "paper":
+        return displays.paper(dataset)[0]
+    return displays.of(dataset, stage, name or "").settings
+
+
+def lines_of_display(sources: Sources, resolver: Resolver, dataset: str, stage: str, name: str | None) -> Rows:
+    """Lines of a stage that shows runs: where the data set restricts it, with the place that does so."""
+    resolved = resolver.job(dataset, stage, name)[stage]
+    values = displayed(resolver, dataset, stage, name)
+    table = resolver.job(dataset, "table")["table"]
+    restricted = {}
+    for key in values:
+        if values[key] != resolved.values[key]:
+            source = "encoders" if key in ("encoder", "encoders") else "systems"
+            restricted[key] = sources.place(table.origin((source,)), (source,))
+    for line, comment in rows(sources, stage, Resolved(dict(values), resolved.levels)):
+        yield line, restricted.get(line.partition(":")[0].strip(), comment)
+
+
 def rows(sources: Sources, section: str, resolved: Resolved) -> Rows:
     """A section as lines of YAML with the place of each value."""
     yield f"{section}:", ""
@@ -129,6 +160,18 @@ def rows(sources: Sources, section: str, resolved: Resolved) -> Rows:
                 yield f"{'  ' * (depth + 1)}{path[depth]}:", ""
         open_path = path[:-1]
         yield f"{'  ' * len(path)}{path[-1]}: {text(value)}", sources.place(resolved.origin(path), path)
+
+
+def settings_lines(sources: Sources, resolver: Resolver, dataset: str, stage: str, name: str | None) -> Rows:
+    """Lines of all sections of a job."""
+    job = settings_of(resolver, dataset, stage, name)
+    if stage in ("cases", "paper") or (name and stage in ("table", "figure")):
+        yield from lines_of_display(sources, resolver, dataset, stage, name)
+        return
+    for section, resolved in job.items():
+        yield from rows(sources, section, resolved)
+    if stage in ENTRIES and not name:
+        yield f"# entries: {', '.join(resolver.names(ENTRIES[stage], dataset))}", ""
 
 
 def text(value: Any) -> str:
@@ -162,8 +205,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         resolver = Resolver(sources.config, sources.command_line, notes.append)
         check(resolver.config)
         if options.stage:
-            job = settings_of(resolver, options.dataset, options.stage, options.name)
-            lines = [row for section, resolved in job.items() for row in rows(sources, section, resolved)]
+            lines = list(settings_lines(sources, resolver, options.dataset, options.stage, options.name))
         else:
             lines = list(overview(resolver, options.dataset))
     except ConfigError as error:
