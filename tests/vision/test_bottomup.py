@@ -15,8 +15,7 @@ from ita.vision.detectors.bottomup.config import ATTRIBUTES, OBJECTS, BottomUpCo
 from ita.vision.detectors.bottomup.detector import BottomUpDetector, network_size
 from ita.vision.detectors.bottomup.network import BottomUp, cell_anchors
 from ita.vision.detectors.bottomup.roi_pool import roi_pool, round_half_away
-from ita.vision.types import DecodedImage
-from tests.support.pictures import scene
+from tests.support.detectors import assert_independent_of_batches, decoded_scenes
 
 EXACT = {"device": "cpu", "precision": "fp32"}
 TINY = {
@@ -57,11 +56,11 @@ def test_roi_pool_is_the_largest_value_of_each_bin(resolution):
     regions = regions.clamp(max=19 * 16)
     regions[0] = torch.tensor([0.0, 0.0, 304.0, 176.0])
     regions[1] = torch.tensor([304.0, 176.0, 304.0, 176.0])  # outside the last cell: empty
-    found = roi_pool(features, regions, resolution)
-    assert found.is_contiguous(memory_format=torch.channels_last)
-    for region, mine in zip(regions.tolist(), found, strict=True):
-        assert torch.equal(mine, largest(features, region, resolution))
-    assert (found[1] == 0).all() and roi_pool(features, regions[:0], resolution).shape == (0, 3, *2 * [resolution])
+    pooled = roi_pool(features, regions, resolution)
+    assert pooled.is_contiguous(memory_format=torch.channels_last)
+    for region, pooled_region in zip(regions.tolist(), pooled, strict=True):
+        assert torch.equal(pooled_region, largest(features, region, resolution))
+    assert (pooled[1] == 0).all() and roi_pool(features, regions[:0], resolution).shape == (0, 3, *2 * [resolution])
 
 
 def test_halves_are_rounded_away_from_zero():
@@ -70,9 +69,9 @@ def test_halves_are_rounded_away_from_zero():
 
 
 def test_anchors_are_centred_on_the_corner_of_their_cell():
-    found = cell_anchors((64, 128), (0.5, 1.0))
-    assert torch.allclose(found[0], torch.tensor([-45.2548, -22.6274, 45.2548, 22.6274]))
-    assert found[1].tolist() == [-32, -32, 32, 32] and found[3].tolist() == [-64, -64, 64, 64]
+    anchors = cell_anchors((64, 128), (0.5, 1.0))
+    assert torch.allclose(anchors[0], torch.tensor([-45.2548, -22.6274, 45.2548, 22.6274]))
+    assert anchors[1].tolist() == [-32, -32, 32, 32] and anchors[3].tolist() == [-64, -64, 64, 64]
 
 
 @pytest.mark.parametrize(
@@ -119,33 +118,29 @@ def tiny(tmp_path):
     return tmp_path
 
 
-def shots(*sizes):
-    return [DecodedImage(str(i), scene(*size, i)) for i, size in enumerate(sizes)]
-
-
 def test_objects_and_regions(tiny):
     detector = BottomUpDetector(Detect(model=str(tiny), score_threshold=0.0, **EXACT))
-    pictures = shots((120, 80), (80, 120))
-    for picture, one in zip(pictures, detector.regions(pictures), strict=True):
-        objects = one.objects
-        assert one.size == picture.image.size and 4 <= len(objects) <= 12
-        assert one.features.shape == (len(objects), 128) and one.features.dtype == torch.float32
+    images = decoded_scenes((120, 80), (80, 120))
+    for image, regions in zip(images, detector.regions(images), strict=True):
+        objects = regions.objects
+        assert regions.size == image.image.size and 4 <= len(objects) <= 12
+        assert regions.features.shape == (len(objects), 128) and regions.features.dtype == torch.float32
         scores = [item.score for item in objects]
         assert scores == sorted(scores, reverse=True) and all(0 < score <= 1 for score in scores)
         for item in objects:
             assert item.label in {"cat", "dog", "traffic light", "sky"} and len(item.attributes) == 1
             assert item.attributes[0][0] in {"red", "big", "wet"}
             x1, y1, x2, y2 = item.box
-            assert 0 <= x1 <= x2 <= one.size[0] + 1e-3 and 0 <= y1 <= y2 <= one.size[1] + 1e-3
+            assert 0 <= x1 <= x2 <= regions.size[0] + 1e-3 and 0 <= y1 <= y2 <= regions.size[1] + 1e-3
     assert detector.regions([]) == []
 
 
 def test_bounds_of_the_settings_and_of_the_network(tiny):
-    pictures = shots((120, 80))
+    images = decoded_scenes((120, 80))
 
     def count(**settings):
         detector = BottomUpDetector(Detect(model=str(tiny), **EXACT, **settings))
-        return len(detector.regions(pictures)[0].objects)
+        return len(detector.regions(images)[0].objects)
 
     every = count(score_threshold=0.0)
     assert count(score_threshold=1.0, min_objects=0) == 0 and count(score_threshold=1.0, min_objects=3) == 3
@@ -158,7 +153,7 @@ def test_the_overlap_allowed_grows_until_enough_are_left(tiny):
 
     def count(**change):
         detector.network.config = replace(plain, **change)
-        return len(detector.regions(shots((120, 80)))[0].objects)
+        return len(detector.regions(decoded_scenes((120, 80)))[0].objects)
 
     few, many = (count(nms=(nms,), min_detections=1, max_detections=99) for nms in (0.1, 0.9))
     assert few < many
@@ -169,23 +164,16 @@ def test_the_overlap_allowed_grows_until_enough_are_left(tiny):
 
 @pytest.mark.parametrize("precision", ["fp32", "auto"])
 def test_a_result_does_not_depend_on_its_batch(tiny, precision):
-    pictures = shots((120, 80), (80, 120), (120, 80), (120, 80), (97, 97))
     detector = BottomUpDetector(Detect(model=str(tiny), device="cpu", precision=precision, batch_size=2))
-    for picture, one in zip(pictures, detector.regions(pictures), strict=True):
-        (alone,) = detector.regions([picture])
-        assert [item.label for item in one.objects] == [item.label for item in alone.objects]
-        for left, right in zip(one.objects, alone.objects, strict=True):
-            assert left.score == pytest.approx(right.score, abs=1e-5)
-            assert left.box == pytest.approx(right.box, abs=1e-2)
-        torch.testing.assert_close(one.features, alone.features, atol=1e-4, rtol=1e-4)
+    assert_independent_of_batches(detector)
 
 
 def test_bf16_keeps_boxes_and_scores_in_float32(tiny):
     rough = BottomUpDetector(Detect(model=str(tiny), device="cpu", precision="bf16"))
     assert rough.network.proposal_generator.rpn_head.anchor_deltas.weight.dtype == torch.float32
     assert rough.network.roi_heads.res5[0].conv1.weight.dtype == torch.bfloat16
-    (one,) = rough.regions(shots((120, 80)))
-    assert one.features.dtype == torch.float32 and one.objects
+    (regions,) = rough.regions(decoded_scenes((120, 80)))
+    assert regions.features.dtype == torch.float32 and regions.objects
 
 
 def test_configurations_in_yaml_and_lower_case(tiny):
@@ -204,13 +192,15 @@ def test_configurations_in_yaml_and_lower_case(tiny):
 def test_a_file_may_lack_what_follows_from_the_rest(tiny):
     from safetensors.torch import load_file
 
-    pictures = shots((120, 80))
-    before = BottomUpDetector(Detect(model=str(tiny), **EXACT)).regions(pictures)[0].objects
+    images = decoded_scenes((120, 80))
+    before = BottomUpDetector(Detect(model=str(tiny), **EXACT)).regions(images)[0].objects
     weights = load_file(tiny / "model.safetensors")
-    some = {name: x for name, x in weights.items() if not name.endswith(("num_batches_tracked", "cell_anchors.0"))}
-    assert len(some) < len(weights)
-    save_file(some, tiny / "model.safetensors")
-    assert BottomUpDetector(Detect(model=str(tiny), **EXACT)).regions(pictures)[0].objects == before
+    fewer = {
+        name: value for name, value in weights.items() if not name.endswith(("num_batches_tracked", "cell_anchors.0"))
+    }
+    assert len(fewer) < len(weights)
+    save_file(fewer, tiny / "model.safetensors")
+    assert BottomUpDetector(Detect(model=str(tiny), **EXACT)).regions(images)[0].objects == before
 
 
 def test_files_that_do_not_fit_are_named(tiny):

@@ -16,8 +16,7 @@ from ita.vision.detectors.vinvl.detector import VinvlDetector, network_size
 from ita.vision.detectors.vinvl.network import AttrRCNN, cell_anchors
 from ita.vision.detectors.vinvl.postprocessing import Candidates, PostprocessConfig
 from ita.vision.detectors.vinvl.roi_align import roi_align
-from ita.vision.types import DecodedImage
-from tests.support.pictures import scene
+from tests.support.detectors import assert_independent_of_batches, decoded_scenes
 
 EXACT = {"device": "cpu", "precision": "fp32"}
 
@@ -63,12 +62,12 @@ def test_filter_1_is_nms_in_each_class_over_all_scores(generator, regression, th
 @pytest.mark.parametrize("regression", [False, True])
 def test_suppression_class_by_class_is_suppression_of_pairs(generator, regression, monkeypatch):
     proposals, scores, deltas, size = peaked(50, 37, generator)
-    found = Candidates(proposals, scores, deltas if regression else None, size)
-    wanted = scores > 0.01
-    pairs = postprocessing.class_nms(found, wanted, 0.3)
+    candidates = Candidates(proposals, scores, deltas if regression else None, size)
+    considered = scores > 0.01
+    pairs = postprocessing.class_nms(candidates, considered, 0.3)
     monkeypatch.setattr(postprocessing, "MAX_PAIRS", 0)
-    assert torch.equal(postprocessing.class_nms(found, wanted, 0.3), pairs)
-    assert not (pairs & ~wanted).any() and not pairs[:, 0].any()
+    assert torch.equal(postprocessing.class_nms(candidates, considered, 0.3), pairs)
+    assert not (pairs & ~considered).any() and not pairs[:, 0].any()
 
 
 def test_an_untrained_head_needs_no_more_memory_than_a_trained_one(generator):
@@ -82,14 +81,16 @@ def test_an_untrained_head_needs_no_more_memory_than_a_trained_one(generator):
 @pytest.mark.parametrize("kind", [0, 1, 2])
 def test_filters_keep_within_the_bounds(generator, kind):
     proposals, scores, _, size = peaked(60, 41, generator)
-    found = Candidates(proposals, scores, None, size)
-    many = postprocessing.select_detections(
-        found, PostprocessConfig(kind, score_threshold=0.01, min_detections=0, max_detections=7), 0.5
-    )
+    candidates = Candidates(proposals, scores, None, size)
+
+    def select(**settings):
+        return postprocessing.select_detections(candidates, PostprocessConfig(kind, **settings), 0.5)
+
+    many = select(score_threshold=0.01, min_detections=0, max_detections=7)
     assert len(many.rows) == 7
-    few = postprocessing.select_detections(found, PostprocessConfig(kind, score_threshold=0.999, min_detections=5), 0.5)
+    few = select(score_threshold=0.999, min_detections=5)
     assert len(few.rows) >= 5 and few.scores.min() < 0.999
-    free = postprocessing.select_detections(found, PostprocessConfig(kind, score_threshold=0.5, min_detections=0), 0.5)
+    free = select(score_threshold=0.5, min_detections=0)
     assert 0 < len(free.rows) < 60 and free.scores.min() >= 0.5 and (free.labels > 0).all()
     if kind == 0:
         assert (free.labels.diff() >= 0).all()
@@ -115,10 +116,10 @@ def test_roi_align_is_the_average_of_bilinear_samples(generator):
     regions = torch.cat([corner, corner + spread], 1)
     regions[0] = torch.tensor([0.0, 0.0, 208.0, 144.0])
     regions[1] = torch.tensor([30.0, 30.0, 30.0, 30.0])
-    found = roi_align(features, regions, 4)
-    assert found.is_contiguous(memory_format=torch.channels_last)
-    for region, mine in zip(regions.tolist(), found, strict=True):
-        torch.testing.assert_close(mine, sampled(features, region, 4), atol=1e-5, rtol=0)
+    pooled = roi_align(features, regions, 4)
+    assert pooled.is_contiguous(memory_format=torch.channels_last)
+    for region, pooled_region in zip(regions.tolist(), pooled, strict=True):
+        torch.testing.assert_close(pooled_region, sampled(features, region, 4), atol=1e-5, rtol=0)
 
 
 def sampled(features, region, resolution):
@@ -222,24 +223,20 @@ def tiny(tmp_path):
     return tmp_path
 
 
-def shots(*sizes):
-    return [DecodedImage(str(i), scene(*size, i)) for i, size in enumerate(sizes)]
-
-
 def test_objects_and_regions(tiny):
     detector = VinvlDetector(Detect(model=str(tiny), **EXACT))
-    pictures = shots((120, 80), (80, 120))
-    for picture, one in zip(pictures, detector.regions(pictures), strict=True):
-        objects = one.objects
-        assert one.size == picture.image.size and len(objects) >= 10
-        assert one.features.shape == (len(objects), 128) and one.features.dtype == torch.float32
+    images = decoded_scenes((120, 80), (80, 120))
+    for image, regions in zip(images, detector.regions(images), strict=True):
+        objects = regions.objects
+        assert regions.size == image.image.size and len(objects) >= 10
+        assert regions.features.shape == (len(objects), 128) and regions.features.dtype == torch.float32
         scores = [item.score for item in objects]
         assert scores == sorted(scores, reverse=True) and all(0 < score <= 1 for score in scores)
         for item in objects:
             assert item.label in {"cat", "dog", "traffic light", "sky", "man"}
             x1, y1, x2, y2 = item.box
-            assert 0 <= x1 <= x2 <= one.size[0] and 0 <= y1 <= y2 <= one.size[1]
-            assert all(name in {"red", "big", "wet", "old"} and sure > 0.05 for name, sure in item.attributes)
+            assert 0 <= x1 <= x2 <= regions.size[0] and 0 <= y1 <= y2 <= regions.size[1]
+            assert all(name in {"red", "big", "wet", "old"} and score > 0.05 for name, score in item.attributes)
             assert list(item.attributes) == sorted(item.attributes, key=lambda pair: -pair[1])
         assert any(item.attributes for item in objects)
     assert detector.regions([]) == []
@@ -248,50 +245,42 @@ def test_objects_and_regions(tiny):
 
 def test_filter_0_gives_classes_one_after_another_which_are_then_ranked(tiny):
     detector = VinvlDetector(Detect(model=str(tiny), filter=0, regression=True, **EXACT))
-    pictures = shots((120, 80))
-    order = [NAMES["label_to_idx"].get(item.label, 1) for item in detector.regions(pictures)[0].objects]
+    images = decoded_scenes((120, 80))
+    order = [NAMES["label_to_idx"].get(item.label, 1) for item in detector.regions(images)[0].objects]
     assert order == sorted(order)
-    found = detector.regions(pictures)[0]
-    ranked = found.ranked()
+    regions = detector.regions(images)[0]
+    ranked = regions.ranked()
     scores = [item.score for item in ranked.objects]
     assert scores == sorted(scores, reverse=True)
     for item, feature in zip(ranked.objects, ranked.features, strict=True):
-        assert torch.equal(found.features[found.objects.index(item)], feature)
+        assert torch.equal(regions.features[regions.objects.index(item)], feature)
 
 
 @pytest.mark.parametrize("regression", [False, True])
 @pytest.mark.parametrize("precision", ["fp32", "auto"])
 def test_a_result_does_not_depend_on_its_batch(tiny, regression, precision):
-    pictures = shots((120, 80), (80, 120), (120, 80), (120, 80), (97, 97))
     settings = {"device": "cpu", "precision": precision, "batch_size": 2, "regression": regression}
     detector = VinvlDetector(Detect(model=str(tiny), **settings))
-    for picture, one in zip(pictures, detector.regions(pictures), strict=True):
-        (alone,) = detector.regions([picture])
-        assert [item.label for item in one.objects] == [item.label for item in alone.objects]
-        for left, right in zip(one.objects, alone.objects, strict=True):
-            assert left.score == pytest.approx(right.score, abs=1e-5)
-            assert left.box == pytest.approx(right.box, abs=1e-2)
-            assert dict(left.attributes) == pytest.approx(dict(right.attributes), abs=1e-4)
-        torch.testing.assert_close(one.features, alone.features, atol=1e-4, rtol=1e-4)
+    assert_independent_of_batches(detector)
 
 
 def test_bf16_keeps_boxes_and_scores_in_float32(tiny):
-    pictures = shots((120, 80))
+    images = decoded_scenes((120, 80))
     rough = VinvlDetector(Detect(model=str(tiny), device="cpu", precision="bf16"))
     assert rough.network.rpn.head.cls_logits.weight.dtype == torch.float32
     assert rough.network.backbone["body"].layer1[0].conv1.weight.dtype == torch.bfloat16
-    (one,) = rough.regions(pictures)
-    (exact,) = VinvlDetector(Detect(model=str(tiny), **EXACT)).regions(pictures)
-    assert one.features.dtype == torch.float32
-    assert one.objects[0].score == pytest.approx(exact.objects[0].score, abs=0.05)
+    (regions,) = rough.regions(images)
+    (exact,) = VinvlDetector(Detect(model=str(tiny), **EXACT)).regions(images)
+    assert regions.features.dtype == torch.float32
+    assert regions.objects[0].score == pytest.approx(exact.objects[0].score, abs=0.05)
 
 
 def test_a_file_names_the_model_as_well_as_a_folder(tiny):
-    pictures = shots((120, 80))
+    images = decoded_scenes((120, 80))
     (tiny / "other.safetensors").write_bytes(b"")
     with pytest.raises(UserError, match=r"several weights \(model.safetensors, other.safetensors\)"):
         VinvlDetector(Detect(model=str(tiny), **EXACT))
-    VinvlDetector(Detect(model=str(tiny / "model.safetensors"), **EXACT)).regions(pictures)
+    VinvlDetector(Detect(model=str(tiny / "model.safetensors"), **EXACT)).regions(images)
 
 
 def test_files_that_do_not_fit_are_named(tiny):

@@ -14,13 +14,8 @@ def roi_pool(features: Tensor, regions: Tensor, resolution: int) -> Tensor:
     A bin is the union of four blocks whose sides are powers of two, so four reads from tables of such blocks' maxima
     give its maximum, however large it is.
 
-    Args:
-        features: (D, H, W).
-        regions: (r, 4) in pixels of the image.
-        resolution: P, bins along each side.
-
-    Returns:
-        (r, D, P, P), channels last in memory.
+    From features (D, H, W) and regions (r, 4) in pixels of the image to (r, D, P, P), channels last in memory, for a
+    ``resolution`` of P bins along each side.
     """
     depth, height, width = features.shape
     if not len(regions):
