@@ -39,7 +39,7 @@ WORDS = [
 
 
 def draw(folder: Path, count: int) -> None:
-    """Draws pictures of 640 x 480 pixels: four in five with one to six lines of text, on paper or on noise."""
+    """Draws images of 640 x 480 pixels: four in five with one to six lines of text, on paper or on noise."""
     chance = random.Random(0)
     for number in range(count):
         image = Image.new("RGB", (640, 480), tuple(chance.choices(range(180, 256), k=3)))
@@ -53,27 +53,27 @@ def draw(folder: Path, count: int) -> None:
 
 
 def measure(files: list[Path], settings: Ocr) -> dict[str, float | int]:
-    """Reads all files in both ways, ours first and last, and takes our mean: a warm disk favours nobody."""
-    sources = [ImageFile(file.name, file) for file in files]
+    """Reads all files in both ways, ours first and last and their mean taken, so that a warm disk favours neither."""
+    image_files = [ImageFile(file.name, file) for file in files]
 
     def ours() -> tuple[list[str], float]:
         begin = time.perf_counter()
-        texts = [reading.text for reading in TesseractEngine(settings).recognize(sources)]
+        texts = [result.text for result in TesseractEngine(settings).recognize(image_files)]
         return texts, time.perf_counter() - begin
 
     texts, before = ours()
     begin = time.perf_counter()
     plain = [pytesseract.image_to_string(str(file)) for file in files]
-    alone = time.perf_counter() - begin
+    plain_seconds = time.perf_counter() - begin
     again, after = ours()
     seconds = (before + after) / 2
     return {
         "images": len(files),
         "cores": cpu_cores(),
-        "identical_texts": sum(one == two == three for one, two, three in zip(texts, plain, again, strict=True)),
-        "plain_images_per_second": round(len(files) / alone, 2),
+        "identical_texts": sum(len(set(versions)) == 1 for versions in zip(texts, plain, again, strict=True)),
+        "plain_images_per_second": round(len(files) / plain_seconds, 2),
         "ours_images_per_second": round(len(files) / seconds, 2),
-        "ratio": round(alone / seconds, 2),
+        "ratio": round(plain_seconds / seconds, 2),
     }
 
 
@@ -81,7 +81,7 @@ def main() -> None:
     """Runs the comparison and prints it as JSON; fails when a text differs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, nargs="*", help="folders of images, searched with all below them")
-    parser.add_argument("--count", type=int, default=60, help="pictures to draw when no folder is given")
+    parser.add_argument("--count", type=int, default=60, help="images to draw when no folder is given")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         if not arguments.folder:

@@ -1,10 +1,8 @@
 """VinVL's captioner equals the reference outputs of the official system; every set of the same layout can be tested."""
 
-import json
 import shutil
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 
@@ -14,6 +12,7 @@ from ita.vision.captioners.oscar.captioner import OscarCaptioner
 from ita.vision.captioners.oscar.decoding import CachedDecoder, UncachedDecoder
 from ita.vision.captioners.oscar.inputs import Context, InputConfig, ModelInputs, make_inputs
 from ita.vision.captioners.oscar.search import search
+from tests.support.references import ReferenceOutputs, copy_weights
 
 pytestmark = pytest.mark.golden
 TOLERANCE = 1e-5
@@ -21,33 +20,12 @@ NO_CAPTION = -1e4
 """Upstream's scores below this stand for captions for which there was no candidate."""
 
 
-class Reference:
-    """A set of reference outputs."""
+class OscarReference(ReferenceOutputs):
+    """The folder of reference outputs."""
 
-    def __init__(self, folder):
-        self.folder = folder
-        self.facts = json.loads((folder / "golden.json").read_text())
-        self.values = np.load(folder / "golden.npz")
-        self.cases = self.facts["cases"]
-        self.models = sorted({case["model"] for case in self.cases.values()})
-
-    def tensor(self, name):
-        return torch.tensor(self.values[name])
-
-    def inputs(self, key):
-        """The stored inputs under a key, by name."""
-        names = [name.rpartition("/")[2] for name in self.values.files if name.startswith(f"{key}/")]
-        return {name: self.tensor(f"{key}/{name}") for name in names}
-
-    def raw(self, images):
+    def inputs(self, images):
         """Labels and features of the first images."""
-        return self.facts["labels"][:images], [self.tensor(f"raw/feat{i}") for i in range(images)]
-
-    def weights(self, model):
-        """Files with the weights of a model, at least one."""
-        files = [file for file in sorted(self.folder.glob(f"{model}.*")) if file.suffix != ".json"]
-        assert files, f"{self.folder} holds no weights of {model}"
-        return files
+        return self.description["labels"][:images], [self[f"raw/feat{i}"] for i in range(images)]
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +33,7 @@ def reference(golden):
     folder = golden / "oscar_captioner"
     if not folder.is_dir():
         pytest.skip(f"{folder} is absent")
-    return Reference(folder)
+    return OscarReference(folder)
 
 
 @pytest.fixture
@@ -64,15 +42,13 @@ def load(reference, tmp_path, monkeypatch):
 
     def load(weights, case):
         folder = tmp_path / weights.name
-        folder.mkdir(exist_ok=True)
-        name = "model.safetensors" if weights.suffix == ".safetensors" else "pytorch_model.bin"
-        shutil.copyfile(weights, folder / name)
+        copy_weights(weights, folder)
         shutil.copyfile(reference.folder / f"{case['model']}.config.json", folder / "config.json")
         shutil.copyfile(reference.folder / "vocab.txt", folder / "vocab.txt")
         inputs = InputConfig(
-            reference.facts["od_label_len"] if case["add_od_labels"] else 0,
+            reference.description["od_label_len"] if case["add_od_labels"] else 0,
             case["od_labels_start_posid"] if case["add_od_labels"] else 0,
-            reference.facts["max_img_seq_length"],
+            reference.description["max_img_seq_length"],
         )
         monkeypatch.setattr(oscar, "INPUTS", inputs)
         settings = Caption(
@@ -102,10 +78,10 @@ def compare(captions, ids, scores, name):
 def test_every_search(reference, load):
     differences = []
     for name, case in reference.cases.items():
-        ids, scores = reference.tensor(f"{name}/ids"), reference.tensor(f"{name}/logprobs")
-        for weights in reference.weights(case["model"]):
+        ids, scores = reference[f"{name}/ids"], reference[f"{name}/logprobs"]
+        for weights in reference.weights_of(case["model"]):
             captioner = load(weights, case)
-            labels, features = reference.raw(len(ids))
+            labels, features = reference.inputs(len(ids))
             context = captioner.context(labels, features)
             model, mask_id, beam = captioner.model, captioner.tokenizer.mask_id, captioner.beam
             with torch.inference_mode():
@@ -140,10 +116,10 @@ def padded(context, labels, regions):
 
 def test_every_input(reference, load):
     for name, case in reference.cases.items():
-        stored = reference.inputs(case["inputs_key"])
-        captioner = load(reference.weights(case["model"])[0], case)
+        stored = reference.group(case["inputs_key"])
+        captioner = load(reference.weights_of(case["model"])[0], case)
         images, length = len(stored["input_ids"]), case["max_length"]
-        context = captioner.context(*reference.raw(images))
+        context = captioner.context(*reference.inputs(images))
         context = padded(context, captioner.inputs.max_label_subwords, captioner.inputs.max_regions)
         ids = torch.full((images, length), captioner.tokenizer.mask_id)
         ids[:, 0], ids[:, -1] = captioner.tokenizer.cls_id, captioner.tokenizer.sep_id
@@ -153,20 +129,19 @@ def test_every_input(reference, load):
 
 
 def test_the_forward_pass_of_every_model(reference, load):
-    stored = reference.inputs(reference.facts["forward_inputs_key"])
+    stored = reference.group(reference.description["forward_inputs_key"])
     stored = {name: stored[name] for name in ("input_ids", "token_type_ids", "attention_mask", "img_feats")}
     length = stored["input_ids"].shape[1]
     real = stored["attention_mask"].any(-1)  # rows of padding attend to nothing, and their values mean nothing
-    for name in reference.models:
+    for name in sorted({case["model"] for case in reference.cases.values()}):
         case = next(case for case in reference.cases.values() if case["model"] == name)
-        for weights in reference.weights(name):
+        for weights in reference.weights_of(name):
             model = load(weights, case).model
             with torch.inference_mode():
                 logits, x = model(ModelInputs(**stored, position_ids=torch.arange(length)[None]))
                 pooled = torch.tanh(model.bert.pooler.dense(x[:, 0]))
             expected = {
-                key: reference.tensor(f"{name}__forward/{key}")
-                for key in ("logits", "sequence_output", "pooled_output")
+                key: reference[f"{name}__forward/{key}"] for key in ("logits", "sequence_output", "pooled_output")
             }
             assert (logits - expected["logits"])[real[:, :length]].abs().max() < TOLERANCE
             assert (x - expected["sequence_output"])[real].abs().max() < TOLERANCE

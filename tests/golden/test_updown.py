@@ -4,7 +4,6 @@ import json
 import shutil
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 
@@ -13,24 +12,18 @@ from ita.vision.captioners.updown.captioner import UpDownCaptioner
 from ita.vision.captioners.updown.search import search
 from ita.vision.types import DetectedObject, Regions
 from tests.support.captioners import length_penalty
+from tests.support.references import ReferenceOutputs, copy_weights
 
 pytestmark = pytest.mark.golden
 TOLERANCE = 1e-5
 
 
-class Reference:
-    """A set of reference outputs."""
+class UpDownReference(ReferenceOutputs):
+    """The folder of reference outputs."""
 
     def __init__(self, folder):
-        self.folder = folder
-        self.facts = json.loads((folder / "golden.json").read_text())
-        self.values = np.load(folder / "golden.npz")
-        self.cases = self.facts["cases"]
-        self.features = torch.tensor(self.values["att"])
-        self.mask = torch.tensor(self.values["mask"]).bool()
-
-    def tensor(self, name):
-        return torch.tensor(self.values[name])
+        super().__init__(folder)
+        self.features, self.mask = self["att"], self["mask"].bool()
 
     def regions(self):
         """Each image as a detector would give it."""
@@ -45,7 +38,7 @@ def reference(golden):
     folder = golden / "updown"
     if not folder.is_dir():
         pytest.skip(f"{folder} is absent")
-    return Reference(folder)
+    return UpDownReference(folder)
 
 
 @pytest.fixture
@@ -54,12 +47,9 @@ def load(reference, tmp_path):
 
     def load(name, case):
         folder = tmp_path / case["model"]
-        folder.mkdir(exist_ok=True)
-        weights = next(file for file in sorted(reference.folder.glob(f"{case['model']}.*")) if file.suffix != ".json")
-        target = "model.safetensors" if weights.suffix == ".safetensors" else "pytorch_model.bin"
-        shutil.copyfile(weights, folder / target)
+        copy_weights(reference.weights_of(case["model"])[0], folder)
         shutil.copyfile(reference.folder / f"{case['model']}.opt.json", folder / "opt.json")
-        (folder / "vocab.json").write_text(json.dumps(reference.facts["vocab"]))
+        (folder / "vocab.json").write_text(json.dumps(reference.description["vocab"]))
         rows, max_length = reference.values[f"{name}/seq"].shape
         captions = rows // len(reference.features)
         settings = Caption(
@@ -97,15 +87,15 @@ def test_every_search(reference, load):
     differences = []
     for name, case in reference.cases.items():
         captioner = load(name, case)
-        words, images = reference.tensor(f"{name}/seq"), len(reference.features)
+        words, images = reference[f"{name}/seq"], len(reference.features)
         with torch.inference_mode():
             context = captioner.model.encode(reference.features, reference.mask)
             captions = search(captioner.model, context, images, captioner.beam, captioner.device)
             log_probs = word_log_probs(captioner, context, captions.ids)
         assert torch.equal(captions.ids.flatten(0, 1), words), name
-        differences.append(log_probs.flatten(0, 1) - reference.tensor(f"{name}/logp"))
+        differences.append(log_probs.flatten(0, 1) - reference[f"{name}/logp"])
         if f"{name}/p" in reference.values.files:
-            differences.append(captions.scores - reference.tensor(f"{name}/p"))
+            differences.append(captions.scores - reference[f"{name}/p"])
         written = captioner.caption_regions(reference.regions())
         texts = [caption.text.split() for image in written for caption in image]
         assert texts[: len(case["first"])] == case["first"], name

@@ -1,54 +1,60 @@
-"""The stage caption with a tiny BLIP of random weights, saved and loaded through the Auto classes."""
+"""The stage caption with tiny models of random weights: a BLIP by the Auto classes, and a captioner of Oscar."""
+
+import json
 
 import pytest
 
+from ita.cli import run_stage
 from ita.config import Caption
 from ita.errors import UserError
 from ita.io import parquet
 from ita.stages import caption
 from ita.vision.captioners.transformers import TransformersCaptioner
+from ita.vision.region_tables import feature_rows, object_rows
+from tests.support.captioners import regions_of, save_oscar
 from tests.support.pictures import run, scene, table
 
 TINY = {"backend": "transformers", "beams": 5, "captions": 5, "max_tokens": 6, "device": "cpu", "precision": "fp32"}
 
 
 @pytest.fixture
-def pictures(tmp_path):
+def images(tmp_path):
     for seed, name in enumerate("abc"):
         scene(90 + 20 * seed, 80, seed).save(tmp_path / f"{name}.png")
     (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
     return table(tmp_path, a="a.png", broken="broken.png", b="b.png", gone=None, c="c.png")
 
 
-def test_all_beams_are_kept_best_first(pictures, blip, tmp_path):
-    rows = run(caption, pictures, tmp_path / "out.parquet", TINY, model=blip)
+def test_all_beams_are_kept_best_first(images, blip, tmp_path):
+    rows = run(caption, images, tmp_path / "out.parquet", TINY, model=blip)
     assert [(row["image_id"], row["rank"]) for row in rows] == [(name, rank) for name in "abc" for rank in range(5)]
     for name in "abc":
-        own = [row for row in rows if row["image_id"] == name]
-        assert [row["logprob"] for row in own] == sorted((row["logprob"] for row in own), reverse=True)
-        assert len({row["caption"] for row in own}) == 5 and all(row["logprob"] < 0 for row in own)
+        captions = [row for row in rows if row["image_id"] == name]
+        assert [row["logprob"] for row in captions] == sorted((row["logprob"] for row in captions), reverse=True)
+        assert len({row["caption"] for row in captions}) == 5 and all(row["logprob"] < 0 for row in captions)
     assert all(len(row["caption"].split()) <= 6 and "[" not in row["caption"] for row in rows)
-    about = parquet.metadata(parquet.read("captions", tmp_path / "out.parquet"))
-    assert about["engine"]["class"] == "BlipForConditionalGeneration" and about["counts"]["images"] == 3
+    metadata = parquet.metadata(tmp_path / "out.parquet")
+    assert metadata["engine"]["class"] == "BlipForConditionalGeneration"
+    assert metadata["counts"] == {"images": 3, "captions": 15}
 
 
-def test_a_result_does_not_depend_on_its_batch(pictures, blip, tmp_path):
-    alone = run(caption, pictures, tmp_path / "one.parquet", TINY, model=blip, batch_size=1)
-    together = run(caption, pictures, tmp_path / "three.parquet", TINY, model=blip, batch_size=4)
+def test_a_result_does_not_depend_on_its_batch(images, blip, tmp_path):
+    alone = run(caption, images, tmp_path / "one.parquet", TINY, model=blip, batch_size=1)
+    together = run(caption, images, tmp_path / "three.parquet", TINY, model=blip, batch_size=4)
     assert [row["caption"] for row in alone] == [row["caption"] for row in together]
     assert [row["logprob"] for row in alone] == pytest.approx([row["logprob"] for row in together], abs=1e-4)
 
 
-def test_the_prompt_is_not_part_of_the_caption(pictures, blip, tmp_path):
-    rows = run(caption, pictures, tmp_path / "o", TINY, model=blip, prompt="A  photo of", beams=2, captions=1)
+def test_the_prompt_is_not_part_of_the_caption(images, blip, tmp_path):
+    rows = run(caption, images, tmp_path / "o", TINY, model=blip, prompt="A  photo of", beams=2, captions=1)
     assert len(rows) == 3 and not any(row["caption"].lower().startswith("a photo of") for row in rows)
     assert all(row["caption"] for row in rows)
-    plain = run(caption, pictures, tmp_path / "p", TINY, model=blip, beams=2, captions=1)
-    assert [row["caption"] for row in plain] != [row["caption"] for row in rows]  # the model did see the prompt
+    plain = run(caption, images, tmp_path / "p", TINY, model=blip, beams=2, captions=1)
+    assert [row["caption"] for row in plain] != [row["caption"] for row in rows]  # the prompt had an effect
 
 
-def test_greedy_search_has_no_score_of_its_beam(pictures, blip, tmp_path):
-    rows = run(caption, pictures, tmp_path / "o", TINY, model=blip, beams=1, captions=1, precision="bf16")
+def test_greedy_search_has_no_score_of_its_beam(images, blip, tmp_path):
+    rows = run(caption, images, tmp_path / "o", TINY, model=blip, beams=1, captions=1, precision="bf16")
     assert len(rows) == 3 and all(row["logprob"] is None for row in rows)
 
 
@@ -65,18 +71,63 @@ def test_wrong_settings_and_models(blip, tmp_path):
         TransformersCaptioner(Caption(model=str(tmp_path / "bert")))
 
 
-def test_files_of_several_captioners(pictures, tmp_path):
-    (tmp_path / "one.txt").write_text("a.jpg :first of a\ngone.jpg :seen elsewhere\nstranger.jpg :nobody\nb.JPG :\n")
+def test_files_of_several_captioners(images, tmp_path):
+    (tmp_path / "one.txt").write_text("a.jpg :first of a\ngone.jpg :from elsewhere\nunknown.jpg :nobody\nb.JPG :\n")
     (tmp_path / "two.json").write_text('{"a.jpg": ["second  of a", "third of a"], "c": "of c"}')
     files = [str(tmp_path / "one.txt"), str(tmp_path / "two.json")]
-    rows = run(caption, pictures, tmp_path / "o", {"backend": "precomputed"}, files=files)
+    rows = run(caption, images, tmp_path / "o", {"backend": "precomputed"}, files=files)
     assert [(row["image_id"], row["rank"], row["caption"]) for row in rows] == [
         ("a", 0, "first of a"),
         ("a", 1, "second of a"),
         ("a", 2, "third of a"),
-        ("gone", 0, "seen elsewhere"),
+        ("gone", 0, "from elsewhere"),
         ("c", 0, "of c"),
     ]
     assert {"images", *files} == set(parquet.metadata(parquet.read("captions", tmp_path / "o"))["inputs"])
     with pytest.raises(RuntimeError):
-        run(caption, pictures, tmp_path / "o", {"backend": "precomputed"})
+        run(caption, images, tmp_path / "o", {"backend": "precomputed"})
+
+
+@pytest.fixture
+def write_regions(tmp_path):
+    """A function that writes objects and features of images; options of the stage."""
+
+    def write(*image_ids):
+        objects, features = tmp_path / "objects.parquet", tmp_path / "features.parquet"
+        images = {image_id: regions_of(number + 1, 4) for number, image_id in enumerate(image_ids)}
+        rows = [row for image_id, regions in images.items() for row in object_rows(image_id, regions.objects)]
+        parquet.write("objects", rows, objects, {"engine": {"name": "a detector"}})
+        rows = [row for image_id, regions in images.items() for row in feature_rows(image_id, regions)]
+        parquet.write("features", rows, features)
+        return ["--objects", str(objects), "--features", str(features)]
+
+    return write
+
+
+@pytest.fixture
+def oscar(tmp_path):
+    """Settings of a captioner of regions."""
+    (tmp_path / "oscar").mkdir()
+    save_oscar(tmp_path / "oscar")
+    return {**TINY, "backend": "oscar", "model": str(tmp_path / "oscar"), "captions": 2}
+
+
+def run_on_regions(images, output, settings, *options):
+    arguments = ["--settings", json.dumps({"caption": settings}), "--images", str(images), "--output", str(output)]
+    return run_stage(caption, [*arguments, *options])
+
+
+def test_regions_are_captioned_where_a_detector_looked(images, oscar, write_regions, tmp_path):
+    assert run_on_regions(images, tmp_path / "o", oscar, *write_regions("a", "c")) == 0
+    rows = parquet.rows("captions", tmp_path / "o")
+    assert [(row["image_id"], row["rank"]) for row in rows] == [("a", 0), ("a", 1), ("c", 0), ("c", 1)]
+    metadata = parquet.metadata(tmp_path / "o")
+    assert metadata["engine"]["detector"] == {"name": "a detector"} and metadata["counts"]["images"] == 2
+
+
+def test_a_captioner_of_regions_needs_those_of_its_images(images, oscar, write_regions, tmp_path, capsys):
+    assert run_on_regions(images, tmp_path / "o", oscar) == 1
+    assert "captioner 'oscar' describes regions: give --objects and --features" in capsys.readouterr().err
+    assert run_on_regions(images, tmp_path / "o", oscar, *write_regions("a", "z")) == 1
+    assert "'z' is not among the images of this shard" in capsys.readouterr().err
+    assert not (tmp_path / "o").exists()

@@ -24,7 +24,7 @@ WORDS = ["Hello World", "Open 24 hours", "STOP", "Kansas baseball", "Paris in Ma
 
 @pytest.fixture
 def drawn(tmp_path):
-    """Pictures of text in all formats, one without text, and their table."""
+    """Images of text in all formats, one without text, and their table."""
     files = {}
     for number, (text, kind) in enumerate(zip(WORDS, ("png", "jpg", "gif", "webp", "bmp"), strict=True)):
         files[f"i{number}"] = f"i{number}.{kind}"
@@ -54,20 +54,20 @@ def test_tesseract_reads_lettering(tesseract, drawn, tmp_path):
 
 @pytest.mark.parametrize(("size", "processes"), [(1, 1), (3, 2), (16, 0)])
 def test_lists_give_the_text_of_single_paths(tesseract, drawn, tmp_path, size, processes):
-    found = run(ocr, drawn, tmp_path / "o", {"images_per_process": size, "processes": processes})
-    for row in found:
+    rows = run(ocr, drawn, tmp_path / "o", {"images_per_process": size, "processes": processes})
+    for row in rows:
         path = next(tmp_path.glob(f"{row['image_id']}.*"))
         assert row["text"] == tesseract.image_to_string(str(path))
 
 
 def test_texts_of_real_images_are_those_of_plain_tesseract(tesseract, data):
-    """Text by text equal to ``pytesseract.image_to_string(path)`` on photographs and pictures of tweets."""
+    """Text by text equal to ``pytesseract.image_to_string(path)`` on photographs and images of tweets."""
     patterns = ("tweets30/*/images/*", "vinvl6/images/*", "coco83/images/*.jpg")
     files = sorted(path for pattern in patterns for path in data.glob(pattern))
-    found = list(TesseractEngine(Ocr()).recognize([ImageFile(path.name, path) for path in files]))
+    results = list(TesseractEngine(Ocr()).recognize([ImageFile(path.name, path) for path in files]))
     with tesseract_engine.one_thread(), ThreadPoolExecutor(cpu_cores()) as pool:
         expected = list(pool.map(tesseract.image_to_string, map(str, files)))
-    assert files and [reading.text for reading in found] == expected
+    assert files and [result.text for result in results] == expected
 
 
 def test_a_broken_image_costs_only_itself(tesseract, tmp_path, caplog, monkeypatch):
@@ -93,7 +93,7 @@ def test_a_broken_image_costs_only_itself(tesseract, tmp_path, caplog, monkeypat
         monkeypatch.setattr(tesseract_engine, "is_plain", is_plain)
         rows = run(ocr, table(tmp_path, a="a.png", c="c.webp", b="b.png"), tmp_path / "o", {"processes": 1})
         assert [row["text"].strip() for row in rows] == ["Hello World", "Open 24 hours", "STOP"]
-    # Checked by nobody, a broken image still takes only its own text with it.
+    # Even if nothing checks it, a broken image still takes only its own text with it.
     rows = run(ocr, table(tmp_path, a="a.png", half="half.png", b="b.png"), tmp_path / "o", {"processes": 1})
     assert [row["text"].strip() for row in rows] == ["Hello World", "", "STOP"]
 
@@ -103,7 +103,7 @@ def test_a_slow_image_is_given_up(tesseract, drawn, tmp_path, caplog):
     assert len(rows) == 6 and all(row["text"] == "" and row["confidence"] is None for row in rows)
 
 
-def test_a_turned_picture_is_read_upright(tesseract, tmp_path):
+def test_a_rotated_image_is_read_upright(tesseract, tmp_path):
     save_turned(lettering("Hello World"), tmp_path / "turned.jpg")
     rows = run(ocr, table(tmp_path, turned="turned.jpg"), tmp_path / "o", {})
     assert rows[0]["text"].strip() == "Hello World"

@@ -1,4 +1,4 @@
-"""Drawn pictures and small tables of them, for the tests of the vision stages."""
+"""Drawn images and small tables of them, for the tests of the vision stages."""
 
 import json
 from pathlib import Path
@@ -7,13 +7,14 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ita.cli import run_stage
 from ita.io import parquet
+from ita.io.image_formats import EXIF_ORIENTATION
 
 UPRIGHT_TO_EXIF_6 = Image.Transpose.ROTATE_90
-"""Turns an upright picture into the pixels that a camera stores with orientation 6."""
+"""Turns an upright image into the pixels that a camera stores with orientation 6."""
 
 
 def scene(width=120, height=80, seed=0):
-    """A picture of coloured boxes, different for each seed."""
+    """An image of coloured boxes, different for each seed."""
     image = Image.new("RGB", (width, height), (30 + 40 * seed % 200, 90, 160))
     draw = ImageDraw.Draw(image)
     draw.rectangle((10 + 5 * seed, 10, 50, 40), fill=(250, 60 * seed % 255, 20))
@@ -22,16 +23,16 @@ def scene(width=120, height=80, seed=0):
 
 
 def lettering(text, size=(640, 140), colour="black"):
-    """A picture of text."""
+    """An image of text."""
     image = Image.new("RGB", size, "white")
     ImageDraw.Draw(image).text((30, 35), text, font=ImageFont.load_default(size=40), fill=colour)
     return image
 
 
 def save_turned(image, path):
-    """Saves a picture the way a camera held sideways does: turned pixels and an EXIF note."""
+    """Saves an image as a camera held sideways does: rotated pixels and an EXIF orientation."""
     exif = Image.Exif()
-    exif[0x0112] = 6
+    exif[EXIF_ORIENTATION] = 6
     image.transpose(UPRIGHT_TO_EXIF_6).save(path, exif=exif)
 
 
@@ -47,8 +48,8 @@ def table(folder: Path, **files):
 def run(stage, images, output, section, **settings):
     """Runs a stage and returns its rows; the test fails when the stage does."""
     name = stage.__name__.removeprefix("ita.stages.")
-    given = json.dumps({name: {**section, **settings}, "name": "test"})
-    code = run_stage(stage, ["--settings", given, "--images", str(images), "--output", str(output)])
+    content = json.dumps({name: {**section, **settings}, "name": "test"})
+    code = run_stage(stage, ["--settings", content, "--images", str(images), "--output", str(output)])
     if code:
         raise RuntimeError(f"stage {name} ended with code {code}")
     return parquet.rows(TABLES[name], output)

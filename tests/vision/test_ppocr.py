@@ -39,27 +39,27 @@ EMPTY = {"rec_texts": [], "rec_scores": [], "rec_polys": [], "rec_boxes": np.zer
 @pytest.fixture
 def package(monkeypatch):
     """The stand-in; it keeps what it was called with."""
-    seen = SimpleNamespace(options=None, pixels=[], fails=None)
+    calls = SimpleNamespace(options=None, pixels=[], fails=None)
 
     class PaddleOCR:
         def __init__(self, **options):
-            if seen.fails:
-                raise seen.fails
-            seen.options = options
+            if calls.fails:
+                raise calls.fails
+            calls.options = options
 
         def predict(self, pixels):
-            seen.pixels.append(pixels)
+            calls.pixels.append(pixels)
             return [PAGE if pixels.min() < 128 else EMPTY]
 
     monkeypatch.setitem(sys.modules, "paddleocr", SimpleNamespace(PaddleOCR=PaddleOCR))
     monkeypatch.setattr(ppocr, "version", lambda name: "3.7.0")
-    return seen
+    return calls
 
 
 @pytest.fixture
 def paddle(monkeypatch):
     """A function that says whether PaddlePaddle is installed."""
-    return lambda there: monkeypatch.setattr(ppocr, "find_spec", lambda name: name if there else None)
+    return lambda installed: monkeypatch.setattr(ppocr, "find_spec", lambda name: name if installed else None)
 
 
 def saved(folder, name, weights):
@@ -80,9 +80,9 @@ def test_results_become_rows(package, tmp_path):
     for name in ("blank", "broken"):
         assert rows[name]["text"] == "" and rows[name]["confidence"] is None
     assert len(rows) == 3 and len(package.pixels) == 3
-    about = parquet.metadata(parquet.read("ocr", tmp_path / "o"))
-    assert about["counts"] == {"images": 3, "with_text": 1, "tokens": 4}
-    assert about["engine"]["recognition"] == {"model": "PP-OCRv6_medium_rec"}
+    metadata = parquet.metadata(tmp_path / "o")
+    assert metadata["counts"] == {"images": 3, "with_text": 1, "tokens": 4}
+    assert metadata["engine"]["recognition"] == {"model": "PP-OCRv6_medium_rec"}
 
 
 def test_pixels_are_upright_bgr_bytes(package, tmp_path):
@@ -93,17 +93,17 @@ def test_pixels_are_upright_bgr_bytes(package, tmp_path):
     assert pixels[..., 2].min() >= 200 and pixels[..., 0].min() < 50
 
 
-@pytest.mark.parametrize("there", [True, False])
-def test_models_by_name(package, paddle, there):
-    paddle(there)
+@pytest.mark.parametrize("installed", [True, False])
+def test_models_by_name(package, paddle, installed):
+    paddle(installed)
     PaddleEngine(Ocr(engine="paddleocr", processes=3))
-    given = package.options
-    assert (given["text_detection_model_name"], given["text_detection_model_dir"]) == ("PP-OCRv6_medium_det", None)
-    assert not given["use_doc_orientation_classify"] and not given["use_textline_orientation"]
-    if there:
-        assert (given["engine"], given["cpu_threads"], given["enable_mkldnn"]) == ("paddle", 3, False)
+    options = package.options
+    assert (options["text_detection_model_name"], options["text_detection_model_dir"]) == ("PP-OCRv6_medium_det", None)
+    assert not options["use_doc_orientation_classify"] and not options["use_textline_orientation"]
+    if installed:
+        assert (options["engine"], options["cpu_threads"], options["enable_mkldnn"]) == ("paddle", 3, False)
     else:
-        assert (given["engine"], given["engine_config"]) == ("onnxruntime", {"intra_op_num_threads": 3})
+        assert (options["engine"], options["engine_config"]) == ("onnxruntime", {"intra_op_num_threads": 3})
 
 
 @pytest.mark.parametrize(("weights", "engine"), [("inference.onnx", "onnxruntime"), ("inference.pdiparams", "paddle")])
@@ -113,12 +113,12 @@ def test_models_in_folders(package, paddle, tmp_path, weights, engine):
         "detection_model": saved(tmp_path / "d", "D", weights),
         "recognition_model": saved(tmp_path / "r", "R", weights),
     }
-    reader = PaddleEngine(Ocr(engine="paddleocr", **models))
-    given = package.options
-    assert given["engine"] == reader.metadata["runtime"] == engine
-    assert (given["text_detection_model_name"], given["text_recognition_model_name"]) == ("D", "R")
-    assert given["text_recognition_model_dir"] == str(tmp_path / "r")
-    assert reader.metadata["detection"]["files"].keys() == {"inference.yml", weights}
+    paddle_engine = PaddleEngine(Ocr(engine="paddleocr", **models))
+    options = package.options
+    assert options["engine"] == paddle_engine.metadata["runtime"] == engine
+    assert (options["text_detection_model_name"], options["text_recognition_model_name"]) == ("D", "R")
+    assert options["text_recognition_model_dir"] == str(tmp_path / "r")
+    assert paddle_engine.metadata["detection"]["files"].keys() == {"inference.yml", weights}
 
 
 def test_what_is_missing_is_named(package, tmp_path, monkeypatch):

@@ -1,7 +1,7 @@
-"""Real pictures (of tweets, and photos) go through every back end that has weights, by the programs of the stages.
+"""Real images (of tweets, and photos) go through every backend that has weights, by the programs of the stages.
 
-Most weights are tiny and random, so nothing is said of what is found: no picture may be lost or end a stage, and boxes
-lie inside their pictures. Every tenth picture is taken, and all of them with ``-m slow``.
+Most weights are tiny and random, so results are not checked: no image may be lost or end a stage, and boxes are inside
+their images. Every tenth image is used, and all of them with ``-m slow``.
 """
 
 import json
@@ -28,10 +28,10 @@ CPU = {"device": "cpu", "precision": "fp32"}
 
 @pytest.fixture(scope="module", params=["some", pytest.param("all", marks=pytest.mark.slow)])
 def photos(request, data, tmp_path_factory):
-    """Table of the pictures."""
+    """Table of the images."""
     files = [file for pattern in PATTERNS for file in sorted(data.glob(pattern))]
     if not files:
-        pytest.skip(f"no pictures under {data}")
+        pytest.skip(f"no images under {data}")
     folder = tmp_path_factory.mktemp("photos")
     names = {}
     for number, file in enumerate(files if request.param == "all" else files[::10]):
@@ -41,55 +41,63 @@ def photos(request, data, tmp_path_factory):
 
 
 def vinvl(golden, folder):
-    about = json.loads((golden / "attrrcnn" / "golden.json").read_text())
+    """Settings of the tiny VinVL detector."""
+    description = json.loads((golden / "attrrcnn" / "golden.json").read_text())
     for name in ("model.safetensors", "labelmap.json"):
         shutil.copyfile(golden / "attrrcnn" / name, folder / name)
-    counts = {name: about[name] for name in ("num_classes", "num_attributes")}
-    (folder / CONFIG).write_text(json.dumps({**about["config"], **counts}))
+    counts = {name: description[name] for name in ("num_classes", "num_attributes")}
+    (folder / CONFIG).write_text(json.dumps({**description["config"], **counts}))
     return {"model": str(folder)}
 
 
 def bottomup(golden, folder):
+    """Settings of the tiny Bottom-Up detector."""
     for name in ("model.safetensors", "config.json", OBJECTS, ATTRIBUTES):
         shutil.copyfile(golden / "bottomup" / name, folder / name)
     return {"backend": "bottomup", "model": str(folder)}
 
 
 def updown(golden, folder, kind):
+    """Settings of a tiny captioner of ImageCaptioning.pytorch."""
     for name in ("safetensors", "opt.json"):
         target = "model.safetensors" if name == "safetensors" else name
         shutil.copyfile(golden / "updown" / f"{kind}.{name}", folder / target)
-    facts = json.loads((golden / "updown" / "golden.json").read_text())
-    (folder / "vocab.json").write_text(json.dumps(facts["vocab"]))
+    description = json.loads((golden / "updown" / "golden.json").read_text())
+    (folder / "vocab.json").write_text(json.dumps(description["vocab"]))
     return {"backend": "updown", "model": str(folder)}
 
 
 @pytest.fixture(scope="module")
 def sizes(photos):
-    """Width and height of each picture, in the order of the table."""
-    return {source.image_id: decode(source.path).size for source in list_image_files(photos)}
+    """Width and height of each image, in the order of the table."""
+    return {image_file.image_id: decode(image_file.path).size for image_file in list_image_files(photos)}
 
 
 def narrowed(features, width, output):
     """A table of features of which each region keeps the first ``width`` values, for captioners of that width."""
     rows = []
     for row in parquet.rows("features", features):
-        each = len(row["features"]) // max(1, row["regions"])
-        parts = [row["features"][start : start + width] for start in range(0, len(row["features"]), each or 1)]
-        rows.append({**row, "features": [value for part in parts for value in part]})
+        full_width = len(row["features"]) // max(1, row["regions"]) or 1
+        starts = range(0, len(row["features"]), full_width)
+        rows.append(
+            {**row, "features": [value for start in starts for value in row["features"][start : start + width]]}
+        )
     parquet.write("features", rows, output)
 
 
 def detected(images, folder, settings):
     """Runs detect; paths of its two tables."""
     objects, features = folder / "objects.parquet", folder / "features.parquet"
-    given = json.dumps({"detect": {**CPU, "min_objects": 2, **settings}})
-    arguments = ["--settings", given, "--images", str(images), "--output", str(objects), "--features", str(features)]
+    content = json.dumps({"detect": {**CPU, "min_objects": 2, **settings}})
+    arguments = ["--settings", content, "--images", str(images), "--output", str(objects), "--features", str(features)]
     assert run_stage(detect, arguments) == 0
     return objects, features
 
 
-@pytest.mark.parametrize("name", ["demo", "vinvl", "bottomup", "transformers"])
+GOLDEN = [pytest.param(name, marks=pytest.mark.golden) for name in ("vinvl", "bottomup")]
+
+
+@pytest.mark.parametrize("name", ["demo", *GOLDEN, "transformers"])
 def test_detectors(name, photos, sizes, tmp_path, request):
     if name == "demo":
         settings = {"model": str(SHIPPED_MODELS / "detector")}
@@ -106,26 +114,28 @@ def test_detectors(name, photos, sizes, tmp_path, request):
         # Boxes are single precision.
         assert -0.01 <= row["x1"] <= row["x2"] <= width + 0.01 and -0.01 <= row["y1"] <= row["y2"] <= height + 0.01
         assert row["label"] and 0 <= row["score"] <= 1
-        assert all(one["label"] and 0 <= one["score"] <= 1.001 for one in row["attributes"])
+        assert all(attribute["label"] and 0 <= attribute["score"] <= 1.001 for attribute in row["attributes"])
     if name != "transformers":
-        kept = parquet.rows("features", features)
-        assert [row["image_id"] for row in kept] == list(sizes)
-        assert all((row["width"], row["height"]) == sizes[row["image_id"]] for row in kept)
-        assert all(math.isfinite(sum(row["features"])) for row in kept)
+        feature_rows = parquet.rows("features", features)
+        assert [row["image_id"] for row in feature_rows] == list(sizes)
+        assert all((row["width"], row["height"]) == sizes[row["image_id"]] for row in feature_rows)
+        assert all(math.isfinite(sum(row["features"])) for row in feature_rows)
+        assert sum(row["regions"] for row in feature_rows) == len(rows)
 
 
 @pytest.fixture(scope="module")
-def seen(photos, golden, tmp_path_factory):
-    """Objects of all pictures and their features, by the tiny Bottom-Up detector."""
-    folder = tmp_path_factory.mktemp("seen")
+def bottomup_tables(photos, golden, tmp_path_factory):
+    """Objects of all images and their features, by the tiny Bottom-Up detector."""
+    folder = tmp_path_factory.mktemp("detected")
     return detected(photos, folder, bottomup(golden, folder))
 
 
+@pytest.mark.golden
 @pytest.mark.parametrize("name", ["updown", "att2in2", "transformer"])
-def test_captioners_of_regions(name, photos, seen, golden, tmp_path):
-    objects, features = seen[0], tmp_path / "features.parquet"
-    narrowed(seen[1], 20, features)  # what the tiny captioners read
-    captioned(
+def test_captioners_of_regions(name, photos, bottomup_tables, golden, tmp_path):
+    objects, features = bottomup_tables[0], tmp_path / "features.parquet"
+    narrowed(bottomup_tables[1], 20, features)  # the width that the tiny captioners read
+    check_captions(
         photos, tmp_path / "o", updown(golden, tmp_path, name), "--objects", str(objects), "--features", str(features)
     )
 
@@ -133,19 +143,24 @@ def test_captioners_of_regions(name, photos, seen, golden, tmp_path):
 def test_the_demos_captioner(photos, tmp_path):
     objects, features = detected(photos, tmp_path, {"model": str(SHIPPED_MODELS / "detector")})
     settings = {"model": str(SHIPPED_MODELS / "captioner")}
-    captioned(photos, tmp_path / "o", settings, "--objects", str(objects), "--features", str(features))
+    check_captions(photos, tmp_path / "o", settings, "--objects", str(objects), "--features", str(features))
 
 
 def test_captioner_of_transformers(photos, blip, tmp_path):
-    captioned(photos, tmp_path / "o", {"backend": "transformers", "model": blip})
+    check_captions(photos, tmp_path / "o", {"backend": "transformers", "model": blip})
 
 
-def captioned(images, output, settings, *more):
-    """Runs caption: three captions of every picture."""
-    given = json.dumps({"caption": {**CPU, "beams": 3, "captions": 3, "max_tokens": 8, **settings}})
-    assert run_stage(caption, ["--settings", given, "--images", str(images), "--output", str(output), *more]) == 0
-    found = [(row["image_id"], row["rank"]) for row in parquet.rows("captions", output)]
-    assert found == [(source.image_id, rank) for source in list_image_files(images) for rank in range(3)]
+def check_captions(images, output, settings, *arguments):
+    """Runs caption: three captions of every image, best first."""
+    content = json.dumps({"caption": {**CPU, "beams": 3, "captions": 3, "max_tokens": 8, **settings}})
+    command = ["--settings", content, "--images", str(images), "--output", str(output), *arguments]
+    assert run_stage(caption, command) == 0
+    rows = parquet.rows("captions", output)
+    logprobs = [row["logprob"] for row in rows]
+    assert all(logprobs[i] >= logprobs[i + 1] for i in range(len(rows) - 1) if rows[i]["rank"] < 2)
+    assert [(row["image_id"], row["rank"]) for row in rows] == [
+        (image_file.image_id, rank) for image_file in list_image_files(images) for rank in range(3)
+    ]
 
 
 def paddle():
@@ -157,7 +172,7 @@ def paddle():
 
 
 @pytest.mark.parametrize("engine", ["tesseract", "rapidocr", "paddleocr"])
-def test_readers(engine, photos, tmp_path, request):
+def test_ocr_engines(engine, photos, tmp_path, request):
     settings = {}
     if engine == "tesseract":
         request.getfixturevalue("tesseract")
@@ -166,9 +181,9 @@ def test_readers(engine, photos, tmp_path, request):
     else:
         settings = paddle()
     rows = run(ocr, photos, tmp_path / "o", {"engine": engine, **settings})
-    assert [row["image_id"] for row in rows] == [source.image_id for source in list_image_files(photos)]
+    assert [row["image_id"] for row in rows] == [image_file.image_id for image_file in list_image_files(photos)]
     assert any(row["text"].strip() for row in rows)
     for row in rows:
-        # Tesseract now and then gives a page of white space confidence in words it does not print.
+        # Tesseract sometimes gives a page of white space a confidence, of words that it does not print.
         assert row["confidence"] is None or 0 <= row["confidence"] <= 1
         assert row["confidence"] is not None or not row["text"].strip()

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from ita.cli import read_section, read_settings
 from ita.config import Caption, Context, Detect, Ocr
+from ita.config.sections import CONTEXT_TABLES
 from ita.errors import UserError
 from ita.io.files import atomic
 from ita.log import configure_log, log
@@ -27,7 +28,7 @@ from ita.vision.types import DecodedImage, DetectedObject, ImageFile, RegionCapt
 if TYPE_CHECKING:
     from ita.data.visual_context import VisualContext
 
-KINDS = ("la", "ga", "oca")
+KINDS = tuple(CONTEXT_TABLES)
 """Kinds of context that are made of an image, in the order of the paper's ITA-All."""
 MAX_DRAWN = 20
 """Most objects drawn into an image."""

@@ -1,4 +1,4 @@
-"""Texts of images that somebody else wrote: captions, OCR text, or any other text keyed by image."""
+"""Texts of images from files: captions, OCR text, or any other text keyed by image."""
 
 from __future__ import annotations
 

@@ -53,26 +53,9 @@ def work(
         UserError: for wrong settings or files, or a model that cannot be loaded.
     """
     caption = read_section(settings, "caption", Caption)
-    files: dict[str, Path] = {}
-    engine: dict[str, Any] = {"backend": caption.backend}
-    captions: Iterator[ImageCaptions]
-    if caption.backend == "precomputed":
-        files = {str(path): path for path in list_files(caption.files, "caption.files")}
-        captions = read_captions(list(files.values()), caption.captions, images, shard)
-    else:
-        captioner = build_captioner(caption)
-        engine |= captioner.metadata
-        image_files = list_image_files(images)
-        if isinstance(captioner, RegionCaptioner):
-            if not (objects and features):
-                raise UserError(f"captioner '{caption.backend}' describes regions: give --objects and --features")
-            engine["detector"] = parquet.metadata(objects).get("engine")
-            blocks = shard_batches([image_file.image_id for image_file in image_files], shard)
-            captions = caption_regions(captioner, read_regions(objects, features), blocks)
-        else:
-            captions = caption_images(captioner, shard_batches(image_files, shard, caption.batch_size))
+    inputs, engine, captions = open_captions(caption, images, objects, features, shard)
     counts = Counter(images=0, captions=0)
-    provenance = {**provenance_of(settings, {"images": images, **files}), "engine": engine}
+    provenance = {**provenance_of(settings, {"images": images, **inputs}), "engine": engine}
     with parquet.create("captions", output) as table:
         for image_id, image_captions in captions:
             counts.update(images=1, captions=len(image_captions))
@@ -82,6 +65,40 @@ def work(
             )
         table.metadata = {**provenance, "counts": dict(counts)}
     log.info("caption: %d captions of %d images", counts["captions"], counts["images"])
+
+
+def open_captions(
+    caption: Caption, images: Path, objects: Path | None, features: Path | None, shard: str | None
+) -> tuple[dict[str, Path], dict[str, Any], Iterator[ImageCaptions]]:
+    """Loads the captioner, or finds the files, of the settings.
+
+    Args:
+        caption: the settings.
+        images: as for ``work``.
+        objects: as for ``work``.
+        features: as for ``work``.
+        shard: as for ``work``.
+
+    Returns:
+        Files that were read, by name; what identifies the captioner; captions of one image after another.
+
+    Raises:
+        UserError: as ``work``.
+    """
+    engine: dict[str, Any] = {"backend": caption.backend}
+    if caption.backend == "precomputed":
+        files = list_files(caption.files, "caption.files")
+        return {str(file): file for file in files}, engine, read_captions(files, caption.captions, images, shard)
+    captioner = build_captioner(caption)
+    engine |= captioner.metadata
+    image_files = list_image_files(images)
+    if not isinstance(captioner, RegionCaptioner):
+        return {}, engine, caption_images(captioner, shard_batches(image_files, shard, caption.batch_size))
+    if not (objects and features):
+        raise UserError(f"captioner '{caption.backend}' describes regions: give --objects and --features")
+    engine["detector"] = parquet.metadata(objects).get("engine")
+    blocks = shard_batches([image_file.image_id for image_file in image_files], shard)
+    return {}, engine, caption_regions(captioner, read_regions(objects, features), blocks)
 
 
 def caption_images(captioner: Captioner, batches: Sequence[Sequence[ImageFile]]) -> Iterator[ImageCaptions]:

@@ -1,4 +1,4 @@
-"""Objects that somebody else detected, from TXT, JSON, JSONL, CSV, Parquet or NPZ files (see ``ita.data.entries``)."""
+"""Objects from files of other detectors: TXT, JSON, JSONL, CSV, Parquet or NPZ files (see ``ita.data.entries``)."""
 
 from __future__ import annotations
 
