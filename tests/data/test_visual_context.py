@@ -4,15 +4,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ita.config import Context
 from ita.data.visual_context import (
     EMPTY,
     SEPARATOR,
     VisualContext,
     character_alignment,
+    compose,
     concatenate,
     count_words,
     cyclic_permutation,
     global_alignment,
+    image_context,
     join,
     join_texts,
     local_alignment,
@@ -110,6 +113,26 @@ def test_runs_are_the_text_of_each_kind():
     context = concatenate([split_words("red car", "la"), global_alignment(["a man", "a dog"], 2)])
     assert context.runs() == [("la", "red car"), ("ga", "a man"), ("ga", "a dog")]
     assert context.segments() == ["red car a man", "a dog"]
+
+
+def test_rows_of_an_image_are_read_by_rank():
+    context = Context(captions=1, attributes=0)
+    captions = [{"rank": 1, "caption": "second"}, {"rank": 0, "caption": "first"}]
+    assert image_context("ga", context, captions).words == ["first"]
+    rows = [{"rank": 1, "label": "dog", "attributes": []}, {"rank": 0, "label": "cat", "attributes": []}]
+    assert image_context("la", context, rows).words == ["cat", "dog"]
+    assert image_context("oca", context, [{"text": "BIG\nSIGN"}]).words == ["BIG", "SIGN"]
+
+
+@pytest.mark.parametrize(
+    ("separate_kinds", "words"), [(False, ["SIGN", "red", "car"]), (True, ["SIGN", "<EOS>", "red", "car"])]
+)
+def test_kinds_are_put_together_in_the_order_of_the_settings(separate_kinds, words):
+    by_kind = {"la": split_words("red car old", "la"), "ga": EMPTY, "oca": split_words("SIGN", "oca")}
+    context = Context(kinds=["oca", "ga", "la"], budget={"la": 2}, separate_kinds=separate_kinds)
+    composed, truncated = compose(context, by_kind)
+    assert composed.words == words
+    assert truncated == 1
 
 
 @pytest.mark.parametrize("count", [2, 3, 50])

@@ -81,7 +81,7 @@ def test_all_is_la_then_ga_then_oca(folder):
     assert set(facts["inputs"]) == {"posts", "objects", "captions", "ocr"}
 
 
-def test_kinds_may_be_parted_and_budgeted(folder):
+def test_kinds_may_be_separated_and_have_budgets(folder):
     rows, _ = made(folder, kinds=["oca", "la"], separate_kinds=True, budget={"la": 1})
     assert rows["train-0"]["tokens"] == ["BIG", "SIGN", "<EOS>", "red"]
     assert rows["train-0"]["truncated"] == 3
