@@ -75,3 +75,9 @@ def test_a_missing_model_is_named(tmp_path, capsys):
     Image.new("RGB", (40, 30)).save(tmp_path / "a.png")
     assert inspect.main(["--settings", '{"detect": {"model": "./nowhere"}}', str(tmp_path / "a.png")]) == 1
     assert "detect.model" in capsys.readouterr().err
+
+
+def test_files_in_place_of_a_model_are_refused(tmp_path, capsys):
+    settings = {"caption": {"backend": "precomputed", "files": ["captions.txt"]}}
+    assert inspect.main(["--settings", json.dumps(settings), str(tmp_path / "a.png")]) == 1
+    assert "caption.backend: precomputed has no model to run" in capsys.readouterr().err

@@ -50,8 +50,12 @@ class Inspector:
         from ita.vision.detectors import build_detector
         from ita.vision.ocr import build_ocr_engine
 
-        self.detector = build_detector(read_section(settings, "detect", Detect))
-        self.captioner = build_captioner(read_section(settings, "caption", Caption))
+        detect, caption = read_section(settings, "detect", Detect), read_section(settings, "caption", Caption)
+        for section, backend in (("detect", detect.backend), ("caption", caption.backend)):
+            if backend == "precomputed":
+                raise UserError(f"setting {section}.backend: precomputed has no model to run; name another backend")
+        self.detector = build_detector(detect)
+        self.captioner = build_captioner(caption)
         self.ocr_engine = build_ocr_engine(read_section(settings, "ocr", Ocr))
         context = read_section(settings, "context", Context)
         self.context = replace(context, kinds=[kind for kind in context.kinds if kind in KINDS] or list(KINDS))
