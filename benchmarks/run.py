@@ -24,31 +24,40 @@ from typing import Any
 STAMP = "%Y-%m-%d %H:%M:%S,%f"
 
 
-def commands(chosen: argparse.Namespace, folder: Path) -> dict[str, list[str]]:
+def commands(options: argparse.Namespace, folder: Path) -> dict[str, list[str]]:
     """Stage -> its command line as Snakemake would run it, with outputs and logs in a folder."""
-    target = f"results/{chosen.dataset}/runs/{chosen.encoder}/{chosen.system}/seed{chosen.seed}/metrics.json"
-    changed = {name: value for name in ("epochs", "precision", "threads") if (value := getattr(chosen, name))}
-    settings: dict[str, Any] = {"encoders": {chosen.encoder: {"train": changed}}}
+    target = f"results/{options.dataset}/runs/{options.encoder}/{options.system}/seed{options.seed}/metrics.json"
+    changed = {name: value for name in ("epochs", "precision", "threads") if (value := getattr(options, name))}
+    settings: dict[str, Any] = {"train": changed}
     settings["evaluate"] = {name: value for name, value in changed.items() if name != "epochs"}
-    over = folder / "over.yaml"
-    over.write_text(json.dumps({"datasets": {chosen.dataset: settings}}))  # JSON is YAML
+    overrides = folder / "overrides.yaml"
+    overrides.write_text(json.dumps({"datasets": {options.dataset: settings}}))  # JSON is YAML
     ask = [sys.executable, "-m", "snakemake", "--dry-run", "--printshellcmds", "--cores", "1", "--nolock"]
-    ask += ["--configfile", *map(str, chosen.configfile), str(over), "--forcerun", "train", "evaluate", "--", target]
-    told = subprocess.run(ask, capture_output=True, text=True)
-    found = {}
-    for line in (told.stdout + told.stderr).splitlines():
+    ask += [
+        "--configfile",
+        *map(str, options.configfile),
+        str(overrides),
+        "--forcerun",
+        "train",
+        "evaluate",
+        "--",
+        target,
+    ]
+    dry_run = subprocess.run(ask, capture_output=True, text=True)
+    jobs = {}
+    for line in (dry_run.stdout + dry_run.stderr).splitlines():
         if match := re.search(r"python (-m ita (\w+) .*)", line):
-            found[match[2]] = [sys.executable, *shlex.split(match[1])]
-    if not {"train", "evaluate"} <= found.keys():
-        raise SystemExit(f"Snakemake gave no commands for {target}:\n{told.stderr[-2000:]}")
-    missing = [name for name in found["train"] if name.endswith(".parquet") and not Path(name).is_file()]
+            jobs[match[2]] = [sys.executable, *shlex.split(match[1])]
+    if not {"train", "evaluate"} <= jobs.keys():
+        raise SystemExit(f"Snakemake gave no commands for {target}:\n{dry_run.stderr[-2000:]}")
+    missing = [name for name in jobs["train"] if name.endswith(".parquet") and not Path(name).is_file()]
     if missing:
         raise SystemExit(f"build these first (snakemake --cores 1 ... -- FILE): {' '.join(missing)}")
 
     def moved(word: str) -> str:
-        return str(folder / word) if word.startswith(("results/logs/", f"results/{chosen.dataset}/runs/")) else word
+        return str(folder / word) if word.startswith(("results/logs/", f"results/{options.dataset}/runs/")) else word
 
-    return {stage: [moved(word) for word in found[stage]] for stage in ("train", "evaluate")}
+    return {stage: [moved(word) for word in jobs[stage]] for stage in ("train", "evaluate")}
 
 
 def execute(command: list[str]) -> dict[str, float]:
@@ -71,16 +80,16 @@ def after(option: str, command: list[str]) -> Path:
 
 def epochs(log: str) -> list[dict[str, float]]:
     """Of each epoch: when it began, its seconds of training, and when its model was scored on the dev posts."""
-    found: list[dict[str, float]] = []
+    records: list[dict[str, float]] = []
     for line in log.splitlines():
         match = re.match(r"(\S+ \S+) INFO epoch (\d+): (?:\d+ \w+ in ([\d.]+) s$|(\{))", line)
         if match:
             now = datetime.strptime(match[1], STAMP).timestamp()
             if match[3]:
-                found.append({"begun": now - float(match[3]), "training": float(match[3])})
+                records.append({"begun": now - float(match[3]), "training": float(match[3])})
             else:
-                found[-1]["scored"] = now
-    return found
+                records[-1]["scored"] = now
+    return records
 
 
 def main() -> None:
@@ -94,9 +103,9 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, help="default: the configuration's")
     parser.add_argument("--precision", choices=["auto", "fp32", "bf16"], help="default: the configuration's")
     parser.add_argument("--threads", type=int, help="default: the configuration's")
-    chosen = parser.parse_args()
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        command = commands(chosen, Path(name))
+        command = commands(options, Path(name))
         train = execute(command["train"])
         evaluate = execute(command["evaluate"])
         passed = epochs(after("--log", command["train"]).read_text())

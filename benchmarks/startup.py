@@ -1,7 +1,7 @@
 """Where the time before the first training step goes, and the time from start to metrics of an evaluation.
 
 ``python benchmarks/startup.py --posts results/DS/posts.parquet --context results/DS/contexts/ga.parquet`` runs the
-program of both jobs in processes of their own and prints the seconds from the start of the process to the end of each
+programs of both stages in processes of their own and prints the seconds from the start of the process to the end of each
 part (median of the runs). Functions of the package are wrapped by a clock, by name; the process ends at its first step.
 """
 
@@ -28,19 +28,19 @@ SYSTEMS: dict[str, dict[str, Any]] = {
 }
 MODULES = {
     "train": ["ita.model.checkpoint", "ita.model.trainer"],
-    "evaluate": ["ita.model.checkpoint", "ita.model.inference"],
+    "evaluate": ["ita.model.checkpoint", "ita.model.evaluation"],
 }
 MARKS = {
     "train": [
-        ("ita.stages.train", "contexts_of", "posts and contexts read"),
+        ("ita.model.dataset", "load_corpus", "posts and contexts read"),
         ("ita.model.checkpoint", "load_encoder", "encoder and tokenizer loaded"),
-        ("ita.stages.train", "examples", "tokenised"),
+        ("ita.model.dataset", "encode_posts", "tokenised"),
     ],
     "evaluate": [
         ("ita.model.checkpoint", "load_model", "model and tokenizer loaded"),
-        ("ita.stages.evaluate", "contexts_of", "posts and contexts read"),
-        ("ita.model.inputs", "encode_views", "tokenised"),
-        ("ita.model.inference", "tag", "tagged"),
+        ("ita.model.dataset", "load_corpus", "posts and contexts read"),
+        ("ita.model.evaluation", "encode_views", "tokenised"),
+        ("ita.model.evaluation", "predict_tags", "tagged"),
     ],
 }
 """Stage -> (module, function, what is done when it returns)."""
@@ -72,11 +72,11 @@ def child(stage: str, started: float, arguments: list[str]) -> None:
     mark(f"ita.{stage} imported")
     importlib.import_module("torch")
     mark("torch imported")
-    for module in MODULES[stage]:
-        importlib.import_module(module)
+    for name in MODULES[stage]:
+        importlib.import_module(name)
     mark("model modules imported")
-    for module, function, what in MARKS[stage]:
-        owner = importlib.import_module(module)
+    for name, function, what in MARKS[stage]:
+        owner = importlib.import_module(name)
         setattr(owner, function, timed(getattr(owner, function), what))
     if stage == "train":
         optimizer = importlib.import_module("ita.model.optimizer").AdamW
@@ -100,13 +100,13 @@ def timeline(stage: str, arguments: list[str], repeats: int) -> dict[str, float]
     return dict(sorted(medians.items(), key=lambda item: item[1]))
 
 
-def few(posts: Path, target: Path) -> None:
+def write_subset(posts: Path, target: Path) -> None:
     """Writes a table of a few posts, so that a run folder for the evaluation is made in seconds."""
     from ita.io import parquet  # not above: it would count as the start of Python
 
     table = parquet.rows("posts", posts)
-    kept = [row for row in table if row["split"] == "train"][:64] + [row for row in table if row["split"] == "dev"][:8]
-    parquet.write("posts", kept, target, {"label_version": "benchmark"})
+    rows = [row for row in table if row["split"] == "train"][:64] + [row for row in table if row["split"] == "dev"][:8]
+    parquet.write("posts", rows, target, {"label_version": "benchmark"})
 
 
 def settings_of(stage: str, encoder: str, system: str, device: str) -> str:
@@ -127,26 +127,26 @@ def main() -> None:
     parser.add_argument("--system", choices=SYSTEMS, default="CVA")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--repeats", type=int, default=3)
-    chosen = parser.parse_args()
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        train = ["--settings", settings_of("train", chosen.encoder, chosen.system, chosen.device)]
+        train = ["--settings", settings_of("train", options.encoder, options.system, options.device)]
         run = folder / "run"
-        train += ["--context", str(chosen.context), "--output", str(run / "model.safetensors")]
+        train += ["--context", str(options.context), "--output", str(run / "model.safetensors")]
         history = ["--history", str(run / "history.csv")]
         train += [*history, "--run-settings", str(run / "settings.json"), "--checkpoint", str(run / "checkpoint")]
-        show("train", timeline("train", [*train, "--posts", str(chosen.posts)], chosen.repeats))
-        few(chosen.posts, folder / "few.parquet")
+        show("train", timeline("train", [*train, "--posts", str(options.posts)], options.repeats))
+        write_subset(options.posts, folder / "few.parquet")
         subprocess.run(
             [sys.executable, "-m", "ita", "train", *train, "--posts", str(folder / "few.parquet")],
             check=True,
             capture_output=True,
         )
-        evaluate = ["--settings", settings_of("evaluate", chosen.encoder, chosen.system, chosen.device)]
-        evaluate += ["--model", str(run / "model.safetensors"), *history, "--posts", str(chosen.posts)]
-        evaluate += ["--context", str(chosen.context), "--metrics", str(run / "metrics.json")]
+        evaluate = ["--settings", settings_of("evaluate", options.encoder, options.system, options.device)]
+        evaluate += ["--model", str(run / "model.safetensors"), *history, "--posts", str(options.posts)]
+        evaluate += ["--context", str(options.context), "--metrics", str(run / "metrics.json")]
         evaluate += ["--predictions", str(run / "predictions.parquet")]
-        show("evaluate", timeline("evaluate", evaluate, chosen.repeats))
+        show("evaluate", timeline("evaluate", evaluate, options.repeats))
 
 
 def show(stage: str, marks: dict[str, float]) -> None:

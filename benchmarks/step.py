@@ -8,13 +8,14 @@ the same posts in a block, and only one process works at a time, so that a noisy
 
 With ``--random-encoder`` the weights are random; without tables the posts are synthetic, with the lengths of
 Twitter-2017 and two captions. Useful work is counted without padding and alike for both: six operations per weight and
-piece, and attention within each row; MFU is its share of what matrix products of that arithmetic reach on this device.
+subword, and attention within each row; MFU is its share of what matrix products of that arithmetic reach here.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import random
 import resource
 import statistics
@@ -43,7 +44,7 @@ RANDOM = {
 }
 SPECIALS = {"bert": ("[PAD]", 0, "[CLS]", 101, "[SEP]", 102), "xlm-roberta": ("<pad>", 1, "<s>", 0, "</s>", 2)}
 VOCABULARY = 10_000
-"""Different word pieces in synthetic posts; Twitter-2017 with two captions has about as many."""
+"""Different subwords in synthetic posts; Twitter-2017 with two captions has about as many."""
 SIDES = ("baseline", "ours")
 
 
@@ -58,12 +59,14 @@ class Job(NamedTuple):
 
 
 def synthetic(count: int) -> tuple[list[dict[str, Any]], dict[str, dict[str, Any]]]:
-    """Posts of 16 +- 5 words (20 pieces with the specials) with contexts of 19 +- 7 words (22 more pieces)."""
+    """Posts of 16 +- 5 words (20 subwords with special tokens) with contexts of 19 +- 7 words (22 more subwords)."""
     chance = random.Random(0)
 
     def words(mean: float, deviation: float, least: int) -> list[str]:
-        pieces = [str(chance.randrange(VOCABULARY)) for _ in range(max(least, round(chance.gauss(mean, deviation))))]
-        return ["-".join(pieces[i : i + 2]) if i % 14 == 0 else pieces[i] for i in range(len(pieces)) if i % 14 != 1]
+        subwords = [str(chance.randrange(VOCABULARY)) for _ in range(max(least, round(chance.gauss(mean, deviation))))]
+        return [
+            "-".join(subwords[i : i + 2]) if i % 14 == 0 else subwords[i] for i in range(len(subwords)) if i % 14 != 1
+        ]
 
     def tag() -> str:
         return f"B-{chance.choice(['PER', 'LOC', 'ORG', 'MISC'])}" if chance.random() < 0.1 else "O"
@@ -79,7 +82,7 @@ def synthetic(count: int) -> tuple[list[dict[str, Any]], dict[str, dict[str, Any
 
 
 def numbers(kind: str, size: int) -> Any:
-    """A fast tokenizer of words such as ``12-7``, which is two pieces."""
+    """A fast tokenizer of words such as ``12-7``, which is two subwords."""
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
@@ -96,7 +99,7 @@ def numbers(kind: str, size: int) -> Any:
     )
 
 
-def job(options: argparse.Namespace, side: str) -> Job:
+def make_job(options: argparse.Namespace, side: str) -> Job:
     """Posts, tags, tokenizer and the encoder of one side; both start from the same weights or the same spread."""
     import torch
     from transformers import AutoConfig, AutoModel, AutoTokenizer
@@ -105,7 +108,7 @@ def job(options: argparse.Namespace, side: str) -> Job:
     from ita.data.tags import spans, tag_set
     from ita.io import parquet
     from ita.model.bert import Bert, EncoderConfig
-    from ita.model.checkpoint import load_encoder, located
+    from ita.model.checkpoint import load_encoder, resolve_model
 
     torch.manual_seed(0)
     if options.posts:
@@ -118,32 +121,31 @@ def job(options: argparse.Namespace, side: str) -> Job:
         config = AutoConfig.for_model(kind, **sizes)
         if side == "ours":
             encoder = Bert(EncoderConfig.from_dict(config.to_dict()))
-            encoder.draw()
+            encoder.init_weights()
         else:
             encoder = AutoModel.from_config(config)
         tokenizer = numbers(kind, config.vocab_size)
     if not options.random_encoder or options.posts:
-        where = located(options.encoder)
-        tokenizer = AutoTokenizer.from_pretrained(where, add_prefix_space=True)
+        name = resolve_model(options.encoder)
+        tokenizer = AutoTokenizer.from_pretrained(name, add_prefix_space=True)
         if not options.random_encoder:
-            own = side == "ours"
-            encoder = load_encoder(Encoder(model=where))[0] if own else AutoModel.from_pretrained(where)
+            encoder = load_encoder(Encoder(model=name))[0] if side == "ours" else AutoModel.from_pretrained(name)
     return Job(rows, contexts, tag_set(span.type for row in rows for span in spans(row["tags"])), tokenizer, encoder)
 
 
-def ours(given: Job, options: argparse.Namespace) -> Callable[[Sequence[int]], None]:
+def ours(job: Job, options: argparse.Namespace) -> Callable[[Sequence[int]], None]:
     """Our engine: a function that trains one epoch on some of the posts. All uses of its API are here."""
     from dataclasses import replace
 
     from ita.config import Loss, System, Train
     from ita.model import device
+    from ita.model.dataset import encode_posts
     from ita.model.inputs import ViewEncoder
-    from ita.model.schedule import TrainingConfig, updates_per_epoch
+    from ita.model.schedule import TrainingConfig
     from ita.model.tagger import Tagger
     from ita.model.tokenizer import AutoTokenizer
-    from ita.model.trainer import optimizer_of, run_epoch
+    from ita.model.trainer import configure_optimizer, run_epoch
     from ita.model.vocabulary import trim_vocabulary
-    from ita.stages.train import examples
 
     views = {"T": ["t"], "IT": ["it"], "CVA": ["t", "it"]}[options.system]
     train = Train(
@@ -155,47 +157,47 @@ def ours(given: Job, options: argparse.Namespace) -> Callable[[Sequence[int]], N
         device=options.device,
     )
     system = System(views=views, alignment="posterior" if len(views) > 1 else "none")
-    where = device.resolve_device(train.device)
-    dtype = device.compute_dtype(where, train.precision, given.encoder.config.hidden_size)
+    place = device.resolve_device(train.device)
+    dtype = device.compute_dtype(place, train.precision, job.encoder.config.hidden_size)
     loss = Loss(text=1.0, image_text=0.5, alignment=0.5, temperature=2.0)
-    plan = TrainingConfig(train, system, loss, 0, given.names, where, dtype)
-    data = examples(given.rows, given.contexts, given.names, ViewEncoder(AutoTokenizer(given.tokenizer), 512))
-    tagger = Tagger(given.encoder, given.names, train.word_dropout, train.constrained, train.padding)
-    pruned = trim_vocabulary(given.encoder, [post for posts in data.views.values() for post in posts], "encoder.")
-    data = replace(data, views={view: pruned.renumber(posts) for view, posts in data.views.items()})
+    config = TrainingConfig(train, system, loss, 0, job.names, place, dtype)
+    data = encode_posts(job.rows, job.contexts, job.names, ViewEncoder(AutoTokenizer(job.tokenizer), 512))
+    tagger = Tagger(job.encoder, job.names, train.word_dropout, train.constrained, train.padding)
+    trimmed = trim_vocabulary(job.encoder, [post for posts in data.views.values() for post in posts], "encoder.")
+    data = data.map_views(trimmed.renumber)
     if train.compile:
         tagger.compile_encoder()
-    tagger.to(where)
-    optimizer = optimizer_of(tagger, train)
+    tagger.to(place)
+    optimizer = configure_optimizer(tagger, train)
     epoch = 0
 
     def run(posts: Sequence[int]) -> None:
         nonlocal epoch
-        chosen = replace(
+        block = replace(
             data,
             views={view: [encoded[post] for post in posts] for view, encoded in data.views.items()},
             tags=[data.tags[post] for post in posts],
             gold=[data.gold[post] for post in posts],
         )
-        run_epoch(tagger, chosen, plan, optimizer, epoch, updates_per_epoch(len(posts), plan))
+        run_epoch(tagger, block, config, optimizer, epoch)
         epoch += 1
 
     return run
 
 
-def plain(given: Job, options: argparse.Namespace) -> Callable[[Sequence[int]], None]:
+def plain(job: Job, options: argparse.Namespace) -> Callable[[Sequence[int]], None]:
     """The baseline, likewise."""
     import baseline
 
     settings = baseline.Options(options.system, options.batch_size)
     settings.device, settings.bf16 = options.device, options.baseline_precision == "bf16"
-    data = baseline.prepared(given.rows, given.contexts, given.names, given.tokenizer)
-    model = baseline.Baseline(given.encoder, len(given.names), settings.word_dropout)
-    trainer = baseline.Trainer(model, given.tokenizer.pad_token_id, settings, 1_000_000)
+    data = baseline.prepare(job.rows, job.contexts, job.names, job.tokenizer)
+    model = baseline.Baseline(job.encoder, len(job.names), settings.word_dropout)
+    trainer = baseline.Trainer(model, job.tokenizer.pad_token_id, settings, 1_000_000)
     return lambda posts: (trainer.epoch(data, posts), None)[1]
 
 
-def work(config: Any, lengths: Sequence[int]) -> float:
+def operations(config: Any, lengths: Sequence[int]) -> float:
     """Useful operations of training on rows of some lengths: forward once, backward twice."""
     width, layers = config.hidden_size, config.num_hidden_layers
     weights = layers * (4 * width * width + 2 * width * config.intermediate_size)
@@ -234,15 +236,15 @@ def worker(side: str, options: argparse.Namespace) -> None:
     if side == "rate":
         print(json.dumps({name: matrix_rate(options.device, name == "bf16") for name in ("fp32", "bf16")}))
         return
-    given = job(options, side)
-    config = given.encoder.config
+    job = make_job(options, side)
+    config = job.encoder.config
     from ita.model import device
     from ita.model.inputs import ViewEncoder, encode_views
     from ita.model.tokenizer import AutoTokenizer
 
-    views = encode_views(ViewEncoder(AutoTokenizer(given.tokenizer), 512), given.rows, given.contexts)
+    views = encode_views(ViewEncoder(AutoTokenizer(job.tokenizer), 512), job.rows, job.contexts)
     lengths = {view: [post.length for post in posts] for view, posts in views.items()}
-    train = (plain if side == "baseline" else ours)(given, options)
+    train = (plain if side == "baseline" else ours)(job, options)
     if side == "baseline":
         bf16 = options.baseline_precision == "bf16"
     else:
@@ -251,22 +253,25 @@ def worker(side: str, options: argparse.Namespace) -> None:
         )
     trained_on = {"T": ["t"], "IT": ["it"], "CVA": ["t", "it"]}[options.system]
     size = max(1, options.batch_size // len(trained_on))
-    print(json.dumps({"posts": len(given.rows), "arithmetic": "bf16" if bf16 else "fp32"}), flush=True)
+    print(json.dumps({"posts": len(job.rows), "arithmetic": "bf16" if bf16 else "fp32"}), flush=True)
     for line in sys.stdin:
         block = int(line)
-        count = min(len(given.rows), (options.steps if block >= 0 else 3) * size)
-        posts = random.Random(block).sample(range(len(given.rows)), count)
+        count = min(len(job.rows), (options.steps if block >= 0 else 3) * size)
+        posts = random.Random(block).sample(range(len(job.rows)), count)
         synchronize(options.device)
         cpu, started = time.process_time(), time.perf_counter()
         train(posts)
         synchronize(options.device)
         seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
-        read = [lengths[view][post] for view in trained_on for post in posts]
+        read_lengths = [lengths[view][post] for view in trained_on for post in posts]
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
         if options.device == "cuda":
             peak = torch.cuda.max_memory_allocated() / 1e6
-        measured = {"seconds": seconds, "cpu": cpu, "peak": peak, "steps": -(-count // size), "posts": count}
-        print(json.dumps({**measured, "pieces": sum(read), "work": work(config, read)}), flush=True)
+        measured = {"seconds": seconds, "cpu": cpu, "peak": peak, "steps": math.ceil(count / size), "posts": count}
+        print(
+            json.dumps({**measured, "subwords": sum(read_lengths), "operations": operations(config, read_lengths)}),
+            flush=True,
+        )
 
 
 def measure(options: argparse.Namespace) -> None:
@@ -286,9 +291,9 @@ def measure(options: argparse.Namespace) -> None:
             measured = answer(workers[side])
             if block >= 0:  # the first few steps warm up
                 blocks[side].append(measured)
-    for one in workers.values():
-        one.stdin.close()
-        one.wait()
+    for process in workers.values():
+        process.stdin.close()
+        process.wait()
     show(blocks, about, rates)
 
 
@@ -302,23 +307,23 @@ def answer(process: Any) -> dict[str, Any]:
 
 def show(blocks: Mapping[str, Sequence[Mapping[str, float]]], about: Mapping[str, Any], rates: Any) -> None:
     """Prints sums over the blocks side by side, and the ratio of each block."""
-    total = {side: {name: sum(one[name] for one in some) for name in some[0]} for side, some in blocks.items()}
+    total = {side: {name: sum(row[name] for row in rows) for name in rows[0]} for side, rows in blocks.items()}
     lines: list[tuple[str, Callable[[str], float], str]] = [
         ("seconds per step", lambda side: total[side]["seconds"] / total[side]["steps"], ".4f"),
         ("CPU seconds per step", lambda side: total[side]["cpu"] / total[side]["steps"], ".4f"),
         ("posts per second", lambda side: total[side]["posts"] / total[side]["seconds"], ".2f"),
-        ("pieces per second, without padding", lambda side: total[side]["pieces"] / total[side]["seconds"], ".0f"),
+        ("subwords per second, without padding", lambda side: total[side]["subwords"] / total[side]["seconds"], ".0f"),
         (
             f"seconds per epoch of {about['ours']['posts']} posts",
             lambda side: total[side]["seconds"] / total[side]["posts"] * about[side]["posts"],
             ".1f",
         ),
-        ("peak memory in MB", lambda side: max(one["peak"] for one in blocks[side]), ".0f"),
-        ("useful GFLOP/s", lambda side: total[side]["work"] / total[side]["seconds"] / 1e9, ".1f"),
+        ("peak memory in MB", lambda side: max(row["peak"] for row in blocks[side]), ".0f"),
+        ("useful GFLOP/s", lambda side: total[side]["operations"] / total[side]["seconds"] / 1e9, ".1f"),
         ("matrix products, GFLOP/s", lambda side: rates[about[side]["arithmetic"]] / 1e9, ".1f"),
         (
             "MFU in percent",
-            lambda side: 100 * total[side]["work"] / total[side]["seconds"] / rates[about[side]["arithmetic"]],
+            lambda side: 100 * total[side]["operations"] / total[side]["seconds"] / rates[about[side]["arithmetic"]],
             ".1f",
         ),
     ]
