@@ -7,7 +7,6 @@ from transformers import BertConfig, BertModel, DistilBertConfig, DistilBertMode
 
 from ita.model.batching import collate
 from ita.model.bert import Bert, EncoderConfig, packable
-from ita.model.dropout import dropout, dropout_factors
 from ita.model.encoder import first_subword_vectors
 from ita.model.inputs import EncodedView, ViewEncoder
 from ita.model.tagger import Tagger
@@ -53,8 +52,8 @@ def test_packed_equals_the_pass_of_transformers(theirs, ours, batch, padding):
         # Attention does not depend on the bias of keys: its gradient is rounding alone.
         grads = {n: p.grad for n, p in encoder.named_parameters() if p.grad is not None and "key.bias" not in n}
         results.append((vectors.detach(), grads))
-    (expected, expected_grads), (found, grads) = results
-    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+    (expected, expected_grads), (vectors, grads) = results
+    torch.testing.assert_close(vectors, expected, atol=1e-5, rtol=1e-5)
     assert grads.keys() == expected_grads.keys()
     for name, grad in expected_grads.items():
         torch.testing.assert_close(grads[name], grad, atol=1e-5, rtol=1e-4, msg=name)
@@ -78,7 +77,13 @@ def test_posts_without_any_subword(theirs, ours, padding, beside):
     emissions = tagger.emissions(batch)
     torch.testing.assert_close(emissions[-2:, :1], tagger.linear.bias.expand(2, 1, 2))
     emissions.sum().backward()
-    assert all(p.grad is None or p.grad.isfinite().all() for p in tagger.parameters())
+    gradients = {name: p.grad for name, p in tagger.named_parameters() if p.grad is not None}
+    assert all(gradient.isfinite().all() for gradient in gradients.values())
+    assert {"linear.weight", "linear.bias"} <= gradients.keys()
+    torch.testing.assert_close(
+        gradients["linear.bias"], torch.full((2,), float(emissions.shape[0] * emissions.shape[1]))
+    )
+    assert bool(gradients["linear.weight"].any()) == bool(beside), "only words with subwords have a vector"
 
 
 def test_dropout_is_that_of_transformers(theirs, ours, batch):
@@ -93,7 +98,7 @@ def test_dropout_is_that_of_transformers(theirs, ours, batch):
     assert float(spread[1][1].mean()) == pytest.approx(float(spread[0][1].mean()), rel=0.05)
 
 
-def test_weights_are_drawn_as_transformers_draws_them(theirs):
+def test_weights_are_initialised_as_by_transformers(theirs):
     torch.manual_seed(1)
     ours = Bert(EncoderConfig.from_dict(theirs.config.to_dict()))
     ours.init_weights()
@@ -102,23 +107,6 @@ def test_weights_are_drawn_as_transformers_draws_them(theirs):
         assert float(drawn.mean()) == pytest.approx(float(weight.mean()), abs=0.01), name
         # A table may have a row of zeros for padding; transformers leaves some tables one.
         assert float(drawn.std()) == pytest.approx(float(weight.std()), abs=0.004 + 0.06 / weight.numel() ** 0.5), name
-
-
-def test_dropout_factors():
-    torch.manual_seed(3)
-    x = torch.randn(999, 33, requires_grad=True)
-    factors = dropout_factors(x, 0.1)
-    assert factors.shape == x.shape
-    assert factors.unique().tolist() == pytest.approx([0, 1 / 0.9], rel=1e-4)
-    assert float((factors == 0).float().mean()) == pytest.approx(0.1, abs=0.01)
-    for offset in (1, 2, 3, 4, 33):
-        together = float(((factors.flatten()[offset:] == 0) & (factors.flatten()[:-offset] == 0)).float().mean())
-        assert together == pytest.approx(0.01, abs=0.002), "neighbours are drawn independently"
-    torch.manual_seed(4)
-    one = dropout(x, 0.1, True)
-    torch.manual_seed(4)
-    assert torch.equal(one, dropout(x, 0.1, True))
-    assert dropout(x, 0.1, False) is dropout(x, 0.0, True) is x
 
 
 def test_other_encoders_run_their_own_pass():

@@ -8,6 +8,7 @@ import torch
 from ita.model.crf import CRF
 from ita.model.crf.constraints import bioes_constraints
 from ita.model.losses import posterior_alignment, structural_alignment
+from tests.support.paths_of_tags import path_score
 
 K = 3
 LENGTHS = torch.tensor([3, 1, 4])
@@ -34,8 +35,7 @@ def sequences(crf, emissions, length, temperature):
     """Log-probability of every sequence of a post."""
     scores = []
     for path in itertools.product(range(K), repeat=int(length)):
-        score = crf.start[path[0]] + crf.end[path[-1]] + sum(emissions[t, k] for t, k in enumerate(path))
-        scores.append(score + sum(crf.transitions[a, b] for a, b in itertools.pairwise(path)))
+        scores.append(path_score(crf, emissions, path))
     return (torch.stack(scores) / temperature).log_softmax(0)
 
 
@@ -50,11 +50,11 @@ def test_structural_alignment_and_its_gradient_equal_enumeration(crf, views, tem
         brute.append(temperature**2 * (q.exp() * (q - p)).sum())
     brute = torch.stack(brute)
     torch.testing.assert_close(ours, brute)
-    wanted = [student, *crf.parameters()]
+    inputs = [student, *crf.parameters()]
     weights = torch.tensor([1.0, -2.0, 0.5])
-    expected = torch.autograd.grad((weights * brute).sum(), wanted)
-    for one, other in zip(torch.autograd.grad((weights * ours).sum(), wanted), expected, strict=True):
-        torch.testing.assert_close(one, other)
+    expected = torch.autograd.grad((weights * brute).sum(), inputs)
+    for gradient, reference in zip(torch.autograd.grad((weights * ours).sum(), inputs), expected, strict=True):
+        torch.testing.assert_close(gradient, reference)
 
 
 def test_posterior_alignment_and_its_gradient_equal_enumeration(crf, views):
@@ -74,14 +74,14 @@ def test_posterior_alignment_and_its_gradient_equal_enumeration(crf, views):
         p = (enumerated(student[b], n) / 2).log_softmax(1)
         brute.append(4 * (q.exp() * (q - p)).sum())
     torch.testing.assert_close(ours, torch.stack(brute))
-    wanted = [student, *crf.parameters()]
-    expected = torch.autograd.grad(torch.stack(brute).sum(), wanted)
-    for one, other in zip(torch.autograd.grad(ours.sum(), wanted, retain_graph=True), expected, strict=True):
-        torch.testing.assert_close(one, other)
+    inputs = [student, *crf.parameters()]
+    expected = torch.autograd.grad(torch.stack(brute).sum(), inputs)
+    for gradient, reference in zip(torch.autograd.grad(ours.sum(), inputs, retain_graph=True), expected, strict=True):
+        torch.testing.assert_close(gradient, reference)
     assert not torch.autograd.grad(ours.sum(), teacher)[0].any()
 
 
-def test_posterior_alignment_is_zero_only_between_equal_views_and_teaches_only_the_student():
+def test_posterior_alignment_is_zero_only_between_equal_views_and_has_gradients_for_the_student_alone():
     torch.manual_seed(2)
     teacher, student = (torch.randn(3, 4, K, dtype=torch.float64).log_softmax(2).requires_grad_() for _ in range(2))
     assert posterior_alignment(teacher, teacher, LENGTHS, 2.0).abs().max() < 1e-12
@@ -93,7 +93,7 @@ def test_posterior_alignment_is_zero_only_between_equal_views_and_teaches_only_t
     assert student.grad[0, 3:].abs().sum() == 0
 
 
-def test_structural_alignment_is_zero_only_between_equal_views_and_teaches_only_the_student(crf, views):
+def test_structural_alignment_is_zero_only_between_equal_views_and_has_gradients_for_the_student_alone(crf, views):
     teacher, student = views
     equal = structural_alignment(crf, teacher, teacher.detach().clone().requires_grad_(), LENGTHS, 2.0)
     assert equal.abs().max() < 1e-12
@@ -108,18 +108,18 @@ def test_structural_alignment_is_zero_only_between_equal_views_and_teaches_only_
 
 
 @pytest.mark.parametrize("constraints", [None, bioes_constraints(["O", "B-PER", "E-PER"])])
-def test_alignment_in_single_precision_ignores_what_lies_beyond_a_length(views, constraints):
+def test_alignment_in_single_precision_ignores_padding(views, constraints):
     crf = CRF(K, constraints)
     teacher, student = (view.detach().float() for view in views)
-    beyond = (torch.arange(4) >= LENGTHS.unsqueeze(1)).unsqueeze(2)
-    spoiled = [view.masked_fill(beyond, float("nan")).requires_grad_() for view in (teacher, student)]
+    padding = (torch.arange(4) >= LENGTHS.unsqueeze(1)).unsqueeze(2)
+    spoiled = [view.masked_fill(padding, float("nan")).requires_grad_() for view in (teacher, student)]
     student.requires_grad_()
     plain = structural_alignment(crf, teacher, student, LENGTHS, 4.0)
-    other = structural_alignment(crf, *spoiled, LENGTHS, 4.0)
-    torch.testing.assert_close(plain, other)
+    with_padding = structural_alignment(crf, *spoiled, LENGTHS, 4.0)
+    torch.testing.assert_close(plain, with_padding)
     assert (plain > 0).all()
     plain.sum().backward()
-    other.sum().backward()
+    with_padding.sum().backward()
     torch.testing.assert_close(spoiled[1].grad, student.grad)
     torch.manual_seed(0)
     posterior = [crf.forward_backward(view, LENGTHS)[1] for view in spoiled]

@@ -15,7 +15,6 @@ from ita.model import trainer
 from ita.model.batching import collate
 from ita.model.checkpoint import load_model
 from ita.model.dataset import load_contexts
-from ita.model.distance import RepresentationDistance
 from ita.model.inference import predict_tags
 from ita.model.inputs import encode_views
 from tests.support.runs import digest, evaluated, history, trained
@@ -209,19 +208,6 @@ def test_views_that_are_the_same_have_no_distance(corpus, tiny_encoder, tmp_path
     metrics = evaluated(tmp_path, run)
     assert metrics["representation_distance"] == {"dev": None, "test": None}
     assert metrics["scores"]["test"]["it"] == metrics["scores"]["test"]["t"]
-
-
-def test_distances_in_any_batches():
-    """Each view comes in batches of its own; in a batch there are empty slots behind the words of shorter posts."""
-    distance = RepresentationDistance([3, 1, 2])
-    one, two = torch.randn(3, 3, 4), torch.randn(3, 3, 4)
-    distance.store([2, 0], one[[2, 0]])
-    distance.store([1], one[[1], :1])
-    for posts in ([1], [0, 2]):
-        distance.compare(posts, two[posts])
-    words = [(0, 0), (0, 1), (0, 2), (1, 0), (2, 0), (2, 1)]
-    expected = sum(float((one[post, word] - two[post, word]).norm()) for post, word in words) / len(words)
-    assert distance.mean() == pytest.approx(expected, rel=1e-5)
 
 
 def test_a_hook_changes_nothing(pictured, run):

@@ -1,4 +1,4 @@
-"""What the steps of an epoch hold, and that their losses are those of the posts one by one."""
+"""The micro-batches of an epoch, and that their losses are those of the posts one by one."""
 
 from dataclasses import fields, is_dataclass, replace
 
@@ -50,10 +50,10 @@ def configure(system, loss=None, **train):
     return TrainingConfig(settings, system, loss, 1, NAMES, torch.device("cpu"), torch.float32)
 
 
-def read(step):
-    """(view, words of the post, learned) of each row of a step."""
-    views = ["t"] * step.text_rows + ["it"] * (len(step.loss_mask) - step.text_rows)
-    return list(zip(views, step.inputs.lengths.tolist(), step.loss_mask.tolist(), strict=True))
+def rows_of(batch):
+    """(view, words of the post, whether its likelihood counts) of each row of a micro-batch."""
+    views = ["t"] * batch.text_rows + ["it"] * (len(batch.loss_mask) - batch.text_rows)
+    return list(zip(views, batch.inputs.lengths.tolist(), batch.loss_mask.tolist(), strict=True))
 
 
 @pytest.mark.parametrize("schedule", ["paired", "official"])
@@ -63,11 +63,11 @@ def test_an_epoch_learns_every_view_of_every_post_once(examples, schedule, syste
     config = configure(system, schedule=schedule, gradient_accumulation=accumulation)
     updates = epoch_updates(examples, config, 0)
     assert len(updates) == updates_per_epoch(POSTS, config)
-    rows = [row for update in updates for step in update for row in read(step)]
+    rows = [row for update in updates for batch in update for row in rows_of(batch)]
     for view in ("t", "it"):
         learned = sorted(words for of, words, counts in rows if of == view and counts)
         assert learned == (sorted(map(len, examples.tags)) if view in system.views else [])
-    students = [step.student.numel() for update in updates for step in update]
+    students = [batch.student.numel() for update in updates for batch in update]
     assert sum(students) == (POSTS if system.alignment != "none" else 0)
     # Only the official schedule reads a text view for alignment alone.
     extra = sum(counts == 0 for _, _, counts in rows)
@@ -77,17 +77,17 @@ def test_an_epoch_learns_every_view_of_every_post_once(examples, schedule, syste
 def test_pairs_are_views_of_one_post(examples):
     for schedule in ("paired", "official"):
         for update in epoch_updates(examples, configure(CVA, schedule=schedule), 0):
-            for step in update:
-                rows = read(step)
-                for student, teacher in zip(step.student.tolist(), step.teacher.tolist(), strict=True):
+            for batch in update:
+                rows = rows_of(batch)
+                for student, teacher in zip(batch.student.tolist(), batch.teacher.tolist(), strict=True):
                     assert (rows[student][0], rows[teacher][0]) == ("t", "it")
-                    assert torch.equal(step.tags[student], step.tags[teacher])
+                    assert torch.equal(batch.tags[student], batch.tags[teacher])
 
 
 def test_epochs_differ_and_repeat(examples):
     def order(epoch, schedule):
         updates = epoch_updates(examples, configure(CVA, schedule=schedule), epoch)
-        return [step.inputs.ids.tolist() for update in updates for step in update]
+        return [batch.inputs.ids.tolist() for update in updates for batch in update]
 
     for schedule in ("paired", "official"):
         assert order(0, schedule) == order(0, schedule) != order(1, schedule)
@@ -100,8 +100,8 @@ def test_losses_of_an_epoch_are_those_of_the_posts_one_by_one(examples, tagger, 
     config = configure(system, schedule=schedule)
     sums = {}
     for update in epoch_updates(examples, config, 0):
-        for step in update:
-            for name, value in compute_loss(tagger, step, config)[1].items():
+        for batch in update:
+            for name, value in compute_loss(tagger, batch, config)[1].items():
                 sums[name] = sums.get(name, 0) + float(value.detach())
     expected = dict.fromkeys(sums, 0.0)
     for post in range(POSTS):
@@ -120,35 +120,35 @@ def test_losses_of_an_epoch_are_those_of_the_posts_one_by_one(examples, tagger, 
 
 
 def test_weights_and_means(examples, tagger):
-    """A step's loss: weighted means over its posts; an update's: the mean of its steps."""
+    """A batch's loss: weighted means over its posts; an update's: the mean of its steps."""
     config = configure(CVA, gradient_accumulation=2)
     for update in epoch_updates(examples, config, 0):
-        for step in update:
-            loss, terms = compute_loss(tagger, step, config)
-            posts = step.text_rows
+        for batch in update:
+            loss, terms = compute_loss(tagger, batch, config)
+            posts = batch.text_rows
             expected = (terms["t"] + 0.5 * terms["it"] + 0.25 * terms["alignment"]) / posts / len(update)
             torch.testing.assert_close(loss, expected)
-    (step,) = epoch_updates(examples, configure(replace(JOINT, views=["it"]), batch_size=50), 0)[0]
-    loss, terms = compute_loss(tagger, step, configure(replace(JOINT, views=["it"])))
+    (batch,) = epoch_updates(examples, configure(replace(JOINT, views=["it"]), batch_size=50), 0)[0]
+    loss, terms = compute_loss(tagger, batch, configure(replace(JOINT, views=["it"])))
     torch.testing.assert_close(loss, terms["it"] / POSTS, msg="one view has weight one")
 
 
 @pytest.mark.parametrize("schedule", ["paired", "official"])
 @pytest.mark.parametrize("system", [CVA, STRUCTURAL])
-def test_a_budget_of_pieces_changes_no_gradient(examples, tagger, system, schedule):
+def test_a_budget_of_subwords_changes_no_gradient(examples, tagger, system, schedule):
     grads = []
     for budget in (100_000, 40, 1):
         config = configure(system, schedule=schedule, batch_size=16, max_subwords=budget)
         (update, *_) = epoch_updates(examples, config, 0)
         tagger.zero_grad()
-        for step in update:
-            compute_loss(tagger, step, config)[0].backward()
+        for batch in update:
+            compute_loss(tagger, batch, config)[0].backward()
         grads.append([p.grad.clone() for p in tagger.parameters() if p.grad is not None])
         if budget == 1:
             assert len(update) == round(1 / update[0].loss_scale) > 1, "one post at a time"
-    for other in grads[1:]:
-        for one, two in zip(grads[0], other, strict=True):
-            torch.testing.assert_close(one, two, atol=1e-5, rtol=1e-4)
+    for gradients in grads[1:]:
+        for gradient, expected in zip(gradients, grads[0], strict=True):
+            torch.testing.assert_close(gradient, expected, atol=1e-5, rtol=1e-4)
 
 
 def test_no_gradient_reaches_the_teacher(examples, tagger, monkeypatch):
@@ -156,28 +156,28 @@ def test_no_gradient_reaches_the_teacher(examples, tagger, monkeypatch):
     silent = Loss(text=0.0, image_text=0.0, alignment=1.0, temperature=1.0)
     for system in (CVA, STRUCTURAL):
         config = configure(system, silent)
-        step = epoch_updates(examples, config, 0)[0][0]
-        emissions = tagger.emissions(step.inputs).detach().requires_grad_()
+        batch = epoch_updates(examples, config, 0)[0][0]
+        emissions = tagger.emissions(batch.inputs).detach().requires_grad_()
         monkeypatch.setattr(Tagger, "emissions", lambda self, batch, fixed=emissions: fixed)
-        compute_loss(tagger, step, config)[0].backward()
+        compute_loss(tagger, batch, config)[0].backward()
         monkeypatch.undo()
-        assert not emissions.grad[step.text_rows :].any()
-        assert emissions.grad[: step.text_rows].any()
+        assert not emissions.grad[batch.text_rows :].any()
+        assert emissions.grad[: batch.text_rows].any()
 
 
 def test_an_epoch_lies_on_the_device_before_it_starts(examples):
-    """Every tensor of every step, so that no step copies anything."""
+    """Every tensor of every batch, so that no batch copies anything."""
 
     def tensors(held):
         if isinstance(held, torch.Tensor):
             yield held
         elif isinstance(held, list | tuple):
-            for one in held:
-                yield from tensors(one)
+            for item in held:
+                yield from tensors(item)
         elif is_dataclass(held):
             yield from tensors([getattr(held, item.name) for item in fields(held)])
 
     elsewhere = replace(configure(CVA), device=torch.device("meta"))
-    found = list(tensors(epoch_updates(examples, elsewhere, 0)))
-    assert len(found) > 100
-    assert {tensor.device.type for tensor in found} == {"meta"}
+    placed = list(tensors(epoch_updates(examples, elsewhere, 0)))
+    assert len(placed) > 100
+    assert {tensor.device.type for tensor in placed} == {"meta"}

@@ -4,6 +4,8 @@ import csv
 import json
 
 import pytest
+from seqeval.metrics import f1_score
+from seqeval.scheme import IOB2
 
 from ita.cli import run_stage
 from ita.io import parquet
@@ -22,17 +24,26 @@ def test_every_mode_trains_and_both_views_are_evaluated(corpus, tiny_encoder, tm
     metrics = evaluated(corpus, run)
     for split in ("dev", "test"):
         for view in ("t", "it"):
-            assert 0 <= metrics["scores"][split][view]["strict"]["f1"] <= 100
+            gold, predicted = tags_of(run, split, view)
+            strict = f1_score(gold, predicted, mode="strict", scheme=IOB2, zero_division=0)
+            assert metrics["scores"][split][view]["strict"]["f1"] == pytest.approx(100 * strict)
             assert metrics["scores"][split][view]["default"]["support"] == 16
     assert metrics["label_version"] == "made up"
     assert metrics["training"]["epochs"] == 1
 
 
+def tags_of(run, split, view):
+    """Gold and predicted tags of one view of a split."""
+    rows = parquet.rows("predictions", run / "predictions.parquet")
+    selected = [row for row in rows if (row["split"], row["view"]) == (split, view)]
+    return [row["gold"] for row in selected], [row["predicted"] for row in selected]
+
+
 def test_image_text_is_used_and_kept_apart(corpus, tiny_encoder, tmp_path):
     run = trained(corpus, tmp_path, tiny_encoder, {"views": ["it"]}, epochs=40)
     metrics = evaluated(corpus, run)
-    seen = metrics["scores"]["test"]
-    assert seen["it"]["default"]["f1"] > seen["t"]["default"]["f1"] + 15, "only the context tells the type"
+    scores = metrics["scores"]["test"]
+    assert scores["it"]["default"]["f1"] > scores["t"]["default"]["f1"] + 15, "only the context tells the type"
     rows = parquet.rows("predictions", run / "predictions.parquet")
     for row in rows:
         for span in row["spans"]:
@@ -47,10 +58,10 @@ def test_numbers_are_those_of_the_predictions(corpus, tiny_encoder, tmp_path):
     rows = parquet.rows("predictions", run / "predictions.parquet")
     for split in ("dev", "test"):
         for view in ("t", "it"):
-            mine = [row for row in rows if (row["split"], row["view"]) == (split, view)]
-            assert len(mine) == 16
-            right = found = 0
-            for row in mine:
+            view_rows = [row for row in rows if (row["split"], row["view"]) == (split, view)]
+            assert len(view_rows) == 16
+            true_positives = predicted = 0
+            for row in view_rows:
                 (gold,) = [i for i, tag in enumerate(row["gold"]) if tag != "O"]
                 starts = [s["start"] for s in row["spans"]]
                 assert starts == [
@@ -58,13 +69,13 @@ def test_numbers_are_those_of_the_predictions(corpus, tiny_encoder, tmp_path):
                     for i, tag in enumerate(row["predicted"])
                     if tag != "O" and not (i and tag[0] == "I" and row["predicted"][i - 1][2:] == tag[2:])
                 ]
-                found += len(starts)
-                right += any(
+                predicted += len(starts)
+                true_positives += any(
                     (s["start"], s["end"], s["type"]) == (gold, gold + 1, row["gold"][gold][2:]) for s in row["spans"]
                 )
             scores = metrics["scores"][split][view]["default"]
-            assert scores["recall"] == pytest.approx(100 * right / 16)
-            assert scores["precision"] == pytest.approx(100 * right / found if found else 0.0)
+            assert scores["recall"] == pytest.approx(100 * true_positives / 16)
+            assert scores["precision"] == pytest.approx(100 * true_positives / predicted if predicted else 0.0)
 
 
 def test_a_folder_that_is_no_model_is_refused(corpus, tmp_path, capsys):

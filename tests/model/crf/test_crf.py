@@ -1,7 +1,6 @@
 """The CRF against enumeration of all tag sequences."""
 
 import itertools
-import re
 
 import pytest
 import torch
@@ -9,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ita.model.crf import CRF, torch_engine
-from ita.model.crf.constraints import bioes_constraints
+from tests.support.paths_of_tags import path_score
 
 K = 4
 LENGTHS = torch.tensor([3, 1, 4])
@@ -31,11 +30,6 @@ def emissions():
     return torch.randn(3, 4, K, dtype=torch.float64, generator=torch.Generator().manual_seed(1), requires_grad=True)
 
 
-def path_score(crf, emissions, path):
-    score = crf.start[path[0]] + crf.end[path[-1]] + sum(emissions[t, k] for t, k in enumerate(path))
-    return score + sum(crf.transitions[a, b] for a, b in itertools.pairwise(path))
-
-
 def enumerated(crf, emissions, length):
     """Every path of a post with its score."""
     paths = list(itertools.product(range(K), repeat=int(length)))
@@ -46,10 +40,10 @@ def test_log_partition_and_its_gradient_equal_enumeration(crf, emissions):
     ours = crf.log_partition(emissions, LENGTHS)
     brute = torch.stack([enumerated(crf, emissions[b], n)[1].logsumexp(0) for b, n in enumerate(LENGTHS)])
     torch.testing.assert_close(ours, brute)
-    wanted = [emissions, *crf.parameters()]
+    inputs = [emissions, *crf.parameters()]
     for ours_grad, brute_grad in zip(
-        torch.autograd.grad(ours.sum(), wanted, retain_graph=True),
-        torch.autograd.grad(brute.sum(), wanted),
+        torch.autograd.grad(ours.sum(), inputs, retain_graph=True),
+        torch.autograd.grad(brute.sum(), inputs),
         strict=True,
     ):
         torch.testing.assert_close(ours_grad, brute_grad)
@@ -66,12 +60,12 @@ def test_marginals_equal_enumeration(crf, emissions):
                 torch.testing.assert_close(marginals[b, t, k], brute)
 
 
-def test_viterbi_is_the_best_path(crf, emissions):
-    found = crf.decode(emissions, LENGTHS)
+def test_the_decoded_path_is_the_best(crf, emissions):
+    decoded = crf.decode(emissions, LENGTHS)
     for b, n in enumerate(LENGTHS):
         paths, scores = enumerated(crf, emissions[b], n)
-        assert tuple(found[b, :n].tolist()) == paths[int(scores.argmax())]
-        assert not found[b, n:].any()
+        assert tuple(decoded[b, :n].tolist()) == paths[int(scores.argmax())]
+        assert not decoded[b, n:].any()
 
 
 def test_nll_is_log_z_minus_the_score_of_the_gold_path(crf, emissions):
@@ -111,11 +105,11 @@ def test_scores_beyond_a_length_are_never_read(crf, emissions):
 def test_gradients_of_log_z_and_marginals(crf, emissions):
     names = ["start", "transitions", "end"]
 
-    def both(emissions, *parameters):
+    def log_z_and_marginals(emissions, *parameters):
         values = dict(zip(names, parameters, strict=True))
         return torch.func.functional_call(Wrapped(crf), {f"crf.{name}": values[name] for name in names}, (emissions,))
 
-    assert torch.autograd.gradcheck(both, (emissions, *(getattr(crf, name) for name in names)))
+    assert torch.autograd.gradcheck(log_z_and_marginals, (emissions, *(getattr(crf, name) for name in names)))
 
 
 class Wrapped(torch.nn.Module):
@@ -131,16 +125,16 @@ class Wrapped(torch.nn.Module):
 
 
 def test_pairwise_marginals_equal_enumeration(crf, emissions):
-    found = crf.marginals(emissions, LENGTHS, return_pairwise=True)
-    torch.testing.assert_close(found.log_z, crf.log_partition(emissions, LENGTHS))
-    torch.testing.assert_close(found.pairwise.sum(1), found.transition_counts)
+    marginals = crf.marginals(emissions, LENGTHS, return_pairwise=True)
+    torch.testing.assert_close(marginals.log_z, crf.log_partition(emissions, LENGTHS))
+    torch.testing.assert_close(marginals.pairwise.sum(1), marginals.transition_counts)
     for b, n in enumerate(LENGTHS):
         paths, scores = enumerated(crf, emissions[b], n)
-        brute = torch.zeros_like(found.pairwise[b])
+        brute = torch.zeros_like(marginals.pairwise[b])
         for path, share in zip(paths, scores.softmax(0), strict=True):
-            for t, (one, other) in enumerate(itertools.pairwise(path)):
-                brute[t, one, other] += share
-        torch.testing.assert_close(found.pairwise[b], brute)
+            for t, (source, target) in enumerate(itertools.pairwise(path)):
+                brute[t, source, target] += share
+        torch.testing.assert_close(marginals.pairwise[b], brute)
 
 
 def test_a_temperature_divides_all_scores(crf, emissions):
@@ -171,22 +165,23 @@ def batches(draw, most_tags=5, extremes=(0.0, 50.0)):
 
 def results(crf, emissions, lengths):
     """All that a CRF computes of a batch: values and gradients."""
-    log_z, marginals = crf.forward_backward(emissions, lengths)
-    found = crf.marginals(emissions, lengths, return_pairwise=True)
-    weights = torch.linspace(-1, 1, marginals[0].numel()).view_as(marginals[0])
-    gradients = torch.autograd.grad(log_z.sum() + (weights * marginals.exp()).sum(), [emissions, *crf.parameters()])
+    log_z, log_marginals = crf.forward_backward(emissions, lengths)
+    marginals = crf.marginals(emissions, lengths, return_pairwise=True)
+    weights = torch.linspace(-1, 1, log_marginals[0].numel()).view_as(log_marginals[0])
+    loss = log_z.sum() + (weights * log_marginals.exp()).sum()
+    gradients = torch.autograd.grad(loss, [emissions, *crf.parameters()])
     return {
         "log_z": log_z,
-        "marginals": marginals.exp(),
-        "pairwise": found.pairwise,
-        "transition_counts": found.transition_counts,
+        "marginals": log_marginals.exp(),
+        "pairwise": marginals.pairwise,
+        "transition_counts": marginals.transition_counts,
         "emissions": gradients[0],
         "parameters": torch.cat([gradient.flatten() for gradient in gradients[1:]]),
     }
 
 
-def close(one, other):
-    torch.testing.assert_close(one, other, rtol=1e-5, atol=2e-5)
+def close(value, expected):
+    torch.testing.assert_close(value, expected, rtol=1e-5, atol=2e-5)
 
 
 @settings(max_examples=40, deadline=None)
@@ -198,15 +193,15 @@ def test_order_and_padding_of_a_batch_change_nothing(batch, random):
     plain = results(crf, emissions, lengths)
     padded = torch.cat([emissions, torch.full_like(emissions[:, :2], float("nan"))], 1).detach()
     padded.masked_fill_((torch.arange(padded.shape[1]) >= lengths.unsqueeze(1)).unsqueeze(2), float("nan"))
-    other = results(crf, padded[order].requires_grad_(), lengths[order])
+    permuted = results(crf, padded[order].requires_grad_(), lengths[order])
     words = emissions.shape[1]
-    inside = (torch.arange(words) < lengths.unsqueeze(1)).unsqueeze(2)
+    mask = (torch.arange(words) < lengths.unsqueeze(1)).unsqueeze(2)
     for name in "log_z", "transition_counts":
-        close(other[name], plain[name][order])
-    close(other["pairwise"][:, : words - 1], plain["pairwise"][order])
-    close((other["marginals"][:, :words] * inside[order]), (plain["marginals"] * inside)[order])
-    assert not other["emissions"][:, words:].any()
-    assert all(torch.isfinite(value).all() for value in other.values())
+        close(permuted[name], plain[name][order])
+    close(permuted["pairwise"][:, : words - 1], plain["pairwise"][order])
+    close((permuted["marginals"][:, :words] * mask[order]), (plain["marginals"] * mask)[order])
+    assert not permuted["emissions"][:, words:].any()
+    assert all(torch.isfinite(value).all() for value in permuted.values())
     path = crf.decode(padded[order], lengths[order])
     assert torch.equal(path[:, :words], crf.decode(emissions, lengths)[order])
     assert not path[:, words:].any()
@@ -216,12 +211,12 @@ def test_order_and_padding_of_a_batch_change_nothing(batch, random):
 @given(batches())
 def test_marginals_are_probabilities_and_agree(batch):
     crf, emissions, lengths = batch
-    found = crf.marginals(emissions, lengths, return_pairwise=True)
-    inside = (torch.arange(emissions.shape[1]) < lengths.unsqueeze(1)).float()
-    close(found.unary.sum(2), inside)
-    close(found.pairwise.sum(3), found.unary[:, :-1] * inside[:, 1:, None])
-    close(found.pairwise.sum(2), found.unary[:, 1:])
-    close(found.transition_counts, found.pairwise.sum(1))
+    marginals = crf.marginals(emissions, lengths, return_pairwise=True)
+    mask = (torch.arange(emissions.shape[1]) < lengths.unsqueeze(1)).float()
+    close(marginals.unary.sum(2), mask)
+    close(marginals.pairwise.sum(3), marginals.unary[:, :-1] * mask[:, 1:, None])
+    close(marginals.pairwise.sum(2), marginals.unary[:, 1:])
+    close(marginals.transition_counts, marginals.pairwise.sum(1))
 
 
 @settings(max_examples=60, deadline=None)
@@ -272,55 +267,3 @@ def test_a_batch_may_be_empty(crf, emissions):
     assert log_z.shape == (0,)
     assert crf.decode(emissions[:0], LENGTHS[:0]).shape == (0, 4)
     assert crf.span_log_posterior(emissions, LENGTHS, []).shape == (0,)
-
-
-BIOES = ["O", *(f"{mark}-{kind}" for kind in ("PER", "LOC") for mark in "BIES")]
-
-
-def is_legal(names):
-    """By the definition of BIOES, not by a table of moves."""
-    text = "".join(f"{name[0]}{name[2:3]}" if name != "O" else "O" for name in names)
-    return re.fullmatch(r"(O|SP|SL|BP(IP)*EP|BL(IL)*EL)*", text) is not None
-
-
-def test_legal_moves_are_those_of_bioes_sequences():
-    legal = bioes_constraints(BIOES)
-    for length in 1, 2, 3:
-        for path in itertools.product(range(len(BIOES)), repeat=length):
-            allowed = legal.start[path[0]] and legal.end[path[-1]]
-            allowed = allowed and all(legal.transitions[a, b] for a, b in itertools.pairwise(path))
-            assert bool(allowed) == is_legal([BIOES[k] for k in path])
-
-
-@pytest.fixture
-def constrained():
-    torch.manual_seed(3)
-    crf = CRF(len(BIOES), bioes_constraints(BIOES)).double()
-    for parameter in crf.parameters():
-        torch.nn.init.normal_(parameter)
-    return crf
-
-
-def test_constrained_log_partition_sums_over_legal_paths_only(constrained):
-    emissions = torch.randn(1, 3, len(BIOES), dtype=torch.float64)
-    paths = [p for p in itertools.product(range(len(BIOES)), repeat=3) if is_legal([BIOES[k] for k in p])]
-    scores = torch.stack([path_score(constrained, emissions[0], path) for path in paths])
-    length = torch.tensor([3])
-    torch.testing.assert_close(constrained.log_partition(emissions, length), scores.logsumexp(0, keepdim=True))
-    assert constrained.decode(emissions, length)[0].tolist() == list(paths[int(scores.argmax())])
-    gradient = torch.autograd.grad(constrained.log_partition(emissions, length).sum(), constrained.transitions)[0]
-    assert not gradient[~bioes_constraints(BIOES).transitions].any()
-
-
-def test_constrained_viterbi_is_always_legal(constrained):
-    constrained.float()
-    for seed in range(20):
-        generator = torch.Generator().manual_seed(seed)
-        emissions = 30 * torch.randn(8, 12, len(BIOES), generator=generator)
-        lengths = torch.randint(1, 13, (8,), generator=generator)
-        for path, n in zip(constrained.decode(emissions, lengths).tolist(), lengths.tolist(), strict=True):
-            assert is_legal([BIOES[k] for k in path[:n]])
-
-
-def test_constraints_stay_out_of_the_state(constrained):
-    assert set(constrained.state_dict()) == {"start", "transitions", "end"}
