@@ -62,7 +62,7 @@ def pictured(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def run(pictured, tiny_encoder, tmp_path_factory):
-    """A tagger that has learned to look at the image."""
+    """A tagger trained on region features."""
     folder, shards = pictured
     return trained(folder, tmp_path_factory.mktemp("run"), tiny_encoder, IMGFEAT, features=shards, epochs=40)
 
@@ -70,9 +70,9 @@ def run(pictured, tiny_encoder, tmp_path_factory):
 def test_regions_alone_tell_the_type(pictured, run):
     metrics = evaluated(pictured[0], run, pictured[1])
     for split in ("dev", "test"):
-        seen = metrics["scores"][split]
-        assert seen["it"]["default"]["f1"] > seen["t"]["default"]["f1"] + 15, "only the regions tell the type"
-        assert seen["it"]["default"]["f1"] > 80
+        f1 = {view: scores["default"]["f1"] for view, scores in metrics["scores"][split].items()}
+        assert f1["it"] > f1["t"] + 15, "only the regions tell the type"
+        assert f1["it"] > 80
         assert metrics["representation_distance"][split] > 0
     assert {"1-of-2.parquet", "2-of-2.parquet"} <= metrics["inputs"].keys()
     about = json.loads((run / "settings.json").read_text())
@@ -85,9 +85,9 @@ def test_a_folder_is_read_as_it_was_written(pictured, run):
     tagger, _, about = load_model(run)
     assert tagger.projection.weight.shape == (16, WIDTH) == (16, about["regions"]["width"])
     assert tagger.region_features is None
-    found = evaluated(pictured[0], run, pictured[1])["scores"]["dev"]["it"]["default"]["f1"]
+    dev_f1 = evaluated(pictured[0], run, pictured[1])["scores"]["dev"]["it"]["default"]["f1"]
     rows = history(run)
-    assert found == pytest.approx(max(float(row["dev_f1_it"]) for row in rows), abs=1e-4)
+    assert dev_f1 == pytest.approx(max(float(row["dev_f1_it"]) for row in rows), abs=1e-4)
 
 
 @pytest.mark.parametrize("padding", ["none", "all"])
@@ -183,21 +183,21 @@ def test_the_distance_is_that_of_posts_one_by_one(pictured, run, tiny_encoder, t
     shards = shards if regions else []
     if not regions:
         run = trained(folder, tmp_path, tiny_encoder, {"context": "ga", "views": ["it"]}, epochs=1)
-    found = evaluated(folder, run, shards)["representation_distance"]
+    reported = evaluated(folder, run, shards)["representation_distance"]
     tagger, encoder, _ = load_model(run)
     rows = parquet.rows("posts", folder / "posts.parquet")
     contexts = load_contexts(rows, folder / "ga.parquet")
-    seen = load_features(shards, {row["image_id"] for row in rows}) if regions else None
-    if seen:
-        tagger.set_region_features(torch.from_numpy(seen.vectors))
+    table = load_features(shards, {row["image_id"] for row in rows}) if regions else None
+    if table:
+        tagger.set_region_features(torch.from_numpy(table.vectors))
     for split in ("dev", "test"):
-        views = encode_views(encoder, [row for row in rows if row["split"] == split], contexts, seen)
+        views = encode_views(encoder, [row for row in rows if row["split"] == split], contexts, table)
         distances = []
         with torch.no_grad():
             for text, both in zip(views["t"], views["it"], strict=True):
-                one, other = tagger.word_vectors(collate([[text]]))[0], tagger.word_vectors(collate([[both]]))[0]
-                distances += [float(torch.dist(a, b)) for a, b in zip(one, other, strict=True)]
-        assert found[split] == pytest.approx(sum(distances) / len(distances), rel=1e-5)
+                vectors = [tagger.word_vectors(collate([[view]]))[0] for view in (text, both)]
+                distances += [float(torch.dist(*pair)) for pair in zip(*vectors, strict=True)]
+        assert reported[split] == pytest.approx(sum(distances) / len(distances), rel=1e-5)
 
 
 def test_views_that_are_the_same_have_no_distance(corpus, tiny_encoder, tmp_path):
@@ -217,10 +217,10 @@ def test_a_hook_changes_nothing(pictured, run):
     contexts = load_contexts(rows, folder / "ga.parquet")
     posts = encode_views(encoder, rows, contexts)["t"]
     options = {"batch_size": 5, "device": torch.device("cpu")}
-    told = []
+    hooked = []
     plain = predict_tags(tagger, posts, about["tags"], **options)
-    watched = predict_tags(tagger, posts, about["tags"], **options, hook=lambda some, vectors: told.extend(some))
-    assert plain == watched and sorted(told) == list(range(len(posts)))
+    with_hook = predict_tags(tagger, posts, about["tags"], **options, hook=lambda batch, vectors: hooked.extend(batch))
+    assert plain == with_hook and sorted(hooked) == list(range(len(posts)))
 
 
 @pytest.mark.gpu
@@ -239,9 +239,9 @@ def test_compiled_equals_eager(pictured, run):
     tagger, encoder, _ = load_model(run)
     rows = parquet.rows("posts", folder / "posts.parquet")
     contexts = load_contexts(rows, folder / "ga.parquet")
-    seen = load_features(shards, {row["image_id"] for row in rows})
-    tagger.set_region_features(torch.from_numpy(seen.vectors))
-    views = encode_views(encoder, rows[:20], contexts, seen)
+    table = load_features(shards, {row["image_id"] for row in rows})
+    tagger.set_region_features(torch.from_numpy(table.vectors))
+    views = encode_views(encoder, rows[:20], contexts, table)
     batches = [collate([views["t"], views["it"]]), collate([views["t"]]), collate([views["it"][:7]])]
     eager = [tagger.emissions(batch) for batch in batches]
     tagger.compile_encoder()

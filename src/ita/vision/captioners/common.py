@@ -80,7 +80,7 @@ def model_metadata(
         dtype: its arithmetic.
     """
     return {
-        **hub.facts(source, model),
+        **hub.identity(source, model),
         "weights": {weights.name: sha256(weights)},
         "device": str(device),
         "precision": str(dtype),

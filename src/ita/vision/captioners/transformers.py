@@ -37,7 +37,7 @@ class TransformersCaptioner:
         self.processor.tokenizer.padding_side = "left"
         model = hub.load("AutoModelForImageTextToText", source, SETTING, use_safetensors=True, dtype=self.dtype)
         self.model = model.to(self.device).eval()
-        self.metadata = {**hub.facts(source, model), "device": str(self.device), "precision": str(self.dtype)}
+        self.metadata = {**hub.identity(source, model), "device": str(self.device), "precision": str(self.dtype)}
 
     def caption(self, images: Sequence[DecodedImage]) -> list[list[ImageCaption]]:
         """Captions of each image by beam search; in fp32 they do not depend on what else is in the batch."""

@@ -36,7 +36,7 @@ class TransformersDetector:
         self.processor = hub.load("AutoImageProcessor", source, SETTING, backend="pil")
         model = hub.load("AutoModelForObjectDetection", source, SETTING, use_safetensors=True)
         self.model = model.to(self.device).eval()
-        self.metadata = {**hub.facts(source, model), "device": str(self.device), "precision": str(self.dtype)}
+        self.metadata = {**hub.identity(source, model), "device": str(self.device), "precision": str(self.dtype)}
 
     def regions(self, images: Sequence[DecodedImage]) -> list[Regions]:
         """Objects of each image whose score reaches the threshold; boxes are clipped to the image.
