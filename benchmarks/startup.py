@@ -1,7 +1,7 @@
 """Where the time before the first training step goes, and the time from start to metrics of an evaluation.
 
 ``python benchmarks/startup.py --posts results/DS/posts.parquet --context results/DS/contexts/ga.parquet`` runs the
-programs of both stages in processes of their own and prints the seconds from the start of the process to the end of each
+programs of both stages in their own processes and prints the seconds from the start of the process to the end of each
 part (median of the runs). Functions of the package are wrapped by a clock, by name; the process ends at its first step.
 """
 
