@@ -20,6 +20,8 @@ from ita.io.files import write_json
 from ita.io.provenance import provenance_of
 
 if TYPE_CHECKING:
+    import torch
+
     from ita.model.evaluation import TaggedSplit, TaggedView
 
 UNNAMED = {"dataset": None, "encoder": None, "system": None}
@@ -50,17 +52,33 @@ def work(
     Raises:
         UserError: when features and model do not fit together.
     """
-    import torch
-
-    from ita.model.checkpoint import load_model
-    from ita.model.dataset import load_corpus
-    from ita.model.device import compute_dtype, peak_memory_mb, resolve_device, use_threads
-    from ita.model.evaluation import tag_split
+    from ita.model.device import peak_memory_mb, resolve_device, use_threads
 
     evaluate = read_section(settings, "evaluate", Evaluate)
     device = resolve_device(evaluate.device)
     use_threads(evaluate.threads)
-    tagger, encoder, trained = load_model(model.parent)
+    trained, splits = tag_splits(evaluate, device, model.parent, posts, context, features)
+    inputs = {"model": model, "posts": posts, "context": context, **{file.name: file for file in features}}
+    provenance = provenance_of(settings, inputs)
+    run = {**UNNAMED, "seed": trained["seed"], **trained.get("run", {})}
+    identity = {"label_version": trained["label_version"], "seed": trained["seed"], "run": run}
+    parquet.write("predictions", prediction_rows(splits), predictions, {**provenance, **identity})
+    results = {**run_record(trained, run), **score_record(splits), "training": training_record(history, trained)}
+    write_json(metrics, {**results, "peak_memory_mb": peak_memory_mb(device), **provenance})
+
+
+def tag_splits(
+    evaluate: Evaluate, device: torch.device, folder: Path, posts: Path, context: Path, features: Sequence[Path]
+) -> tuple[dict[str, Any], dict[str, TaggedSplit]]:
+    """Tags the splits with the model of a run folder; gives its settings.json and the tagged splits."""
+    import torch
+
+    from ita.model.checkpoint import load_model
+    from ita.model.dataset import load_corpus
+    from ita.model.device import compute_dtype
+    from ita.model.evaluation import tag_split
+
+    tagger, encoder, trained = load_model(folder)
     check_features(trained, features)
     corpus = load_corpus(posts, context, features, evaluate.splits)
     if corpus.features:
@@ -68,27 +86,11 @@ def work(
         tagger.set_region_features(torch.from_numpy(corpus.features.vectors))
     tagger.to(device)
     dtype = compute_dtype(device, evaluate.precision, tagger.encoder.config.hidden_size)
-    splits = {
+    splits: dict[str, TaggedSplit] = {
         split: tag_split(tagger, encoder, trained["tags"], corpus, split, evaluate, device, dtype)
         for split in evaluate.splits
     }
-
-    inputs = {"model": model, "posts": posts, "context": context, **{file.name: file for file in features}}
-    provenance = provenance_of(settings, inputs)
-    run = {**UNNAMED, "seed": trained["seed"], **trained.get("run", {})}
-    rows = [row for split, tagged in splits.items() for row in prediction_rows(split, tagged)]
-    identity = {"label_version": trained["label_version"], "seed": trained["seed"], "run": run}
-    parquet.write("predictions", rows, predictions, {**provenance, **identity})
-    scores = {split: split_scores(tagged) for split, tagged in splits.items()}
-    result = {
-        **run_record(trained, run),
-        "scores": scores,
-        "representation_distance": {split: tagged.distance for split, tagged in splits.items()},
-        "training": training_record(history, trained),
-        "peak_memory_mb": peak_memory_mb(device),
-        **provenance,
-    }
-    write_json(metrics, result)
+    return trained, splits
 
 
 def check_features(trained: Mapping[str, Any], features: Sequence[Path]) -> None:
@@ -128,8 +130,16 @@ def view_scores(gold: Sequence[Sequence[str]], view: TaggedView) -> dict[str, An
     }
 
 
-def prediction_rows(split: str, tagged: TaggedSplit) -> list[dict[str, Any]]:
-    """Rows of predictions.parquet: the posts of a split in the T view, then in the I+T view."""
+def score_record(splits: Mapping[str, TaggedSplit]) -> dict[str, Any]:
+    """Scores of each view, and the distance between the views, of each split."""
+    return {
+        "scores": {split: split_scores(tagged) for split, tagged in splits.items()},
+        "representation_distance": {split: tagged.distance for split, tagged in splits.items()},
+    }
+
+
+def prediction_rows(splits: Mapping[str, TaggedSplit]) -> list[dict[str, Any]]:
+    """Rows of predictions.parquet: of each split the posts in the T view, then in the I+T view."""
     return [
         {
             "post_id": post["post_id"],
@@ -143,6 +153,7 @@ def prediction_rows(split: str, tagged: TaggedSplit) -> list[dict[str, Any]]:
                 for span, posterior in zip(prediction.spans, prediction.posteriors, strict=True)
             ],
         }
+        for split, tagged in splits.items()
         for name, view in tagged.views.items()
         for post, prediction in zip(tagged.posts, view.predictions, strict=True)
     ]

@@ -25,7 +25,9 @@ from ita.log import log
 
 if TYPE_CHECKING:
     from ita.model.dataset import Corpus, EncodedPosts
+    from ita.model.schedule import TrainingConfig
     from ita.model.tagger import Tagger
+    from ita.model.tokenizer import Tokenizer
     from ita.model.vocabulary import TrimmedVocabulary
 
 SPLITS = ("train", "dev")
@@ -41,6 +43,19 @@ class Settings(NamedTuple):
     seed: int
     run: dict[str, Any]
     """Names of dataset, encoder and system in the configuration, and the seed; None where unknown."""
+
+
+class PreparedRun(NamedTuple):
+    """A run before its first epoch."""
+
+    tagger: Tagger
+    tokenizer: Tokenizer
+    splits: dict[str, EncodedPosts]
+    trimmed: TrimmedVocabulary | None
+    """None where the whole vocabulary is trained."""
+    config: TrainingConfig
+    record: dict[str, Any]
+    """What settings.json says about data and model."""
 
 
 def work(
@@ -70,19 +85,40 @@ def work(
     """
     sections = read_sections(settings, features)
     # Imported here so that `ita --help` and a wrong setting answer at once.
+    from ita.model import trainer
+    from ita.model.checkpoint import save_model
+    from ita.model.device import peak_memory_mb
+
+    run = prepare(sections, posts, context, features)
+    inputs = {"posts": posts, "context": context, **{file.name: file for file in features}}
+    record = {"run": sections.run, **provenance_of(settings, inputs), **run.record}
+    identity = json.dumps([settings, record["inputs"], run.config.tag_names], sort_keys=True)
+    fingerprint = hashlib.sha256(identity.encode()).hexdigest()
+    train, dev = (run.splits[split] for split in SPLITS)
+    state = trainer.fit(run.tagger, train, dev, run.config, checkpoint / "state.pt", fingerprint)
+
+    record |= {"best_epoch": state.best_epoch, "peak_memory_mb": peak_memory_mb(run.config.device)}
+    write_text(history, history_csv(state.history, sections.run))
+    write_json(run_settings, record)
+    weights = run.trimmed.restore(state.best) if run.trimmed else state.best
+    save_model(output.parent, weights, run.tagger.encoder.config, run.tokenizer)
+    shutil.rmtree(checkpoint, ignore_errors=True)
+    log.info("best epoch %d, dev F1 %.2f", state.best_epoch, state.best_score)
+
+
+def prepare(sections: Settings, posts: Path, context: Path, features: Sequence[Path]) -> PreparedRun:
+    """Loads the data, builds the model and encodes the posts."""
     import torch
 
-    from ita.model import trainer
-    from ita.model.checkpoint import load_encoder, max_input_length, save_model
+    from ita.model.checkpoint import load_encoder, max_input_length
     from ita.model.dataset import load_corpus
-    from ita.model.device import compute_dtype, peak_memory_mb, resolve_device, use_threads
+    from ita.model.device import compute_dtype, resolve_device, use_threads
     from ita.model.inputs import ViewEncoder
     from ita.model.schedule import TrainingConfig
 
     train, system = sections.train, sections.system
     device, threads = resolve_device(train.device), use_threads(train.threads)
     torch.manual_seed(sections.seed)
-
     corpus = load_corpus(posts, context, features, SPLITS)
     tag_names = corpus.tag_names()
     model, tokenizer = load_encoder(sections.encoder, padded=train.padding == "all")
@@ -93,10 +129,7 @@ def work(
     splits, trimmed = trim(tagger, splits, train)
     tagger.to(device)
     dtype = compute_dtype(device, train.precision, model.config.hidden_size)
-
     record = {
-        "run": sections.run,
-        **provenance_of(settings, {"posts": posts, "context": context, **{file.name: file for file in features}}),
         "label_version": corpus.label_version,
         "tags": tag_names,
         "max_length": view_encoder.max_length,
@@ -107,18 +140,8 @@ def work(
         "words_truncated": {split: encoded.truncated for split, encoded in splits.items()},
         **region_record(system, corpus, splits),
     }
-    fingerprint = hashlib.sha256(json.dumps([settings, record["inputs"], tag_names], sort_keys=True).encode())
     config = TrainingConfig(train, system, sections.loss, sections.seed, tag_names, device, dtype)
-    state = trainer.fit(
-        tagger, splits["train"], splits["dev"], config, checkpoint / "state.pt", fingerprint.hexdigest()
-    )
-
-    record |= {"best_epoch": state.best_epoch, "peak_memory_mb": peak_memory_mb(device)}
-    write_text(history, history_csv(state.history, sections.run))
-    write_json(run_settings, record)
-    save_model(output.parent, trimmed.restore(state.best) if trimmed else state.best, model.config, tokenizer)
-    shutil.rmtree(checkpoint, ignore_errors=True)
-    log.info("best epoch %d, dev F1 %.2f", state.best_epoch, state.best_score)
+    return PreparedRun(tagger, tokenizer, splits, trimmed, config, record)
 
 
 def read_sections(settings: Mapping[str, Any], features: Sequence[Path]) -> Settings:
