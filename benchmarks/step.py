@@ -52,14 +52,17 @@ class Job(NamedTuple):
     """What both sides train on."""
 
     rows: list[dict[str, Any]]
-    contexts: dict[str, dict[str, Any]]
+    contexts: dict[str, Any]
+    """Visual contexts by post_id."""
     names: list[str]
     tokenizer: Any
     encoder: Any
 
 
-def synthetic(count: int) -> tuple[list[dict[str, Any]], dict[str, dict[str, Any]]]:
+def synthetic(count: int) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Posts of 16 +- 5 words (20 subwords with special tokens) with contexts of 19 +- 7 words (22 more subwords)."""
+    from ita.data.visual_context import VisualContext
+
     chance = random.Random(0)
 
     def words(mean: float, deviation: float, least: int) -> list[str]:
@@ -77,7 +80,7 @@ def synthetic(count: int) -> tuple[list[dict[str, Any]], dict[str, dict[str, Any
         tags = [tag() for _ in tokens]
         rows.append({"post_id": str(number), "split": "train", "tokens": tokens, "tags": tags})
         context = words(21, 7, 8)
-        contexts[str(number)] = {"tokens": context, "kinds": ["ga"] * len(context)}
+        contexts[str(number)] = VisualContext(context, ["ga"] * len(context))
     return rows, contexts
 
 
@@ -109,11 +112,12 @@ def make_job(options: argparse.Namespace, side: str) -> Job:
     from ita.io import parquet
     from ita.model.bert import Bert, EncoderConfig
     from ita.model.checkpoint import load_encoder, resolve_model
+    from ita.model.dataset import load_contexts
 
     torch.manual_seed(0)
     if options.posts:
         rows = [row for row in parquet.rows("posts", options.posts) if row["split"] == "train"]
-        contexts = {row["post_id"]: row for row in parquet.rows("contexts", options.context)}
+        contexts = load_contexts(rows, options.context)
     else:
         rows, contexts = synthetic(options.synthetic)
     if options.random_encoder:

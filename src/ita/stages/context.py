@@ -61,15 +61,7 @@ def work(
         composed = shuffle_within_splits(composed, [row["split"] for row in rows], context.shuffle_seed)
     parquet.write(
         "contexts",
-        (
-            {
-                "post_id": row["post_id"],
-                "tokens": list(visual.words),
-                "kinds": list(visual.kinds),
-                "truncated": truncated,
-            }
-            for row, (visual, truncated) in zip(rows, composed, strict=True)
-        ),
+        map(row_of, rows, composed),
         output,
         {
             **provenance_of(settings, {"posts": posts, **tables, **{str(path): path for path in external_texts}}),
@@ -77,6 +69,13 @@ def work(
             "statistics": kind_statistics([visual for visual, _ in composed], context.kinds),
         },
     )
+
+
+def row_of(post: Row, composed: tuple[VisualContext, int]) -> dict[str, Any]:
+    """A row of the context table: a post's context and the number of words left out."""
+    context, truncated = composed
+    words, kinds = list(context.words), list(context.kinds)
+    return {"post_id": post["post_id"], "tokens": words, "kinds": kinds, "truncated": truncated}
 
 
 def contexts_of_kind(
