@@ -208,7 +208,7 @@ def test_the_chain_makes_a_table(done):
         assert (row["status"] == "ok") == bool(row["path"] and (folder / row["path"]).is_file())
     assert any(row["text"].strip() for row in parquet.rows("ocr", folder / "ocr" / "tesseract.parquet"))
     kinds = {kind for row in parquet.rows("contexts", folder / "contexts" / "all.parquet") for kind in row["kinds"]}
-    assert kinds == {"la", "ga", "oca"}
+    assert kinds == {"la", "ga", "oca", "sep"}
     for path in folder.glob("*/*.parquet"):
         metadata = parquet.metadata(path)
         assert metadata["versions"]["ita"]
