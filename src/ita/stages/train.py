@@ -151,7 +151,7 @@ def read_sections(settings: Mapping[str, Any], features: Sequence[Path]) -> Sett
         UserError: for a wrong setting, or views, alignment and regions that do not fit together.
     """
     system = read_section(settings, "system", System)
-    check_system(system, features)
+    check_features(system, features)
     seed = int(settings.get("seed", 0))
     names = settings.get("run") or {}
     return Settings(
@@ -164,12 +164,8 @@ def read_sections(settings: Mapping[str, Any], features: Sequence[Path]) -> Sett
     )
 
 
-def check_system(system: System, features: Sequence[Path]) -> None:
-    """Raises UserError for views, alignment and regions that do not fit together."""
-    if system.alignment != "none" and system.views != ["t", "it"]:
-        raise UserError(f"cross-view alignment needs both views: set views to [t, it], found {system.views}")
-    if system.regions and "it" not in system.views:
-        raise UserError(f"regions are read in the view it: add it to the system's views, found {system.views}")
+def check_features(system: System, features: Sequence[Path]) -> None:
+    """Raises UserError for features that are lacking or that nothing reads."""
     if system.regions and not features:
         raise UserError(f"the system reads regions of the detector '{system.regions}': give its --features")
     if features and not system.regions:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ita.config.sections import CONTEXT_TABLES, REGION_CAPTIONERS
-from ita.errors import ConfigError
 from ita.workflow.displays import ROLES, Display, Displays
 from ita.workflow.files import local_files, present_files
 from ita.workflow.sections import Sections
@@ -67,8 +66,6 @@ class JobInputs:
         source = values["source"]
         if source not in ("folder", "archive"):
             return {"source": []}
-        if not values[source]:
-            raise ConfigError(f"config: download.source is {source!r}, so download.{source} must name it")
         return {"source": local_files([values[source]], f"download.{source}")}
 
     def detect(self, wildcards: Wildcards) -> Inputs:
