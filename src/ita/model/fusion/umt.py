@@ -1,0 +1,80 @@
+"""UMT: Unified Multimodal Transformer (Yu et al., ACL 2020), the part between encoder and CRFs.
+
+Text states and the cells of an image grid attend to each other in three cross-attention layers; a gate decides how much
+of the image reaches a subword. A second branch of the text sees no image and predicts entity boundaries.
+Source: jefferyYu/UMT, my_bert/mner_modeling.py, ``MTCCMBertForMMTokenClassificationCRF``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ita.model.bert import EncoderConfig, Layer
+from ita.model.fusion.attention import PaddedAttention
+
+AUXILIARY_WEIGHT = 0.5
+"""Weight of the boundary task: of its loss, and of its logits in the emissions (upstream's lambda and alpha)."""
+
+
+class UMT(nn.Module):
+    """Text states and an image grid -> fused features and auxiliary features.
+
+    Args:
+        config: of the encoder; the layers have its width, heads, dropout and epsilon.
+        image_size: D, width of a grid cell.
+    """
+
+    def __init__(self, config: EncoderConfig, image_size: int) -> None:
+        super().__init__()
+        width = config.hidden_size
+        self.heads = config.num_attention_heads
+        self.text = Layer(config)
+        self.auxiliary_text = Layer(config)
+        self.grid_keys = nn.Linear(image_size, width)
+        self.grid_queries = nn.Linear(image_size, width)
+        self.text_to_image = Layer(config)
+        self.image_to_text = Layer(config)
+        self.text_to_fused = Layer(config)
+        self.gate = nn.Linear(2 * width, width)
+
+    def forward(self, states: Tensor, mask: Tensor, grid: Tensor) -> tuple[Tensor, Tensor]:
+        """Fuses a batch.
+
+        Args:
+            states: (B, T, H) of the encoder's last layer.
+            mask: (B, T) True for a subword, False for padding.
+            grid: (B, V, D) image cells, row by row.
+
+        Returns:
+            (B, T, 2H) fused features, and (B, T, H) features of the auxiliary branch, which saw no image.
+        """
+        over_text = PaddedAttention(self.heads, mask)
+        over_image = PaddedAttention(self.heads)
+        text = self.text(states, states, over_text)
+        auxiliary = self.auxiliary_text(states, states, over_text)
+        visual = self.text_to_image(text, self.grid_keys(grid), over_image)
+        grid_states = self.image_to_text(self.grid_queries(grid), text, over_text)
+        textual = self.text_to_fused(text, grid_states, over_image)
+        gate = torch.sigmoid(self.gate(torch.cat([textual, visual], dim=2)))
+        return torch.cat([textual, gate * visual], dim=2), auxiliary
+
+
+def boundary_tags(tags: Sequence[str]) -> list[str]:
+    """Tags of the auxiliary task: ``B-PER`` -> ``B``; each once, in the order of their first use."""
+    return list(dict.fromkeys(tag.partition("-")[0] for tag in tags))
+
+
+def conversion_matrix(tags: Sequence[str]) -> Tensor:
+    """(A, K) weights that spread the logits of A boundary tags over K typed tags.
+
+    A boundary tag gives each of its n typed tags 1/n of its logit (upstream: run_mtmner_crf.py). It scales logits, not
+    probabilities; tags without a type keep the whole.
+    """
+    boundaries = boundary_tags(tags)
+    matrix = torch.zeros(len(boundaries), len(tags))
+    for column, tag in enumerate(tags):
+        matrix[boundaries.index(tag.partition("-")[0]), column] = 1.0
+    return matrix / matrix.sum(1, keepdim=True)
