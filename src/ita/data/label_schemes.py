@@ -1,0 +1,68 @@
+"""Label schemes: what a CRF tags, words or subwords, and how subword labels become tags of words.
+
+``first_subword`` tags words, each represented by its first subword. ``x_subword`` (UMT, UMGF) tags every subword: the
+first of a word has the word's tag, each further one ``X``, the special subwords ``[CLS]`` and ``[SEP]``. The paper's
+Table 3 calls the labels of further subwords PAD and compares both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+X, CLS, SEP = "X", "[CLS]", "[SEP]"
+EXTRA_LABELS = (X, CLS, SEP)
+"""Labels of subwords that are no word's first."""
+
+
+def x_subword_labels(tags: Sequence[str], subword_counts: Sequence[int], max_length: int | None = None) -> list[str]:
+    """Labels of all subwords of a post, special ones included.
+
+    Args:
+        tags: of the W words.
+        subword_counts: subwords of each word; a word without any loses its tag.
+        max_length: longest sequence, special subwords included; further subwords are truncated, in the middle of a
+            word if need be.
+    """
+    labels = [label for tag, count in zip(tags, subword_counts, strict=True) for label in [tag, *[X] * count][:count]]
+    if max_length is not None:
+        labels = labels[: max_length - 2]
+    return [CLS, *labels, SEP]
+
+
+def word_tags(labels: Sequence[str], first_subword: Sequence[int], extra: str | None = "O") -> list[str]:
+    """Tags of words from labels of subwords.
+
+    Args:
+        labels: of the subwords of a post.
+        first_subword: (W,) index of each word's first subword; -1 for a word without subwords, which is tagged ``O``.
+        extra: tag of a word whose first subword has an extra label; None keeps the label.
+    """
+    tags = ["O" if index < 0 else labels[index] for index in first_subword]
+    return tags if extra is None else [extra if tag in EXTRA_LABELS else tag for tag in tags]
+
+
+def upstream_chunks(tags: Sequence[str]) -> list[tuple[str, int, int]]:
+    """Chunks (type, start, end) as UMT's ``ner_evaluate`` counts them.
+
+    An extra label of a word is an entity of that type, so it costs precision; an ``I-`` after ``O`` or after another
+    type opens a chunk.
+    """
+    chunks: list[tuple[str, int, int]] = []
+    kind, start = None, 0
+    for position, tag in enumerate([*tags, "O"]):
+        prefix, _, suffix = tag.partition("-")
+        current = None if tag == "O" else suffix or tag
+        if kind is not None and (current != kind or prefix == "B"):
+            chunks.append((kind, start, position))
+            kind = None
+        if current is not None and kind is None:
+            kind, start = current, position
+    return chunks
+
+
+def upstream_f1(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> float:
+    """Micro F1 in percent over chunks of :func:`upstream_chunks`."""
+    pairs = [(set(upstream_chunks(a)), set(upstream_chunks(b))) for a, b in zip(gold, predicted, strict=True)]
+    true_positives = sum(len(gold & predicted) for gold, predicted in pairs)
+    total = sum(len(gold) + len(predicted) for gold, predicted in pairs)
+    return 200.0 * true_positives / total if true_positives else 0.0
