@@ -81,7 +81,7 @@ def test_forward_loss_gradients_and_decoded_tags(reference):
         links = "in/inter_matrix" if case == "full" else f"in/inter_matrix_{case}"
         states = padded(encoder(packed(ids, mask)), mask)
         objects = reference.array("in/crop_features")
-        features = fusion(states, mask, objects, reference.array(links))
+        features = fusion(states, mask, objects, links=reference.array(links))
         reference.compare(f"{case}/head_in", features, mask)
         emissions = head(features)
         reference.compare(f"{case}/emissions", emissions, mask)
@@ -98,5 +98,5 @@ def test_forward_loss_gradients_and_decoded_tags(reference):
             if name in parameters:
                 gradient = parameters[name].grad
                 assert gradient is None or not gradient.any(), name
-        decoded = decoder.viterbi(emissions, lengths)
+        decoded = decoder.decode(emissions, lengths)
         assert [row[:length].tolist() for row, length in zip(decoded, lengths, strict=True)] == expected["decoded"]

@@ -54,7 +54,7 @@ def bert(config, weights, prefix):
     sizes = {name: value for name, value in config.items() if name in EncoderConfig.__dataclass_fields__}
     tables = {"vocab_size": "word", "max_position_embeddings": "position", "type_vocab_size": "token_type"}
     sizes |= {size: len(weights[f"{prefix}embeddings.{table}_embeddings.weight"]) for size, table in tables.items()}
-    encoder = Bert(EncoderConfig.of({**sizes, "hidden_act": "gelu"}))
+    encoder = Bert(EncoderConfig.from_dict({**sizes, "hidden_act": "gelu"}))
     own = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
     own = {name: value for name, value in own.items() if not name.startswith("pooler.")}
     encoder.load_state_dict(own, assign=True)

@@ -72,10 +72,67 @@ class System:
         ),
     ] = "none"
 
+    fusion: Annotated[
+        Literal["tokens", "umt", "umgf"],
+        Field(
+            description="How regions meet the text: tokens (further inputs of the encoder), umt (Yu et al. 2020) or umgf "
+            "(Zhang et al. 2021), fusion layers between encoder and CRF."
+        ),
+    ] = "tokens"
+    max_regions: Annotated[
+        Whole | None, Field(ge=1, description="Most regions of an image, the most confident ones; null: all.")
+    ] = None
+    region_boxes: Annotated[
+        Flag, Field(description="Append six numbers of its box to each region's features (VinVL).")
+    ] = False
+    image_position: Annotated[
+        Literal["continue", "none"],
+        Field(description="Position ids of regions among the inputs: continue after the text, or none (VinVL)."),
+    ] = "continue"
+    image_norm: Annotated[
+        Literal["shared", "own", "none"],
+        Field(
+            description="Normalisation of regions: shared with the text (with its positions and token types), own or none "
+            "(VinVL, with and without use_img_layernorm)."
+        ),
+    ] = "shared"
+    relation_gate: Annotated[
+        Flag,
+        Field(description="Scale regions by the probability that image and text are related (RpBERT, Sun et al. 2021)."),
+    ] = False
+    label_scheme: Annotated[
+        Literal["first_subword", "x_subword"],
+        Field(
+            description="What the CRF tags: words by their first subwords, or all subwords, further ones as X (UMT, UMGF; "
+            "paper: appendix A.5)."
+        ),
+    ] = "first_subword"
+    tag_format: Annotated[
+        Literal["bioes", "iob2"], Field(description="Tags inside the model (UMT, UMGF, RpBERT: iob2).")
+    ] = "bioes"
+    pooling: Annotated[
+        Literal["first", "mean"],
+        Field(description="What represents a word: its first subword, or the mean of its subwords (RpBERT)."),
+    ] = "first"
+    context_segment: Annotated[
+        Literal["first", "second"],
+        Field(description="Token type of the visual context: that of the post, or the second (VinVL's object tags)."),
+    ] = "first"
+    rnn: Annotated[
+        Whole, Field(ge=0, description="Units per direction of a two-layer BiLSTM over words (RpBERT --rnn: 256); 0: none.")
+    ] = 0
+
     @model_validator(mode="after")
     def _views_fit(self, info: ValidationInfo) -> System:
         if not is_whole(info.context):
             return self
+        if (self.image_position == "continue") != (self.image_norm == "shared"):
+            raise ConfigError(
+                "image_position: none goes with image_norm: own or none, and continue with shared; found "
+                f"{self.image_position} and {self.image_norm}"
+            )
+        if self.label_scheme == "x_subword" and self.pooling == "mean":
+            raise ConfigError("label_scheme: x_subword tags subwords, so words have no pooling: set pooling to first")
         if self.alignment != "none" and self.views != ["t", "it"]:
             raise ConfigError(f"cross-view alignment needs both views: set views to [t, it], found {self.views}")
         if self.regions and "it" not in self.views:

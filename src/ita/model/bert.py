@@ -106,7 +106,9 @@ class Bert(nn.Module):
             if isinstance(module, nn.Linear | nn.LayerNorm):
                 nn.init.zeros_(module.bias)
 
-    def forward(self, batch: Batch, varlen: bool = False, region_vectors: Tensor | None = None) -> Tensor:
+    def forward(
+        self, batch: Batch, varlen: bool = False, region_vectors: Tensor | None = None, embedded: bool = False
+    ) -> Tensor:
         """Last-layer vectors (M, H) of the first subwords of words.
 
         Args:
@@ -114,10 +116,11 @@ class Bert(nn.Module):
             varlen: attention by PyTorch's variable-length kernel; otherwise queries, keys and values are padded within
                 each bucket of rows.
             region_vectors: (V, H) of the batch's regions, in place of word embeddings.
+            embedded: regions have no position, token type or normalisation of the embeddings (VinVL).
         """
         backend = VarlenAttention if varlen else PaddedBucketAttention
         attention = backend(batch, self.config.num_attention_heads)
-        x = self.embeddings(batch, region_vectors)
+        x = self.embeddings(batch, region_vectors, embedded)
         layers = list(self.encoder.layer)  # type: ignore[arg-type]
         for layer in layers[:-1]:
             x = layer(x, x, attention)
@@ -141,21 +144,46 @@ class Embeddings(nn.Module):
         self.offset = offset
         self.dropout = config.hidden_dropout_prob
 
-    def forward(self, batch: Batch, region_vectors: Tensor | None = None) -> Tensor:
-        """(N, H); regions (V, H) are of the second token type where there is one."""
+    def forward(self, batch: Batch, region_vectors: Tensor | None = None, embedded: bool = False) -> Tensor:
+        """(N, H); regions (V, H) are of the second token type where there is one, unless they are ``embedded``."""
         x = self.word_embeddings(batch.ids)
-        types = self.token_type_embeddings.weight[0]
-        if batch.regions is not None and region_vectors is not None:
-            x = torch.cat([x, region_vectors.to(x)])[batch.regions.order]
-            if self.token_type_embeddings.num_embeddings > 1:
-                types = self.token_type_embeddings(region_token_types(batch.regions, batch.ids))
-        x = x + self.position_embeddings(batch.positions + self.offset)
-        return dropout(self.LayerNorm(x + types), self.dropout, self.training)
+        regions = None if region_vectors is None else batch.regions
+        if regions is not None and region_vectors is not None and embedded:
+            positions = batch.positions[regions.order < batch.ids.shape[0]]
+            text = self._normalised(x, positions, self._token_types(batch, None))
+            x = torch.cat([text, region_vectors.to(text)])[regions.order]
+        else:
+            if regions is not None and region_vectors is not None:
+                x = torch.cat([x, region_vectors.to(x)])[regions.order]
+            x = self._normalised(x, batch.positions, self._token_types(batch, regions))
+        return dropout(x, self.dropout, self.training)
+
+    def _normalised(self, x: Tensor, positions: Tensor, types: Tensor) -> Tensor:
+        x = x + self.position_embeddings(positions + self.offset)
+        output: Tensor = self.LayerNorm(x + types)
+        return output
+
+    def _token_types(self, batch: Batch, regions: RegionInputs | None) -> Tensor:
+        """Embeddings of the token types of all inputs: (N, H), or (H,) where all are of the first type."""
+        token_types = token_type_ids(batch, regions)
+        if token_types is None or self.token_type_embeddings.num_embeddings == 1:
+            return self.token_type_embeddings.weight[0]
+        embeddings: Tensor = self.token_type_embeddings(token_types)
+        return embeddings
 
 
-def region_token_types(regions: RegionInputs, ids: Tensor) -> Tensor:
-    """(N,) token types: 0 for subwords (N - V,) ``ids``, 1 for regions."""
-    return (regions.order >= ids.shape[0]).long()
+def token_type_ids(batch: Batch, regions: RegionInputs | None) -> Tensor | None:
+    """(N,) token types: those of the batch's subwords, 1 for regions; None where all are 0.
+
+    Args:
+        batch: N inputs, V of them regions.
+        regions: the batch's, or None for the token types (N - V,) of the subwords alone.
+    """
+    if regions is None:
+        return batch.token_types
+    if batch.token_types is None:
+        return (regions.order >= batch.ids.shape[0]).long()
+    return torch.cat([batch.token_types, torch.ones_like(regions.feature_rows)])[regions.order]
 
 
 def embedding(rows: int, config: EncoderConfig, padding_id: int | None) -> nn.Embedding:

@@ -7,12 +7,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ita.errors import UserError
 from ita.model.batching import Batch
-from ita.model.bert import Bert, position_offset, region_token_types
+from ita.model.bert import Bert, position_offset, token_type_ids
 
 
-def first_subword_vectors(encoder: Any, batch: Batch, padding: str, region_vectors: Tensor | None = None) -> Tensor:
-    """Last-layer vectors (M, H) of the first subwords of words.
+def first_subword_vectors(
+    encoder: Any, batch: Batch, padding: str, region_vectors: Tensor | None = None, embedded: bool = False
+) -> Tensor:
+    """Last-layer vectors (M, H) of the first subwords of words, and of what else the batch needs.
 
     Args:
         encoder: a packed :class:`Bert`, or a transformers model that returns ``last_hidden_state``, whose own forward
@@ -20,16 +23,23 @@ def first_subword_vectors(encoder: Any, batch: Batch, padding: str, region_vecto
         batch: N inputs in R rows, M of them first subwords.
         padding: what is padded for a ``Bert``: ``none`` or ``attention``.
         region_vectors: (V, H) of the batch's regions, in place of word embeddings.
+        embedded: regions have no position, token type or normalisation of the embeddings.
+
+    Raises:
+        UserError: for embedded regions with an encoder whose embeddings are not ours.
     """
     if isinstance(encoder, Bert):
-        return encoder(batch, varlen=padding == "none", region_vectors=region_vectors)
+        return encoder(batch, varlen=padding == "none", region_vectors=region_vectors, embedded=embedded)
+    if embedded and region_vectors is not None:
+        raise UserError("regions without position (image_position: none) need an encoder of the BERT family")
     offset = position_offset(encoder.config)
     packed = {"input_ids": batch.ids}
     if batch.regions is not None and region_vectors is not None:
         embeddings = encoder.get_input_embeddings()(batch.ids)
         packed = {"inputs_embeds": torch.cat([embeddings, region_vectors.to(embeddings)])[batch.regions.order]}
-        if (getattr(encoder.config, "type_vocab_size", 0) or 0) > 1:
-            packed["token_type_ids"] = region_token_types(batch.regions, batch.ids)
+    token_types = token_type_ids(batch, None if region_vectors is None else batch.regions)
+    if token_types is not None and (getattr(encoder.config, "type_vocab_size", 0) or 0) > 1:
+        packed["token_type_ids"] = token_types
     vectors = []
     start = 0
     for bucket in batch.buckets:

@@ -10,8 +10,9 @@ word is represented where it has most context on both sides.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,25 @@ from numpy.typing import NDArray
 from ita.data.visual_context import SEPARATOR, VisualContext
 from ita.io.features import NO_REGIONS, Features
 from ita.model.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True)
+class InputLayout:
+    """How the tagger arranges what it reads; the defaults are the paper's."""
+
+    label_scheme: Literal["first_subword", "x_subword"] = "first_subword"
+    """What the CRF tags: words by their first subwords, or every subword (see ``ita.data.label_schemes``)."""
+    pooling: Literal["first", "mean"] = "first"
+    """A word is represented by its first subword, or by the mean of its subwords."""
+    region_inputs: bool = True
+    """Regions are inputs of the encoder, after the text; otherwise they lie beside it, for a fusion layer."""
+    context_token_type: int = 0
+    """Token type of the visual context: 0 as the post, or 1 (VinVL: object tags are the second segment)."""
+
+    @property
+    def all_subwords(self) -> bool:
+        """The last layer is needed for all subwords, not for the labelled ones alone."""
+        return not self.region_inputs or self.pooling == "mean"
 
 
 class EncodedView(NamedTuple):
@@ -34,11 +54,22 @@ class EncodedView(NamedTuple):
     """Context words left out for lack of room."""
     regions: NDArray[np.int32] = NO_REGIONS
     """(V,) rows of the table of region features."""
+    labelled: NDArray[np.int32] | None = None
+    """(L,) index of each subword that the CRF tags among the S; None where these are the first subwords of words."""
+    subword_words: NDArray[np.int32] | None = None
+    """(S - V,) word of each subword, -1 for the others; only where words are means of their subwords."""
+    context_start: int | None = None
+    """Index of the first subword after the post; only where the context has a token type of its own."""
 
     @property
     def length(self) -> int:
-        """S."""
-        return len(self.ids) + len(self.regions)
+        """Inputs of the encoder: S."""
+        return sum(self.row_lengths)
+
+    @property
+    def label_index(self) -> NDArray[np.int32]:
+        """Index among the S of what the CRF tags: (W,) words, or (L,) subwords; -1 for a word without subwords."""
+        return self.first_subword if self.labelled is None else self.labelled
 
 
 class ViewEncoder:
@@ -47,11 +78,13 @@ class ViewEncoder:
     Args:
         tokenizer: of the encoder.
         max_length: longest row in subwords, special tokens and regions included.
+        layout: how the system arranges its inputs.
     """
 
-    def __init__(self, tokenizer: Tokenizer, max_length: int) -> None:
+    def __init__(self, tokenizer: Tokenizer, max_length: int, layout: InputLayout | None = None) -> None:
         self.tokenizer = tokenizer
         self.max_length = max_length
+        self.layout = layout or InputLayout()
         self.cls_id, self.sep_id = tokenizer.cls_id, tokenizer.sep_id
         self._cache: dict[str, list[int]] = {}
 
@@ -98,14 +131,34 @@ class ViewEncoder:
             first_subword.append(len(row) if ids else -1)
             row += ids
         row.append(self.sep_id)
-        regions = regions[: self.max_length - len(row)]
+        post_length = len(row)
+        if self.layout.region_inputs:
+            regions = regions[: self.max_length - post_length]
+        region_inputs = len(regions) if self.layout.region_inputs else 0
         truncated = 0
         if words:
-            room = self.max_length - len(regions) - len(row) - 1
+            room = self.max_length - region_inputs - post_length - 1
             context, truncated = self._encode_context(words, kinds, room)
             row += [*context, self.sep_id] if context else []
-        row_lengths = (len(row) + len(regions),)
-        return EncodedView(np.array(row, np.int32), row_lengths, np.array(first_subword, np.int32), truncated, regions)
+        return EncodedView(
+            np.array(row, np.int32),
+            (len(row) + region_inputs,),
+            np.array(first_subword, np.int32),
+            truncated,
+            regions,
+            np.arange(post_length, dtype=np.int32) if self.layout.label_scheme == "x_subword" else None,
+            self._subword_words(subwords, len(row)),
+            post_length if self.layout.context_token_type else None,
+        )
+
+    def _subword_words(self, subwords: Sequence[list[int]], length: int) -> NDArray[np.int32] | None:
+        """Word of each subword of a row, after its first special token; -1 for what follows the post."""
+        if self.layout.pooling == "first":
+            return None
+        words = np.full(length, -1, np.int32)
+        of_post = np.repeat(np.arange(len(subwords)), [len(ids) for ids in subwords])
+        words[1 : len(of_post) + 1] = of_post
+        return words
 
     def _encode_context(self, words: Sequence[str], kinds: Sequence[str], room: int) -> tuple[list[int], int]:
         """Subwords of the words that fit, whole words only, and the number of words that do not."""
@@ -124,14 +177,23 @@ class ViewEncoder:
         starts = list(range(0, max(len(flat) - size, 0) + size // 2, max(size // 2, 1)))
         starts = sorted({min(start, len(flat) - size) for start in starts})
         rows = [[self.cls_id, *flat[start : start + size], self.sep_id] for start in starts]
-        first_subword, position = [], 0
-        for ids in subwords:
+        inputs = []  # where each subword of the post is read
+        for position in range(len(flat)):
             margins = [min(position - start, start + size - 1 - position) for start in starts]
             row = max(range(len(starts)), key=margins.__getitem__)
-            first_subword.append(row * self.max_length + position - starts[row] + 1 if ids else -1)
-            position += len(ids)
+            inputs.append(row * self.max_length + position - starts[row] + 1)
+        firsts = np.cumsum([0, *map(len, subwords)])[:-1]
+        first_subword = [inputs[first] if ids else -1 for first, ids in zip(firsts, subwords, strict=True)]
         all_ids = np.array(list(chain.from_iterable(rows)), np.int32)
-        return EncodedView(all_ids, tuple(map(len, rows)), np.array(first_subword, np.int32), truncated)
+        labelled = subword_words = None
+        if self.layout.label_scheme == "x_subword":
+            labelled = np.array([0, *inputs, len(all_ids) - 1], np.int32)
+        if self.layout.pooling == "mean":
+            subword_words = np.full(len(all_ids), -1, np.int32)
+            subword_words[inputs] = np.repeat(np.arange(len(subwords)), [len(ids) for ids in subwords])
+        return EncodedView(
+            all_ids, tuple(map(len, rows)), np.array(first_subword, np.int32), truncated, NONE, labelled, subword_words
+        )
 
 
 def encode_views(

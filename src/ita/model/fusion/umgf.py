@@ -43,6 +43,7 @@ class UMGF(nn.Module):
         dropout: float = 0.4,
     ) -> None:
         super().__init__()
+        self.width = hidden_size + width
         self.text = nn.Linear(hidden_size, width)
         self.crop = nn.Linear(image_size, object_size)
         self.objects = nn.Sequential(
@@ -51,13 +52,21 @@ class UMGF(nn.Module):
         )  # fmt: skip
         self.layers = nn.ModuleList(FusionLayer(width, inner, heads, dropout) for _ in range(layers))
 
-    def forward(self, states: Tensor, mask: Tensor, objects: Tensor, links: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        states: Tensor,
+        mask: Tensor,
+        objects: Tensor,
+        object_mask: Tensor | None = None,
+        links: Tensor | None = None,
+    ) -> Tensor:
         """Fuses a batch.
 
         Args:
             states: (B, T, H) of the encoder's last layer.
             mask: (B, T) True for a subword, False for padding.
             objects: (B, V, D) features of the image objects.
+            object_mask: (B, V) True for an object, False for padding; None where all are objects.
             links: (B, T, V) weights of the edges between subwords and objects; None links every subword with every
                 object, as the released code does.
 
@@ -68,8 +77,10 @@ class UMGF(nn.Module):
         o = self.objects(self.crop(objects))
         if links is None:
             links = mask.unsqueeze(2).expand(-1, -1, o.shape[1]).to(x.dtype)
+        if object_mask is not None:
+            links = links * object_mask.unsqueeze(1)
         for layer in self.layers:
-            x, o = layer(x, o, mask, links)
+            x, o = layer(x, o, mask, object_mask, links)
         return torch.cat([states, x], dim=2)
 
 
@@ -90,10 +101,12 @@ class FusionLayer(nn.Module):
             nn.ModuleList(nn.LayerNorm(width, eps=NORM_EPSILON) for _ in range(3)) for _ in range(2)
         )
 
-    def forward(self, x: Tensor, o: Tensor, mask: Tensor, links: Tensor) -> tuple[Tensor, Tensor]:
-        """Subwords x (B, T, F), objects o (B, V, F), mask (B, T), links (B, T, V) -> the next x and o."""
+    def forward(
+        self, x: Tensor, o: Tensor, mask: Tensor, object_mask: Tensor | None, links: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Subwords x (B, T, F), objects o (B, V, F), masks (B, T) and (B, V), links (B, T, V) -> the next x and o."""
         x = self._add(self.text_norms[0], x, self._text_attention(x, mask))
-        o = self._add(self.object_norms[0], o, self._object_attention(o))
+        o = self._add(self.object_norms[0], o, self._object_attention(o, object_mask))
         to_text, to_objects = self._messages(x, o, links)
         x = self._add(self.text_norms[1], x, to_text)
         o = self._add(self.object_norms[1], o, to_objects)
@@ -111,9 +124,9 @@ class FusionLayer(nn.Module):
         output: Tensor = self.text_output(attend(self.text_query(x), self.text_key(x), self.text_value(x), 0.0))
         return output
 
-    def _object_attention(self, o: Tensor) -> Tensor:
+    def _object_attention(self, o: Tensor, object_mask: Tensor | None) -> Tensor:
         """Without projections of values and output (upstream)."""
-        return PaddedAttention(self.heads)(self.object_query(o), self.object_key(o), o, 0.0)
+        return PaddedAttention(self.heads, object_mask)(self.object_query(o), self.object_key(o), o, 0.0)
 
     def _messages(self, x: Tensor, o: Tensor, links: Tensor) -> tuple[Tensor, Tensor]:
         """Gated sums over links: (B, T, F) for subwords and (B, V, F) for objects.

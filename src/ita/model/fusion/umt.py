@@ -7,16 +7,11 @@ Source: jefferyYu/UMT, my_bert/mner_modeling.py, ``MTCCMBertForMMTokenClassifica
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 
 from ita.model.bert import EncoderConfig, Layer
 from ita.model.fusion.attention import PaddedAttention
-
-AUXILIARY_WEIGHT = 0.5
-"""Weight of the boundary task: of its loss, and of its logits in the emissions (upstream's lambda and alpha)."""
 
 
 class UMT(nn.Module):
@@ -30,6 +25,8 @@ class UMT(nn.Module):
     def __init__(self, config: EncoderConfig, image_size: int) -> None:
         super().__init__()
         width = config.hidden_size
+        self.width = 2 * width
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
         self.heads = config.num_attention_heads
         self.text = Layer(config)
         self.auxiliary_text = Layer(config)
@@ -40,41 +37,25 @@ class UMT(nn.Module):
         self.text_to_fused = Layer(config)
         self.gate = nn.Linear(2 * width, width)
 
-    def forward(self, states: Tensor, mask: Tensor, grid: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, states: Tensor, mask: Tensor, grid: Tensor, grid_mask: Tensor | None = None) -> Tensor:
         """Fuses a batch.
 
         Args:
             states: (B, T, H) of the encoder's last layer.
             mask: (B, T) True for a subword, False for padding.
             grid: (B, V, D) image cells, row by row.
+            grid_mask: (B, V) True for a cell, False for padding; None where all are cells.
 
         Returns:
-            (B, T, 2H) fused features, and (B, T, H) features of the auxiliary branch, which saw no image.
+            (B, T, 3H): 2H fused features, then H of the auxiliary branch, which saw no image.
         """
+        states = self.dropout(states)
         over_text = PaddedAttention(self.heads, mask)
-        over_image = PaddedAttention(self.heads)
+        over_image = PaddedAttention(self.heads, grid_mask)
         text = self.text(states, states, over_text)
         auxiliary = self.auxiliary_text(states, states, over_text)
         visual = self.text_to_image(text, self.grid_keys(grid), over_image)
         grid_states = self.image_to_text(self.grid_queries(grid), text, over_text)
         textual = self.text_to_fused(text, grid_states, over_image)
         gate = torch.sigmoid(self.gate(torch.cat([textual, visual], dim=2)))
-        return torch.cat([textual, gate * visual], dim=2), auxiliary
-
-
-def boundary_tags(tags: Sequence[str]) -> list[str]:
-    """Tags of the auxiliary task: ``B-PER`` -> ``B``; each once, in the order of their first use."""
-    return list(dict.fromkeys(tag.partition("-")[0] for tag in tags))
-
-
-def conversion_matrix(tags: Sequence[str]) -> Tensor:
-    """(A, K) weights that spread the logits of A boundary tags over K typed tags.
-
-    A boundary tag gives each of its n typed tags 1/n of its logit (upstream: run_mtmner_crf.py). It scales logits, not
-    probabilities; tags without a type keep the whole.
-    """
-    boundaries = boundary_tags(tags)
-    matrix = torch.zeros(len(boundaries), len(tags))
-    for column, tag in enumerate(tags):
-        matrix[boundaries.index(tag.partition("-")[0]), column] = 1.0
-    return matrix / matrix.sum(1, keepdim=True)
+        return torch.cat([textual, gate * visual, auxiliary], dim=2)
