@@ -1,11 +1,13 @@
-"""UMGF against outputs of the official code: fusion layers, emissions, loss, gradients, decoded tags."""
+"""UMGF against outputs of the official code: fusion, emissions, loss, gradients, decoded tags."""
 
 import re
 
 import pytest
 
+from ita.config import System
 from ita.model.fusion.umgf import UMGF
-from tests.golden.upstream import Reference, bert, crf, gradients_agree, linear, packed, padded
+from ita.model.tagger import Tagger
+from tests.golden.upstream import Reference, bert, gradients_agree, packed
 
 pytestmark = pytest.mark.golden
 
@@ -35,68 +37,74 @@ NAMES = (
 """Upstream's name -> ours."""
 
 
-def fusion_name(name):
-    """Our name of a weight of upstream's fusion; None for a weight of another part."""
+OTHERS = {"bert.": "encoder.", "hidden2tag.": "linear.", "crf.": "crf."}
+
+
+def our_name(name):
+    """Our name of one of upstream's weights; None for BERT's pooler, which no tagger reads."""
     for pattern, ours in NAMES:
         if re.match(pattern, name):
-            return re.sub(pattern, ours, name)
-    return None
+            return "fusion." + re.sub(pattern, ours, name)
+    theirs = next(prefix for prefix in OTHERS if name.startswith(prefix))
+    rest = name.removeprefix(theirs)
+    return None if rest.startswith("pooler.") else OTHERS[theirs] + rest.removesuffix("_transitions")
 
 
 def build(reference):
-    """Encoder, fusion, head and CRF with upstream's weights, and upstream's name -> our parameter."""
+    """The tagger with upstream's weights, and upstream's name -> its parameter."""
     config, weights = reference.facts["config"], reference.weights("model.safetensors")
-    encoder = bert(config, weights, "bert.")
+    labels = sorted(reference.facts["tag2idx"], key=reference.facts["tag2idx"].get)
+    system = System(fusion="umgf", label_scheme="x_subword", regions="crops", views=["it"])
+    tagger = Tagger(bert(config, weights, "bert."), labels, 0.0, region_dim=config["crop_feature_dim"], system=system)
     sizes = {"width": config["d_model"], "inner": config["d_hidden"], "heads": config["n_heads"]}
-    fusion = UMGF(
+    tagger.fusion = UMGF(
         config["hidden_size"], config["crop_feature_dim"], config["objcnndim"], layers=config["layer"], **sizes
     )
-    names = {ours: name for name in weights if (ours := fusion_name(name))}
-    fusion.load_state_dict({ours: weights[name] for ours, name in names.items()}, assign=True)
-    fusion.eval()
-    parts = [
-        (encoder, {name: f"bert.{name}" for name, _ in encoder.named_parameters()}),
-        (fusion, names),
-        linear(weights, "hidden2tag"),
-        crf(weights, "crf"),
-    ]
-    parameters = {theirs: module.get_parameter(ours) for module, named in parts for ours, theirs in named.items()}
-    return [module for module, _ in parts], parameters
+    names = {ours: name for name in weights if (ours := our_name(name))}
+    tagger.linear = type(tagger.linear)(tagger.fusion.width, len(labels))
+    tagger.load_state_dict({ours: weights[name] for ours, name in names.items()}, assign=True)
+    return tagger.eval(), {name: tagger.get_parameter(ours) for ours, name in names.items()}
 
 
-@pytest.fixture
-def reference(golden, dtype):
+@pytest.fixture(params=["float32", "float64"])
+def reference(golden, request):
     if not (golden / "umgf").is_dir():
         pytest.skip("no reference outputs of UMGF in this set")
-    return Reference(golden / "umgf", dtype)
+    return Reference(golden / "umgf", request.param)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_forward_loss_gradients_and_decoded_tags(reference):
-    relative = reference.tolerances[1]
-    ids, mask = reference.array("in/input_ids"), reference.array("in/attention_mask").bool()
-    lengths = mask.sum(1)
     for case, expected in reference.expected.items():
-        (encoder, fusion, head, decoder), parameters = build(reference)
-        links = "in/inter_matrix" if case == "full" else f"in/inter_matrix_{case}"
-        states = padded(encoder(packed(ids, mask)), mask)
-        objects = reference.array("in/crop_features")
-        features = fusion(states, mask, objects, links=reference.array(links))
-        reference.compare(f"{case}/head_in", features, mask)
-        emissions = head(features)
-        reference.compare(f"{case}/emissions", emissions, mask)
-        if case == "full":
-            assert fusion(states, mask, objects).equal(features), "without links every subword sees every object"
-        log_z = decoder.log_partition(emissions, lengths)
-        per_sentence = reference.facts["per_sentence"][case]
-        assert log_z.tolist() == pytest.approx([post["logZ"] for post in per_sentence], rel=relative)
-        loss = decoder.nll(emissions, reference.array("in/labels"), lengths).sum()
-        assert loss.item() == pytest.approx(expected["loss_sum"], rel=relative)
-        loss.backward()
-        gradients_agree(parameters, expected["grad"], relative)
-        for name in reference.facts["parameters_without_gradient"]:
-            if name in parameters:
-                gradient = parameters[name].grad
-                assert gradient is None or not gradient.any(), name
-        decoded = decoder.decode(emissions, lengths)
-        assert [row[:length].tolist() for row, length in zip(decoded, lengths, strict=True)] == expected["decoded"]
+        check_case(reference, case, expected)
+
+
+def check_case(reference, case, expected):
+    """Forward pass, loss, gradients and decoded tags with the links of a case."""
+    relative = reference.tolerances[1]
+    tagger, parameters = build(reference)
+    mask = reference.array("in/attention_mask").bool()
+    crops = reference.array("in/crop_features")
+    batch = packed(reference.array("in/input_ids"), mask, tagger.layout, crops.shape[1])
+    tagger.set_region_features(crops.flatten(0, 1))
+    if case != "full":
+        links, fuse = reference.array(f"in/inter_matrix_{case}")[:, : mask.sum(1).max()], tagger.fusion.forward
+        tagger.fusion.forward = lambda *inputs: fuse(*inputs, links=links)
+    lengths = batch.lengths
+    vectors = tagger.word_vectors(batch)
+    mask = mask[:, : lengths.max()]
+    reference.compare(f"{case}/head_in", vectors, mask)
+    emissions = tagger.classify(vectors)
+    reference.compare(f"{case}/emissions", emissions, mask)
+    log_z = tagger.crf.log_partition(emissions, lengths)
+    per_sentence = reference.facts["per_sentence"][case]
+    assert log_z.tolist() == pytest.approx([post["logZ"] for post in per_sentence], rel=relative)
+    loss = tagger.crf.nll(emissions, reference.array("in/labels")[:, : lengths.max()], lengths).sum()
+    assert loss.item() == pytest.approx(expected["loss_sum"], rel=relative)
+    loss.backward()
+    gradients_agree(parameters, expected["grad"], relative)
+    for name in reference.facts["parameters_without_gradient"]:
+        if name in parameters:
+            gradient = parameters[name].grad
+            assert gradient is None or not gradient.any(), name
+    decoded = tagger.crf.decode(emissions, lengths)
+    assert [row[:length].tolist() for row, length in zip(decoded, lengths, strict=True)] == expected["decoded"]
