@@ -29,7 +29,7 @@ class Reference:
 
     def array(self, name):
         """An input, or an expected output of this dtype; floats in this dtype."""
-        found = self.arrays[name if "in/" in name or name.startswith("raw/") else self.prefix + name]
+        found = self.arrays[name if "in/" in name or name.startswith(("raw/", "composed/")) else self.prefix + name]
         tensor = torch.from_numpy(np.ascontiguousarray(found))
         return tensor.to(self.dtype) if tensor.is_floating_point() else tensor
 
@@ -47,14 +47,14 @@ class Reference:
         return {name: value.to(self.dtype) for name, value in load_file(self.folder / file).items()}
 
 
-def bert(config, weights, prefix):
-    """Our packed encoder with upstream's weights; every parameter must be there."""
+def bert(config, weights, prefix, others=("pooler.",)):
+    """Our packed encoder with upstream's weights; every parameter must be there, and nothing else but ``others``."""
     sizes = {name: value for name, value in config.items() if name in EncoderConfig.__dataclass_fields__}
     tables = {"vocab_size": "word", "max_position_embeddings": "position", "type_vocab_size": "token_type"}
     sizes |= {size: len(weights[f"{prefix}embeddings.{table}_embeddings.weight"]) for size, table in tables.items()}
     encoder = Bert(EncoderConfig.from_dict({**sizes, "hidden_act": "gelu"}))
     own = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
-    own = {name: value for name, value in own.items() if not name.startswith("pooler.")}
+    own = {name: value for name, value in own.items() if not name.startswith(others)}
     encoder.load_state_dict(own, assign=True)
     return encoder.eval()
 

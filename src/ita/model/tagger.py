@@ -171,7 +171,7 @@ def input_layout(system: System) -> InputLayout:
 def region_projection(region_dim: int, width: int, norm: str) -> nn.Module:
     """From region features to inputs of the encoder, with a normalisation of its own where asked for (VinVL)."""
     linear = nn.Linear(region_dim, width)
-    return linear if norm == "shared" else nn.Sequential(linear, nn.LayerNorm(width, eps=IMAGE_NORM_EPSILON))
+    return nn.Sequential(linear, nn.LayerNorm(width, eps=IMAGE_NORM_EPSILON)) if norm == "own" else linear
 
 
 def first_of_words(vectors: Tensor, batch: Batch) -> Tensor:

@@ -12,12 +12,14 @@ class PaddedAttention:
 
     Args:
         heads: number of heads, which divides H.
-        key_mask: (B, S) True where a key is there; None where all are.
+        key_mask: (B, S), or (B, T, S) with a row for each query, True where a key is seen; None where all are.
     """
 
     def __init__(self, heads: int, key_mask: Tensor | None = None) -> None:
         self.heads = heads
-        self.mask = None if key_mask is None else key_mask[:, None, None, :]
+        self.mask = key_mask
+        if key_mask is not None:
+            self.mask = key_mask[:, None, None, :] if key_mask.dim() == 2 else key_mask[:, None]
 
     def __call__(self, query: Tensor, key: Tensor, value: Tensor, rate: float) -> Tensor:
         """(B, T, H) queries, (B, S, H) keys and values -> (B, T, H); ``rate`` is the dropout of the probabilities."""
