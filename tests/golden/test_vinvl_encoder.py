@@ -12,7 +12,7 @@ from ita.model.batching import collate
 from ita.model.fusion.attention import PaddedAttention
 from ita.model.inputs import EncodedView
 from ita.model.tagger import Tagger
-from ita.vision.pretrained import position_features
+from ita.vision.boxes import position_features
 from tests.golden.upstream import Reference, bert
 
 pytestmark = pytest.mark.golden
@@ -37,10 +37,10 @@ def build(reference, model):
     config = json.loads((reference.folder / f"{model}.config.json").read_text())
     weights = reference.weights(f"{model}.safetensors")
     encoder = bert(config, weights, "", ("pooler.", "img_embedding.", "LayerNorm."))
-    norm = "own" if config["use_img_layernorm"] else "none"
-    system = System(image_position="none", image_norm=norm, context_segment="second", regions="vinvl", views=["it"])
+    embedding = "normalised" if config["use_img_layernorm"] else "plain"
+    system = System(region_embedding=embedding, context_segment="second", regions="vinvl", views=["it"])
     tagger = Tagger(encoder, ["O"], 0.0, region_dim=config["img_feature_dim"], system=system).to(reference.dtype)
-    linear, normalisation = ("0.", "1.") if norm == "own" else ("", None)
+    linear, normalisation = ("0.", "1.") if embedding == "normalised" else ("", None)
     image = {f"{linear}{name}": weights[f"img_embedding.{name}"] for name in ("weight", "bias")}
     if normalisation:
         image |= {f"{normalisation}{name}": weights[f"LayerNorm.{name}"] for name in ("weight", "bias")}

@@ -75,8 +75,8 @@ class System:
     fusion: Annotated[
         Literal["tokens", "umt", "umgf"],
         Field(
-            description="How regions meet the text: tokens (further inputs of the encoder), umt (Yu et al. 2020) or umgf "
-            "(Zhang et al. 2021), fusion layers between encoder and CRF."
+            description="How regions meet the text: tokens (further inputs of the encoder), umt (Yu et al. 2020) or "
+            "umgf (Zhang et al. 2021), fusion layers between encoder and CRF."
         ),
     ] = "tokens"
     max_regions: Annotated[
@@ -85,26 +85,24 @@ class System:
     region_boxes: Annotated[
         Flag, Field(description="Append six numbers of its box to each region's features (VinVL).")
     ] = False
-    image_position: Annotated[
-        Literal["continue", "none"],
-        Field(description="Position ids of regions among the inputs: continue after the text, or none (VinVL)."),
-    ] = "continue"
-    image_norm: Annotated[
-        Literal["shared", "own", "none"],
+    region_embedding: Annotated[
+        Literal["bert", "normalised", "plain"],
         Field(
-            description="Normalisation of regions: shared with the text (with its positions and token types), own or none "
-            "(VinVL, with and without use_img_layernorm)."
+            description="Regions as inputs: bert (positions continue after the text, token type 1, the text's "
+            "normalisation), normalised (no position or type, a LayerNorm of their own: VinVL) or plain (without it)."
         ),
-    ] = "shared"
+    ] = "bert"
     relation_gate: Annotated[
         Flag,
-        Field(description="Scale regions by the probability that image and text are related (RpBERT, Sun et al. 2021)."),
+        Field(
+            description="Scale regions by the probability that image and text are related (RpBERT, Sun et al. 2021)."
+        ),
     ] = False
     label_scheme: Annotated[
         Literal["first_subword", "x_subword"],
         Field(
-            description="What the CRF tags: words by their first subwords, or all subwords, further ones as X (UMT, UMGF; "
-            "paper: appendix A.5)."
+            description="What the CRF tags: words by their first subwords, or all subwords, further ones as X (UMT, "
+            "UMGF; paper: appendix A.5)."
         ),
     ] = "first_subword"
     tag_format: Annotated[
@@ -119,18 +117,14 @@ class System:
         Field(description="Token type of the visual context: that of the post, or the second (VinVL's object tags)."),
     ] = "first"
     rnn: Annotated[
-        Whole, Field(ge=0, description="Units per direction of a two-layer BiLSTM over words (RpBERT --rnn: 256); 0: none.")
+        Whole,
+        Field(ge=0, description="Units per direction of a two-layer BiLSTM over words (RpBERT --rnn: 256); 0: none."),
     ] = 0
 
     @model_validator(mode="after")
     def _views_fit(self, info: ValidationInfo) -> System:
         if not is_whole(info.context):
             return self
-        if (self.image_position == "continue") != (self.image_norm == "shared"):
-            raise ConfigError(
-                "image_position: none goes with image_norm: own or none, and continue with shared; found "
-                f"{self.image_position} and {self.image_norm}"
-            )
         if self.label_scheme == "x_subword" and self.pooling == "mean":
             raise ConfigError("label_scheme: x_subword tags subwords, so words have no pooling: set pooling to first")
         if self.alignment != "none" and self.views != ["t", "it"]:
@@ -149,6 +143,9 @@ class Loss:
         1.0
     )
     alignment: Annotated[Number, Field(ge=0, description="Weight of cross-view alignment.")] = 1.0
+    boundary: Annotated[
+        Number, Field(ge=0, description="Weight of the boundary task of fusion: umt (upstream's 0.5).")
+    ] = 0.5
     temperature: Annotated[
         Number,
         Field(gt=0, description="Temperature of cross-view alignment; its loss is scaled by the square."),

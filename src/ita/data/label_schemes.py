@@ -7,11 +7,41 @@ Table 3 calls the labels of further subwords PAD and compares both.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+
+from ita.data.tags import tag_set
 
 X, CLS, SEP = "X", "[CLS]", "[SEP]"
 EXTRA_LABELS = (X, CLS, SEP)
 """Labels of subwords that are no word's first."""
+
+
+def label_names(types: Iterable[str], scheme: str, tag_format: str) -> list[str]:
+    """The K labels of a CRF, in a fixed order.
+
+    Args:
+        types: entity types.
+        scheme: first_subword or x_subword.
+        tag_format: bioes or iob2.
+    """
+    names = tag_set(types, "BIES" if tag_format == "bioes" else "BI")
+    return [*names, *EXTRA_LABELS] if scheme == "x_subword" else names
+
+
+def subword_labels(tags: Sequence[str], first_subword: Sequence[int], length: int) -> list[str]:
+    """Labels of the L labelled subwords of a post: [CLS], the subwords of its W words, [SEP].
+
+    Args:
+        tags: of the words.
+        first_subword: (W,) index of each word's first subword among the L; -1 for a word without subwords, which loses
+            its tag.
+        length: L.
+    """
+    labels = [CLS, *[X] * (length - 2), SEP]
+    for tag, index in zip(tags, first_subword, strict=True):
+        if index >= 0:
+            labels[index] = tag
+    return labels
 
 
 def x_subword_labels(tags: Sequence[str], subword_counts: Sequence[int], max_length: int | None = None) -> list[str]:

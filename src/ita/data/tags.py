@@ -69,6 +69,6 @@ def from_bioes(tags: Sequence[str]) -> list[str]:
     return ["O" if tag == "O" else iob.get(tag[0], tag[0]) + tag[1:] for tag in tags]
 
 
-def tag_set(types: Iterable[str]) -> list[str]:
-    """The K = 1 + 4 x types BIOES tags in a fixed order: O, then B, I, E, S of each type by name."""
-    return ["O", *(f"{prefix}-{entity_type}" for entity_type in sorted(set(types)) for prefix in "BIES")]
+def tag_set(types: Iterable[str], prefixes: str = "BIES") -> list[str]:
+    """The K tags in a fixed order: O, then those of each type by name; BIOES by default, ``BI`` for IOB2."""
+    return ["O", *(f"{prefix}-{entity_type}" for entity_type in sorted(set(types)) for prefix in prefixes)]

@@ -15,7 +15,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from ita.config import Encoder
+from ita.config import Encoder, System, load
 from ita.errors import UserError
 from ita.io.files import atomic, sha256, write_json
 from ita.model import hub
@@ -171,8 +171,10 @@ def load_model(folder: Path) -> tuple[Tagger, ViewEncoder, dict[str, Any]]:
         # The folder's weights are the whole tagger's, so the encoder is made without any.
         model, tokenizer = load_encoder(encoder, padded=train.get("padding") == "all", without_weights=True)
         region_dim = (settings.get("regions") or {}).get("width", 0)
-        tagger = Tagger(model, settings["tags"], 0.0, train.get("constrained", False), region_dim=region_dim)
+        system = load(System, settings["settings"].get("system", {}))
+        constrained = train.get("constrained", False)
+        tagger = Tagger(model, settings["tags"], 0.0, constrained, region_dim=region_dim, system=system)
         tagger.load_state_dict(load_file(folder / WEIGHTS), assign=True)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise UserError(f"{folder}: not a model folder written by 'ita train' ({error})") from None
-    return tagger.eval(), ViewEncoder(tokenizer, settings["max_length"]), settings
+    return tagger.eval(), ViewEncoder(tokenizer, settings["max_length"], tagger.layout), settings

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ita.data.tags import spans, tag_set, to_bioes
+from ita.data.label_schemes import label_names, subword_labels
+from ita.data.tags import spans, to_bioes
 from ita.data.visual_context import VisualContext
 from ita.errors import UserError
 from ita.io import parquet
@@ -22,7 +23,7 @@ class EncodedPosts:
     views: dict[str, list[EncodedView]]
     """'t' and 'it', one entry per post."""
     tags: list[list[int]]
-    """Index of each word's BIOES tag."""
+    """Index of the label of each word, or labelled subword."""
     gold: list[list[str]]
     """IOB2 tags."""
 
@@ -59,13 +60,15 @@ class Corpus:
         """Posts of one split."""
         return [post for post in self.posts if post["split"] == name]
 
-    def tag_names(self) -> list[str]:
-        """The K BIOES tags of the entity types in all posts."""
-        return tag_set(span.type for post in self.posts for span in spans(post["tags"]))
+    def tag_names(self, scheme: str = "first_subword", tag_format: str = "bioes") -> list[str]:
+        """The K labels for the entity types in all posts; arguments as for ``label_schemes.label_names``."""
+        return label_names((span.type for post in self.posts for span in spans(post["tags"])), scheme, tag_format)
 
-    def encode(self, split: str, tag_names: Sequence[str], encoder: ViewEncoder) -> EncodedPosts:
+    def encode(
+        self, split: str, tag_names: Sequence[str], encoder: ViewEncoder, tag_format: str = "bioes"
+    ) -> EncodedPosts:
         """One split as training reads it."""
-        return encode_posts(self.split(split), self.contexts, tag_names, encoder, self.features)
+        return encode_posts(self.split(split), self.contexts, tag_names, encoder, self.features, tag_format)
 
 
 def load_corpus(posts: Path, context: Path, features: Sequence[Path], splits: Collection[str]) -> Corpus:
@@ -109,16 +112,25 @@ def encode_posts(
     tag_names: Sequence[str],
     encoder: ViewEncoder,
     features: Features | None = None,
+    tag_format: str = "bioes",
 ) -> EncodedPosts:
-    """Both views and the tags of posts.
+    """Both views and the labels of posts.
 
     Args:
         posts: rows of posts.parquet.
         contexts: visual contexts by post_id.
-        tag_names: the K BIOES tags.
+        tag_names: the K labels.
         encoder: the view encoder.
         features: region features of their images, for systems that read them.
+        tag_format: of the labels of words: bioes or iob2.
     """
     index = {name: number for number, name in enumerate(tag_names)}
-    tags = [[index[tag] for tag in to_bioes(post["tags"])] for post in posts]
-    return EncodedPosts(encode_views(encoder, posts, contexts, features), tags, [post["tags"] for post in posts])
+    views = encode_views(encoder, posts, contexts, features)
+    labels = [to_bioes(post["tags"]) if tag_format == "bioes" else post["tags"] for post in posts]
+    if encoder.layout.label_scheme == "x_subword":
+        labels = [
+            subword_labels(tags, view.label_of_word.tolist(), len(view.label_index))
+            for tags, view in zip(labels, views["t"], strict=True)
+        ]
+    tags = [[index[label] for label in post] for post in labels]
+    return EncodedPosts(views, tags, [post["tags"] for post in posts])

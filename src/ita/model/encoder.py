@@ -31,7 +31,7 @@ def first_subword_vectors(
     if isinstance(encoder, Bert):
         return encoder(batch, varlen=padding == "none", region_vectors=region_vectors, embedded=embedded)
     if embedded and region_vectors is not None:
-        raise UserError("regions without position (image_position: none) need an encoder of the BERT family")
+        raise UserError("region_embedding: normalised and plain need an encoder of the BERT family; set it to bert")
     offset = position_offset(encoder.config)
     packed = {"input_ids": batch.ids}
     if batch.regions is not None and region_vectors is not None:

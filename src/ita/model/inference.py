@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ita.data.label_schemes import word_tags
 from ita.data.tags import Span, from_bioes, spans
 from ita.model.batching import collate, longest_first, to_device
 from ita.model.inputs import EncodedView
@@ -27,6 +28,8 @@ class Prediction(NamedTuple):
     spans: list[Span]
     posteriors: list[float]
     """Probability of each span under the CRF, 0 to 1."""
+    raw_tags: list[str] | None = None
+    """Labels of the words' first subwords where every subword has one: X, [CLS] and [SEP] are not turned into O."""
 
 
 class _Decoded(NamedTuple):
@@ -76,7 +79,7 @@ def predict_tags(
     tagger.eval()
     batches = []
     for indices in progress(longest_first([post.length for post in posts], batch_size, max_subwords)):
-        batch = to_device(collate([[posts[index] for index in indices]]), device)
+        batch = to_device(collate([[posts[index] for index in indices]], tagger.layout), device)
         with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
             vectors = tagger.word_vectors(batch)
             emissions = tagger.classify(vectors)
@@ -87,29 +90,45 @@ def predict_tags(
     predictions: dict[int, Prediction] = {}
     # Results are read only now, so that the device never waits between batches.
     for decoded in batches:
-        lengths = [len(posts[index].first_subword) for index in decoded.posts]
-        predictions |= _predictions(tagger, decoded, lengths, tag_names, posteriors)
+        views = [posts[index] for index in decoded.posts]
+        predictions |= _predictions(tagger, decoded, views, tag_names, posteriors)
     return [predictions[index] for index in range(len(posts))]
 
 
 def _predictions(
-    tagger: Tagger, decoded: _Decoded, lengths: Sequence[int], tag_names: Sequence[str], posteriors: bool
+    tagger: Tagger, decoded: _Decoded, views: Sequence[EncodedView], tag_names: Sequence[str], posteriors: bool
 ) -> dict[int, Prediction]:
     """Predictions of the posts of one batch."""
-    paths = [path[:length] for path, length in zip(decoded.paths.tolist(), lengths, strict=True)]
-    tags = [from_bioes([tag_names[tag] for tag in path]) for path in paths]
+    paths = [path[: len(view.label_index)] for path, view in zip(decoded.paths.tolist(), views, strict=True)]
+    labels = [[tag_names[label] for label in path] for path in paths]
+    raw: list[list[str] | None] = [None] * len(paths)
+    if tagger.layout.label_scheme == "x_subword":
+        firsts = [view.label_of_word.tolist() for view in views]
+        raw = [word_tags(post, first, extra=None) for post, first in zip(labels, firsts, strict=True)]
+        labels = [word_tags(post, first) for post, first in zip(labels, firsts, strict=True)]
+    tags = [from_bioes(post_labels) for post_labels in labels]
     entities = [spans(post_tags) for post_tags in tags]
-    indexed = [
-        (row, span.start, paths[row][span.start : span.end])
-        for row, post_spans in enumerate(entities)
-        for span in post_spans
-    ]
+    indexed = []
+    for row, (view, post_spans) in enumerate(zip(views, entities, strict=True)):
+        for span in post_spans:
+            start, end = label_range(view, span)
+            indexed.append((row, start, paths[row][start:end]))
     if posteriors:
         log_posteriors = tagger.crf.span_log_posterior(decoded.emissions, decoded.lengths, indexed)
         values = iter(log_posteriors.exp().tolist())
     else:
         values = iter([float("nan")] * len(indexed))
     return {
-        post: Prediction(post_tags, post_spans, [next(values) for _ in post_spans])
-        for post, post_tags, post_spans in zip(decoded.posts, tags, entities, strict=True)
+        post: Prediction(post_tags, post_spans, [next(values) for _ in post_spans], raw_tags)
+        for post, post_tags, post_spans, raw_tags in zip(decoded.posts, tags, entities, raw, strict=True)
     }
+
+
+def label_range(view: EncodedView, span: Span) -> tuple[int, int]:
+    """The labels of a span's words, with those of all their subwords: start and end among the labels of the post."""
+    if view.labelled is None:
+        return span.start, span.end
+    firsts = view.label_of_word
+    later = firsts[span.end :]
+    later = later[later >= 0]
+    return int(firsts[span.start]), int(later[0]) if len(later) else len(view.labelled) - 1

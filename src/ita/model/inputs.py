@@ -67,6 +67,15 @@ class EncodedView(NamedTuple):
         return sum(self.row_lengths)
 
     @property
+    def label_of_word(self) -> NDArray[np.int32]:
+        """(W,) which of the labels is each word's; -1 for a word without a label of its own."""
+        if self.labelled is None:
+            return np.arange(len(self.first_subword), dtype=np.int32)
+        # Labelled subwords are those of the post in order, wherever windows put them: find each word's first.
+        place = {int(index): label for label, index in enumerate(self.labelled)}
+        return np.array([place.get(int(index), -1) for index in self.first_subword], np.int32)
+
+    @property
     def label_index(self) -> NDArray[np.int32]:
         """Index among the S of what the CRF tags: (W,) words, or (L,) subwords; -1 for a word without subwords."""
         return self.first_subword if self.labelled is None else self.labelled

@@ -14,36 +14,43 @@ from ita.model.tagger import Tagger
 def compute_loss(tagger: Tagger, batch: MicroBatch, config: TrainingConfig) -> tuple[Tensor, dict[str, Tensor]]:
     """The loss of a micro-batch: w_T L_T + w_IT L_IT + w_CVA L_CVA, each a mean over the examples of the update.
 
+    Systems with a boundary task (UMT) add its likelihood.
+
     Returns:
         The loss, and the sum of each term over the posts of the micro-batch.
     """
     lengths, temperature = batch.inputs.lengths, config.loss.temperature
     with torch.autocast(config.device.type, dtype=config.dtype, enabled=config.dtype != torch.float32):
-        emissions = tagger.emissions(batch.inputs)
+        vectors = tagger.word_vectors(batch.inputs)
+        emissions = tagger.classify(vectors)
     teacher, student = batch.teacher, batch.student
-    alignment: dict[str, Tensor] = {}
+    extra_terms: dict[str, Tensor] = {}
     # In the official schedule a micro-batch may hold no pair of views.
     kind = config.system.alignment if len(student) else "none"
     if kind == "posterior":
         nll, log_marginals = tagger.crf.nll_and_log_marginals(emissions, batch.tags, lengths)
         divergence = posterior_alignment(log_marginals[teacher], log_marginals[student], lengths[student], temperature)
-        alignment["alignment"] = divergence.sum()
+        extra_terms["alignment"] = divergence.sum()
     else:
         nll = tagger.crf.nll(emissions, batch.tags, lengths)
     if kind == "structural":
         divergence = structural_alignment(
             tagger.crf, emissions[teacher], emissions[student], lengths[student], temperature
         )
-        alignment["alignment"] = divergence.sum()
+        extra_terms["alignment"] = divergence.sum()
     nll = nll * batch.loss_mask
+    if tagger.boundary is not None:
+        boundary = (tagger.boundary.nll(vectors, batch.tags, lengths) * batch.loss_mask).sum()
+        extra_terms["boundary"] = boundary
     joint = len(config.system.views) > 1
     weights = {
         "t": config.loss.text if joint else 1.0,
         "it": config.loss.image_text if joint else 1.0,
         "alignment": config.loss.alignment,
+        "boundary": config.loss.boundary,
     }
     sums = {"t": nll[: batch.text_rows].sum(), "it": nll[batch.text_rows :].sum()}
-    terms: dict[str, Tensor] = {**{view: sums[view] for view in config.system.views}, **alignment}
+    terms: dict[str, Tensor] = {**{view: sums[view] for view in config.system.views}, **extra_terms}
     return batch.loss_scale * torch.stack([weights[name] * value for name, value in terms.items()]).sum(), terms
 
 

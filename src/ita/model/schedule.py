@@ -20,6 +20,7 @@ from torch import Tensor
 from ita.config import Loss, System, Train
 from ita.model.batching import Batch, bucketed_batches, collate, pad_tags, split_by_budget, to_device
 from ita.model.dataset import EncodedPosts
+from ita.model.inputs import InputLayout
 
 MAX_SUBWORDS_CPU = 1024
 """Most subwords of a micro-batch on a CPU, whose matrix products are as fast on few rows as on many."""
@@ -37,6 +38,7 @@ class TrainingConfig:
     tag_names: list[str]
     device: torch.device
     dtype: torch.dtype
+    layout: InputLayout = InputLayout()
 
 
 class TrainingExample(NamedTuple):
@@ -117,11 +119,12 @@ def _micro_batches(
     default = MAX_SUBWORDS_GPU if config.device.type == "cuda" else MAX_SUBWORDS_CPU
     parts = split_by_budget(range(len(examples)), lengths, len(examples), config.train.max_subwords or default)
     loss_scale = 1 / (len(examples) * batches)
-    return [_micro_batch([examples[number] for number in part], posts, aligned, loss_scale) for part in parts]
+    layout = config.layout
+    return [_micro_batch([examples[number] for number in part], posts, aligned, loss_scale, layout) for part in parts]
 
 
 def _micro_batch(
-    examples: Sequence[TrainingExample], posts: EncodedPosts, aligned: bool, loss_scale: float
+    examples: Sequence[TrainingExample], posts: EncodedPosts, aligned: bool, loss_scale: float, layout: InputLayout
 ) -> MicroBatch:
     text_posts = [example.post for example in examples if "t" in example.views]
     learned_texts = len(text_posts)
@@ -141,7 +144,7 @@ def _micro_batch(
     students_only = len(text_posts) - learned_texts
     loss_mask = [1.0] * learned_texts + [0.0] * students_only + [1.0] * len(image_text_posts)
     return MicroBatch(
-        collate([[posts.views[view][post] for post in numbers] for view, numbers in rows.items() if numbers]),
+        collate([[posts.views[view][post] for post in numbers] for view, numbers in rows.items() if numbers], layout),
         pad_tags([posts.tags[post] for numbers in rows.values() for post in numbers]),
         len(text_posts),
         torch.tensor(loss_mask),

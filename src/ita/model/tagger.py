@@ -67,8 +67,10 @@ class Tagger(nn.Module):
         self.padding = padding
         self.encode = first_subword_vectors
         self.layout = input_layout(system)
-        self.embedded = system.image_position == "none"
-        self.projection = None if fusion or not region_dim else region_projection(region_dim, width, system.image_norm)
+        self.embedded = system.region_embedding != "bert"
+        self.projection = (
+            None if fusion or not region_dim else region_projection(region_dim, width, system.region_embedding)
+        )
         self.gate = RelationGate(width) if system.relation_gate else None
         self.fusion = fusion
         self.boundary = BoundaryHead(width, tag_names) if system.fusion == "umt" and fusion else None
@@ -168,10 +170,10 @@ def input_layout(system: System) -> InputLayout:
     )
 
 
-def region_projection(region_dim: int, width: int, norm: str) -> nn.Module:
-    """From region features to inputs of the encoder, with a normalisation of its own where asked for (VinVL)."""
+def region_projection(region_dim: int, width: int, embedding: str) -> nn.Module:
+    """From region features to inputs of the encoder, with a LayerNorm of their own where they are normalised."""
     linear = nn.Linear(region_dim, width)
-    return nn.Sequential(linear, nn.LayerNorm(width, eps=IMAGE_NORM_EPSILON)) if norm == "own" else linear
+    return nn.Sequential(linear, nn.LayerNorm(width, eps=IMAGE_NORM_EPSILON)) if embedding == "normalised" else linear
 
 
 def first_of_words(vectors: Tensor, batch: Batch) -> Tensor:

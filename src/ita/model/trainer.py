@@ -88,9 +88,14 @@ def fit(
 def configure_optimizer(tagger: Tagger, train: Train) -> AdamW:
     """AdamW with one learning rate for encoder and linear layers and another for the CRF."""
     parameters = [*tagger.encoder.parameters(), *tagger.linear.parameters()]
-    if tagger.projection is not None:
-        parameters += tagger.projection.parameters()
-    groups = [(parameters, train.learning_rate), ([*tagger.crf.parameters()], train.crf_learning_rate)]
+    for module in (tagger.projection, tagger.gate, tagger.fusion, tagger.rnn):
+        if module is not None:
+            parameters += module.parameters()
+    crf_parameters = [*tagger.crf.parameters()]
+    if tagger.boundary is not None:
+        parameters += tagger.boundary.linear.parameters()
+        crf_parameters += tagger.boundary.crf.parameters()
+    groups = [(parameters, train.learning_rate), (crf_parameters, train.crf_learning_rate)]
     return AdamW(groups, train.epsilon, train.weight_decay, train.clip_grad_norm)
 
 

@@ -115,16 +115,18 @@ def prepare(sections: Settings, posts: Path, context: Path, features: Sequence[P
     from ita.model.device import compute_dtype, resolve_device, use_threads
     from ita.model.inputs import ViewEncoder
     from ita.model.schedule import TrainingConfig
+    from ita.model.tagger import input_layout
 
     train, system = sections.train, sections.system
     device, threads = resolve_device(train.device), use_threads(train.threads)
     torch.manual_seed(sections.seed)
     corpus = load_corpus(posts, context, features, SPLITS)
-    tag_names = corpus.tag_names()
+    tag_names = corpus.tag_names(system.label_scheme, system.tag_format)
     model, tokenizer = load_encoder(sections.encoder, padded=train.padding == "all")
-    view_encoder = ViewEncoder(tokenizer, max_input_length(model.config, tokenizer, train.max_length))
-    tagger = build_tagger(model, tag_names, train, corpus)
-    splits = {split: corpus.encode(split, tag_names, view_encoder) for split in SPLITS}
+    layout = input_layout(system)
+    view_encoder = ViewEncoder(tokenizer, max_input_length(model.config, tokenizer, train.max_length), layout)
+    tagger = build_tagger(model, tag_names, train, system, corpus)
+    splits = {split: corpus.encode(split, tag_names, view_encoder, system.tag_format) for split in SPLITS}
     warn_truncated(splits, view_encoder.max_length)
     splits, trimmed = trim(tagger, splits, train)
     tagger.to(device)
@@ -140,7 +142,7 @@ def prepare(sections: Settings, posts: Path, context: Path, features: Sequence[P
         "words_truncated": {split: encoded.truncated for split, encoded in splits.items()},
         **region_record(system, corpus, splits),
     }
-    config = TrainingConfig(train, system, sections.loss, sections.seed, tag_names, device, dtype)
+    config = TrainingConfig(train, system, sections.loss, sections.seed, tag_names, device, dtype, layout)
     return PreparedRun(tagger, tokenizer, splits, trimmed, config, record)
 
 
@@ -172,14 +174,14 @@ def check_features(system: System, features: Sequence[Path]) -> None:
         raise UserError("--features are given, but the system reads no regions: set its setting regions, or leave them")
 
 
-def build_tagger(model: Any, tag_names: Sequence[str], train: Train, corpus: Corpus) -> Tagger:
+def build_tagger(model: Any, tag_names: Sequence[str], train: Train, system: System, corpus: Corpus) -> Tagger:
     """A tagger with new linear layers and a new CRF on top of an encoder."""
     import torch
 
     from ita.model.tagger import Tagger
 
     region_dim = corpus.features.width if corpus.features else 0
-    tagger = Tagger(model, tag_names, train.word_dropout, train.constrained, train.padding, region_dim)
+    tagger = Tagger(model, tag_names, train.word_dropout, train.constrained, train.padding, region_dim, system)
     if corpus.features:
         tagger.set_region_features(torch.from_numpy(corpus.features.vectors))
     if train.compile:
