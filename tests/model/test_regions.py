@@ -1,7 +1,6 @@
 """Taggers that read regions of images: training, folders, evaluation, and the distance between the views."""
 
 import json
-import random
 
 import numpy as np
 import pytest
@@ -17,47 +16,10 @@ from ita.model.checkpoint import load_model
 from ita.model.dataset import load_contexts
 from ita.model.inference import predict_tags
 from ita.model.inputs import encode_views
+from tests.model.conftest import WIDTH
 from tests.support.runs import digest, evaluated, history, trained
 
 IMGFEAT = {"regions": "resnet", "views": ["it"]}
-SPLITS = {"train": 64, "dev": 16, "test": 16}
-WIDTH = 6
-
-
-@pytest.fixture(scope="module")
-def pictured(tmp_path_factory):
-    """Posts in which 'x...' words are entities whose type only one number of one region tells; few have no image.
-
-    Returns:
-        The folder, and its two shards of features.
-    """
-    folder = tmp_path_factory.mktemp("pictured")
-    draw, normal = random.Random(0), np.random.default_rng(0)
-    posts, contexts, images = [], [], []
-    for split, count in SPLITS.items():
-        for n in range(count):
-            words = [draw.choice("abcde") * draw.randint(1, 3) for _ in range(draw.randint(1, 7))]
-            at, kind = draw.randrange(len(words)), draw.choice(["PER", "LOC"])
-            words[at] = "x" + draw.choice("abcde")
-            tags = ["O"] * len(words)
-            tags[at] = f"B-{kind}"
-            name = f"{split}-{n}"
-            image = None if n % 16 == 15 else f"image-{name}"
-            post = {"post_id": name, "split": split, "image_id": image, "tokens": words, "tags": tags, "repaired": 0}
-            posts.append(post)
-            said = ["b"] * draw.randint(0, 2)
-            contexts.append({"post_id": name, "tokens": said, "kinds": ["ga"] * len(said), "truncated": 0})
-            if image and n % 16 != 14:  # one image in sixteen could not be had
-                regions = normal.normal(0, 0.3, (draw.randint(1, 4), WIDTH))
-                regions[draw.randrange(len(regions)), 0] = 2.0 if kind == "PER" else -2.0
-                values = np.float32(regions).flatten()
-                images.append({"image_id": image, "width": 9, "height": 9, "regions": len(regions), "features": values})
-    parquet.write("posts", posts, folder / "posts.parquet", {"label_version": "made up"})
-    parquet.write("contexts", contexts, folder / "ga.parquet")
-    shards = [folder / f"{number}-of-2.parquet" for number in (1, 2)]
-    for shard, rows in zip(shards, (images[::2], images[1::2]), strict=True):
-        parquet.write("features", rows, shard, {"engine": {"class": "ResNet"}})
-    return folder, shards
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,92 @@
+"""The systems that the paper compares: each trains, is read back as it was written, and looks at the image."""
+
+import pytest
+import torch
+
+from ita.data.label_schemes import EXTRA_LABELS
+from ita.model.batching import collate
+from ita.model.checkpoint import load_model
+from ita.model.dataset import load_corpus
+from ita.model.inputs import encode_views
+from tests.support.runs import digest, evaluated, history, trained
+
+IMAGE = {"regions": "grid", "views": ["it"]}
+UMT = {**IMAGE, "fusion": "umt", "tag_format": "iob2"}
+SYSTEMS = {
+    "umt": {**UMT, "label_scheme": "x_subword"},
+    "umt words": UMT,
+    "umgf": {**IMAGE, "fusion": "umgf", "label_scheme": "x_subword", "tag_format": "iob2"},
+    "rpbert": {**IMAGE, "relation_gate": True, "pooling": "mean", "tag_format": "iob2"},
+    "rpbert without gate": {**IMAGE, "pooling": "mean", "tag_format": "iob2"},
+    "rpbert with a BiLSTM": {**IMAGE, "relation_gate": True, "pooling": "mean", "rnn": 8},
+    "vinvl": {**IMAGE, "region_embedding": "normalised", "context": "ga", "context_segment": "second"},
+    "crf with extra labels": {"views": ["t"], "label_scheme": "x_subword", "tag_format": "iob2"},
+}
+
+
+def train_system(pictured, encoder, folder, system, **overrides):
+    features = pictured[1] if "regions" in system else ()
+    return trained(pictured[0], folder, encoder, system, features=features, **overrides)
+
+
+@pytest.mark.parametrize("name", [name for name, system in SYSTEMS.items() if "regions" in system])
+def test_a_system_learns_from_images_what_the_text_does_not_say(pictured, tiny_encoder, tmp_path, name):
+    slow = "rpbert" in name
+    run = train_system(pictured, tiny_encoder, tmp_path, SYSTEMS[name], epochs=60 if slow else 40, learning_rate=5e-3)
+    scores = evaluated(pictured[0], run, pictured[1])["scores"]["test"]
+    assert scores["it"]["default"]["f1"] > scores["t"]["default"]["f1"] + 10, "only the regions tell the type"
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_a_run_is_read_back_as_it_was_written(pictured, tiny_encoder, tmp_path, name):
+    system = SYSTEMS[name]
+    run = train_system(pictured, tiny_encoder, tmp_path, system, epochs=2)
+    view = system["views"][-1]
+    scores = evaluated(pictured[0], run, pictured[1] if "regions" in system else ())["scores"]["dev"][view]
+    best = max(float(row[f"dev_f1_{view}"]) for row in history(run))
+    assert scores["default"]["f1"] == pytest.approx(best, abs=1e-4)
+    tags = load_model(run)[2]["tags"]
+    assert (set(EXTRA_LABELS) <= set(tags)) == (system.get("label_scheme") == "x_subword")
+    assert any(tag.startswith("E-") for tag in tags) == (system.get("tag_format", "bioes") == "bioes")
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_a_post_does_not_depend_on_its_neighbours(pictured, tiny_encoder, tmp_path, name):
+    system = SYSTEMS[name]
+    shards = pictured[1] if "regions" in system else ()
+    tagger, encoder, _ = load_model(train_system(pictured, tiny_encoder, tmp_path, system, epochs=1))
+    corpus = load_corpus(pictured[0] / "posts.parquet", pictured[0] / "ga.parquet", shards, ["dev"])
+    if corpus.features:
+        tagger.set_region_features(torch.from_numpy(corpus.features.vectors))
+    posts = encode_views(encoder, corpus.split("dev"), corpus.contexts, corpus.features)["it"]
+    with torch.inference_mode():
+        together = tagger.emissions(collate([posts], tagger.layout))
+        for row, post in enumerate(posts):
+            alone = tagger.emissions(collate([[post]], tagger.layout))[0]
+            torch.testing.assert_close(alone, together[row, : len(alone)], atol=2e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["umt", "umgf", "rpbert"])
+def test_a_killed_run_ends_in_the_same_weights(pictured, tiny_encoder, tmp_path, monkeypatch, name):
+    from ita.model import trainer
+
+    whole = train_system(pictured, tiny_encoder, tmp_path / "whole", SYSTEMS[name], epochs=3)
+    save = trainer.save_checkpoint
+
+    def save_and_die(*arguments):
+        save(*arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(trainer, "save_checkpoint", save_and_die)
+    train_system(pictured, tiny_encoder, tmp_path / "killed", SYSTEMS[name], epochs=3, expect=130)
+    monkeypatch.undo()
+    resumed = train_system(pictured, tiny_encoder, tmp_path / "killed", SYSTEMS[name], epochs=3)
+    assert digest(resumed) == digest(whole)
+
+
+def test_alignment_and_contexts_combine_with_fusion(pictured, tiny_encoder, tmp_path):
+    """UMT+CVA: configuration alone."""
+    system = {**SYSTEMS["umt"], "context": "ga", "views": ["t", "it"], "alignment": "posterior"}
+    run = train_system(pictured, tiny_encoder, tmp_path, system, epochs=2)
+    assert {"loss_t", "loss_it", "loss_alignment", "loss_boundary"} <= history(run)[0].keys()
+    evaluated(pictured[0], run, pictured[1])
