@@ -31,8 +31,10 @@ def train_system(pictured, encoder, folder, system, **overrides):
 
 @pytest.mark.parametrize("name", [name for name, system in SYSTEMS.items() if "regions" in system])
 def test_a_system_learns_from_images_what_the_text_does_not_say(pictured, tiny_encoder, tmp_path, name):
-    slow = "rpbert" in name
-    run = train_system(pictured, tiny_encoder, tmp_path, SYSTEMS[name], epochs=60 if slow else 40, learning_rate=5e-3)
+    epochs = 60 if "rpbert" in name else 40
+    # UMGF's six fusion layers are wider than this encoder by far: they need a smaller rate.
+    rate = 5e-4 if name == "umgf" else 5e-3
+    run = train_system(pictured, tiny_encoder, tmp_path, SYSTEMS[name], epochs=epochs, learning_rate=rate)
     scores = evaluated(pictured[0], run, pictured[1])["scores"]["test"]
     assert scores["it"]["default"]["f1"] > scores["t"]["default"]["f1"] + 10, "only the regions tell the type"
 

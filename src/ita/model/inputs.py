@@ -201,7 +201,7 @@ class ViewEncoder:
             subword_words = np.full(len(all_ids), -1, np.int32)
             subword_words[inputs] = np.repeat(np.arange(len(subwords)), [len(ids) for ids in subwords])
         return EncodedView(
-            all_ids, tuple(map(len, rows)), np.array(first_subword, np.int32), truncated, NONE, labelled, subword_words
+            all_ids, tuple(map(len, rows)), np.array(first_subword, np.int32), truncated, NO_REGIONS, labelled, subword_words
         )
 
 
