@@ -86,6 +86,18 @@ def test_a_killed_run_ends_in_the_same_weights(pictured, tiny_encoder, tmp_path,
     assert digest(resumed) == digest(whole)
 
 
+def test_max_regions_keeps_the_first(pictured, tiny_encoder, tmp_path):
+    system = {**SYSTEMS["umgf"], "max_regions": 2}
+    tagger, encoder, _ = load_model(train_system(pictured, tiny_encoder, tmp_path, system, epochs=1))
+    corpus = load_corpus(pictured[0] / "posts.parquet", pictured[0] / "ga.parquet", pictured[1], ["dev"])
+    posts = corpus.split("dev")
+    views = encode_views(encoder, posts, corpus.contexts, corpus.features)["it"]
+    rows = [corpus.features.rows_of(post["image_id"]) for post in posts]
+    assert max(map(len, rows)) > 2
+    assert [view.regions.tolist() for view in views] == [regions[:2].tolist() for regions in rows]
+    assert collate([views], tagger.layout).fusion.feature_rows.shape == (len(views), 2)
+
+
 def test_alignment_and_contexts_combine_with_fusion(pictured, tiny_encoder, tmp_path):
     """UMT+CVA: configuration alone."""
     system = {**SYSTEMS["umt"], "context": "ga", "views": ["t", "it"], "alignment": "posterior"}

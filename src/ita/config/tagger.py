@@ -82,9 +82,6 @@ class System:
     max_regions: Annotated[
         Whole | None, Field(ge=1, description="Most regions of an image, the most confident ones; null: all.")
     ] = None
-    region_boxes: Annotated[
-        Flag, Field(description="Append six numbers of its box to each region's features (VinVL).")
-    ] = False
     region_embedding: Annotated[
         Literal["bert", "normalised", "plain"],
         Field(

@@ -32,6 +32,8 @@ class InputLayout:
     """A word is represented by its first subword, or by the mean of its subwords."""
     region_inputs: bool = True
     """Regions are inputs of the encoder, after the text; otherwise they lie beside it, for a fusion layer."""
+    max_regions: int | None = None
+    """Most regions of an image, the first ones: the most confident of a detector."""
     context_token_type: int = 0
     """Token type of the visual context: 0 as the post, or 1 (VinVL: object tags are the second segment)."""
 
@@ -141,6 +143,7 @@ class ViewEncoder:
             row += ids
         row.append(self.sep_id)
         post_length = len(row)
+        regions = regions[: self.layout.max_regions]
         if self.layout.region_inputs:
             regions = regions[: self.max_length - post_length]
         region_inputs = len(regions) if self.layout.region_inputs else 0
@@ -201,7 +204,13 @@ class ViewEncoder:
             subword_words = np.full(len(all_ids), -1, np.int32)
             subword_words[inputs] = np.repeat(np.arange(len(subwords)), [len(ids) for ids in subwords])
         return EncodedView(
-            all_ids, tuple(map(len, rows)), np.array(first_subword, np.int32), truncated, NO_REGIONS, labelled, subword_words
+            all_ids,
+            tuple(map(len, rows)),
+            np.array(first_subword, np.int32),
+            truncated,
+            NO_REGIONS,
+            labelled,
+            subword_words,
         )
 
 

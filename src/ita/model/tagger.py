@@ -166,7 +166,11 @@ class Tagger(nn.Module):
 def input_layout(system: System) -> InputLayout:
     """How the inputs of a system are arranged."""
     return InputLayout(
-        system.label_scheme, system.pooling, system.fusion == "tokens", 1 if system.context_segment == "second" else 0
+        label_scheme=system.label_scheme,
+        pooling=system.pooling,
+        region_inputs=system.fusion == "tokens",
+        max_regions=system.max_regions,
+        context_token_type=1 if system.context_segment == "second" else 0,
     )
 
 
