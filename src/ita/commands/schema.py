@@ -1,6 +1,7 @@
 """schema: print the JSON Schema of config.yaml, which editors check the file with.
 
-``ita schema > workflow/schemas/config.schema.yaml`` rewrites the file of the repository.
+``ita schema > workflow/schemas/config.schema.yaml`` rewrites the file of the repository, and ``ita schema --markdown >
+docs/configuration.md`` the page for readers.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from ita.config.schema import render
+from ita.config import reference, schema
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -17,6 +18,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="ita schema", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.parse_args(argv)
-    sys.stdout.write(render())
+    parser.add_argument("--markdown", action="store_true", help="print docs/configuration.md instead")
+    options = parser.parse_args(argv)
+    sys.stdout.write(reference.render() if options.markdown else schema.render())
     return 0
