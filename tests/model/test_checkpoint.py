@@ -1,6 +1,7 @@
 """Encoders from folders of every make, and model folders of every kind of encoder."""
 
 import json
+import re
 import shutil
 
 import pytest
@@ -105,3 +106,12 @@ def test_the_pass_of_transformers_through_the_stages(corpus, tiny_encoder, tmp_p
     run = trained(corpus, tmp_path, tiny_encoder, epochs=1, padding="all")
     assert isinstance(load_model(run)[0].encoder, BertModel)
     assert set(evaluated(corpus, run)["scores"]["test"]) == {"t", "it"}
+
+
+@pytest.mark.parametrize("lacking", ["embeddings.word_embeddings.weight", "encoder.layer.1.attention.self.key.bias"])
+def test_a_checkpoint_that_lacks_a_weight_is_refused_by_name(copied, lacking):
+    weights = load_file(copied / "model.safetensors")
+    del weights[lacking]
+    save_file(weights, copied / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(UserError, match=rf"lack {re.escape(lacking)}; use a whole checkpoint"):
+        load_encoder(Encoder(model=str(copied)))

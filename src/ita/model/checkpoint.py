@@ -115,7 +115,15 @@ def load_bert(folder: Path, config: dict[str, Any], source: dict[str, Any]) -> B
             raise UserError(f"setting {SETTING}: {folder / WEIGHTS} cannot be read: {error}") from None
     if not expected <= weights.keys():
         # Several files, or other names: transformers knows them all, and says what is wrong with the rest.
-        weights = hub.load("AutoModel", source, SETTING, use_safetensors=True, dtype=torch.float32).state_dict()
+        options = {"use_safetensors": True, "dtype": torch.float32, "output_loading_info": True}
+        loaded, report = hub.load("AutoModel", source, SETTING, **options)
+        # transformers would go on with random values in their place.
+        if missing := sorted(expected & set(report["missing_keys"])):
+            shown = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
+            raise UserError(
+                f"setting {SETTING}: the weights of '{source['model']}' lack {shown}; use a whole checkpoint"
+            )
+        weights = loaded.state_dict()
     try:
         model.load_state_dict({name: weights[name] for name in expected}, assign=True)
     except (KeyError, RuntimeError) as error:
