@@ -180,9 +180,10 @@ def test_resolved_values_may_be_changed_by_who_asks_for_them():
 def test_null_in_train_means_not_set_here():
     config = {"train": {"learning_rate": 1e-4}, "datasets": {"d": {"train": {"learning_rate": None}}}}
     assert resolved("train", config, {})[0]["learning_rate"] == 1e-4
-    assert resolved("train", {"train": {"learning_rate": None}}, {})[0] == defaults("train")
+    builtins = {key: value for key, value in defaults("train").items() if value is not None}
+    assert resolved("train", {"train": {"learning_rate": None}}, {})[0] == builtins
     with_rate = merge(config, {"encoders": {"e": {"defaults": {"learning_rate": 1e-3, "threads": 3}}}})
-    assert resolved("train", with_rate, {})[0] == {**defaults("train"), "learning_rate": 1e-4, "threads": 3}
+    assert resolved("train", with_rate, {})[0] == {**builtins, "learning_rate": 1e-4, "threads": 3}
 
 
 def test_a_training_job_knows_no_names_of_tables():

@@ -74,6 +74,17 @@ def test_an_epoch_learns_every_view_of_every_post_once(examples, schedule, syste
     assert extra == (POSTS if schedule == "official" and system.alignment != "none" else 0)
 
 
+@pytest.mark.parametrize("schedule", ["paired", "official"])
+@pytest.mark.parametrize("accumulation", [1, 3])
+def test_text_alone_gets_as_many_updates_as_two_views(examples, schedule, accumulation):
+    settings = {"schedule": schedule, "gradient_accumulation": accumulation}
+    control = configure(replace(JOINT, views=["t"]), sentences_per_post=2, **settings)
+    updates = epoch_updates(examples, control, 0)
+    assert len(updates) == updates_per_epoch(POSTS, control) == updates_per_epoch(POSTS, configure(CVA, **settings))
+    learned = sorted(words for update in updates for batch in update for _, words, _ in rows_of(batch))
+    assert learned == sorted(map(len, examples.tags))
+
+
 def test_pairs_are_views_of_one_post(examples):
     for schedule in ("paired", "official"):
         for update in epoch_updates(examples, configure(CVA, schedule=schedule), 0):

@@ -11,7 +11,18 @@ from pydantic.dataclasses import dataclass
 from ita.config.fields import SECTION, UNIQUE, UNIQUE_ITEMS, Flag, Number, Whole
 
 ShownSplit = Literal["dev", "test"]
-SYSTEMS = ("crf", "ita-la", "ita-ga", "ita-oca", "ita-all", "ita-la-cva", "ita-ga-cva", "ita-oca-cva", "ita-all-cva")
+SYSTEMS = (
+    "crf",
+    "crf-updates",
+    "ita-la",
+    "ita-ga",
+    "ita-oca",
+    "ita-all",
+    "ita-la-cva",
+    "ita-ga-cva",
+    "ita-oca-cva",
+    "ita-all-cva",
+)
 """Rows of Table 1."""
 
 

@@ -173,6 +173,14 @@ class Train:
             description="Sentences per step; a post in both views counts as two (paper: BERT 16, XLM-R 4).",
         ),
     ] = 16
+    sentences_per_post: Annotated[
+        Whole | None,
+        Field(
+            ge=1,
+            description="Sentences that a post counts as in a step; null: its views, as in the paper. 2 gives a system "
+            "with one view as many updates as one with two.",
+        ),
+    ] = None
     gradient_accumulation: Annotated[
         Whole, Field(ge=1, description="Steps whose gradients are added before an update.")
     ] = 1

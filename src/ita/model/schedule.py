@@ -40,6 +40,21 @@ class TrainingConfig:
     dtype: torch.dtype
     layout: InputLayout = InputLayout()
 
+    @property
+    def sentences_per_post(self) -> int:
+        """Sentences that a post counts as in a step."""
+        return self.train.sentences_per_post or len(self.system.views)
+
+    @property
+    def posts_per_step(self) -> int:
+        """Posts of a batch of the paired schedule."""
+        return max(1, self.train.batch_size // self.sentences_per_post)
+
+    @property
+    def examples_per_step(self) -> int:
+        """Views of posts of a batch of the official schedule."""
+        return max(1, self.train.batch_size * len(self.system.views) // self.sentences_per_post)
+
 
 class TrainingExample(NamedTuple):
     """A post and the views it is read in."""
@@ -70,8 +85,8 @@ class MicroBatch:
 def epoch_updates(posts: EncodedPosts, config: TrainingConfig, epoch: int) -> list[list[MicroBatch]]:
     """The updates of an epoch, each a list of micro-batches whose gradients add up; tensors are on the device.
 
-    ``batch_size`` counts sentences, so a post in both views counts as two. A batch of more than ``max_subwords``
-    subwords is read in several micro-batches, which changes no sum.
+    ``batch_size`` counts sentences: a post counts as its views, or as ``sentences_per_post``. A batch of more than
+    ``max_subwords`` subwords is read in several micro-batches, which changes no sum.
     """
     draw = _paired_batches if config.train.schedule == "paired" else _official_batches
     batches = draw(posts, config, epoch)
@@ -86,13 +101,12 @@ def epoch_updates(posts: EncodedPosts, config: TrainingConfig, epoch: int) -> li
 def _paired_batches(posts: EncodedPosts, config: TrainingConfig, epoch: int) -> list[list[TrainingExample]]:
     views = tuple(config.system.views)
     lengths = [post.length for post in posts.views[views[-1]]]
-    size = max(1, config.train.batch_size // len(views))
-    batches = bucketed_batches(lengths, size, (config.seed, epoch))
+    batches = bucketed_batches(lengths, config.posts_per_step, (config.seed, epoch))
     return [[TrainingExample(post, views) for post in batch] for batch in batches]
 
 
 def _official_batches(posts: EncodedPosts, config: TrainingConfig, epoch: int) -> list[list[TrainingExample]]:
-    views, size = config.system.views, config.train.batch_size
+    views, size = config.system.views, config.examples_per_step
     examples = [TrainingExample(post, (view,)) for view in views for post in range(len(posts.tags))]
     examples.sort(key=lambda example: posts.views[example.views[0]][example.post].length)
     batches = [examples[start : start + size] for start in range(0, len(examples), size)]
@@ -101,11 +115,10 @@ def _official_batches(posts: EncodedPosts, config: TrainingConfig, epoch: int) -
 
 def updates_per_epoch(posts: int, config: TrainingConfig) -> int:
     """Optimizer steps of an epoch."""
-    views = len(config.system.views)
     if config.train.schedule == "paired":
-        batches = math.ceil(posts / max(1, config.train.batch_size // views))
+        batches = math.ceil(posts / config.posts_per_step)
     else:
-        batches = math.ceil(posts * views / config.train.batch_size)
+        batches = math.ceil(posts * len(config.system.views) / config.examples_per_step)
     return math.ceil(batches / config.train.gradient_accumulation)
 
 

@@ -113,7 +113,8 @@ def run_epoch(
     """One pass over the training posts; nothing in it waits for the device before its end.
 
     Returns:
-        Means of the loss terms per post, subwords read per second, learning rate at the start.
+        Means of the loss terms per post, updates, subwords read (image regions among them), subwords per second,
+        learning rate at the start.
 
     Raises:
         UserError: when the loss is no longer a number.
@@ -138,6 +139,8 @@ def run_epoch(
         raise UserError(f"epoch {epoch + 1}: the loss is no longer a number ({means}); lower train.learning_rate")
     return {
         **means,
+        "updates": per_epoch,
+        "subwords": subwords,
         "subwords_per_second": subwords / (time.monotonic() - started),
         "learning_rate": config.train.learning_rate * lr_factor(first, total, config.train.warmup),
     }

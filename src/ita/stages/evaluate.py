@@ -172,14 +172,17 @@ def run_record(trained: Mapping[str, Any], run: Mapping[str, Any]) -> dict[str, 
 
 
 def training_record(history: Path, trained: Mapping[str, Any]) -> dict[str, Any]:
-    """What training took: epochs, the best one, seconds, peak memory in MB, device."""
+    """What training took: epochs, the best one, updates, subwords read, seconds, peak memory in MB, device."""
     with open(history, newline="", encoding="utf-8") as file:
-        seconds = [float(row["seconds"]) for row in csv.DictReader(file)]
+        epochs = list(csv.DictReader(file))
+    seconds = sum(float(epoch["seconds"]) for epoch in epochs)
     return {
-        "epochs": len(seconds),
+        "epochs": len(epochs),
         "best_epoch": trained["best_epoch"],
-        "seconds": round(sum(seconds), 2),
-        "seconds_per_epoch": round(sum(seconds) / len(seconds), 2),
+        "updates": sum(int(epoch["updates"]) for epoch in epochs),
+        "subwords": sum(int(epoch["subwords"]) for epoch in epochs),
+        "seconds": round(seconds, 2),
+        "seconds_per_epoch": round(seconds / len(epochs), 2),
         "peak_memory_mb": trained["peak_memory_mb"],
         "device": trained["device"],
         "words_truncated": trained["words_truncated"],
