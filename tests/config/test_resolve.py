@@ -227,7 +227,7 @@ def test_text_from_the_command_line_is_read_as_yaml_would():
             lambda r: r.entry("demo", "systems", "cfr", "table.systems"),
             "table.systems names 'cfr', which is not in 'sys",
         ),
-        (lambda r: r.entry("demo", "systems", "cfr", "x"), "; did you mean 'crf'? (there are: crf, imgfeat, "),
+        (lambda r: r.entry("demo", "systems", "cfr", "x"), "; did you mean 'crf'? (there are: crf, crf-updates, imgfeat, "),
         (lambda r: r.train("demo", "brt", "crf"), "names 'brt', which is not in 'encoders'; did you mean 'bert'?"),
         (lambda r: r.value("x", "seeds"), "no data set 'x'"),
     ],
