@@ -29,6 +29,7 @@ POOLS = (
     [["dev"], ["test"], ["train"]],
     [{"dev": "one"}, {"dev": "two"}, {"dev": "three"}],
     [{"dev": "a" * 64}, {"dev": "0" * 64}],
+    [{"dev": "1-2"}, {"dev": "3-4"}],
     [{"la": 1}, {"la": 2}, {"la": 3}],
 )
 """Lists of values, of which one fits each setting without a list of its own."""

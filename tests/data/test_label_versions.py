@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from ita.data.formats import Post, read_posts
+from ita.data.formats import read_posts
 from ita.data.label_versions import RELABELLED_TEST_SPANS, common_version, label_version
+from ita.data.records import Post
 
 
 def test_other_labels_on_known_posts_are_noticed(data):

@@ -69,6 +69,20 @@ def test_tables_are_checked_when_they_are_read(ocr, tmp_path):
                 reader(name, tmp_path / f"{file}.parquet")
 
 
+def test_files_without_an_optional_column_are_read(tmp_path):
+    """posts.parquet of versions that knew no relation data."""
+    row = {"post_id": "a", "tokens": ["b"], "tags": ["O"], "related": True}
+    parquet.write("posts", [row], tmp_path / "posts.parquet")
+    older = pq.read_table(tmp_path / "posts.parquet").drop_columns(["related"])
+    older = older.replace_schema_metadata({"ita": '{"table": "posts"}'})
+    pq.write_table(older, tmp_path / "older.parquet")
+    assert parquet.rows("posts", tmp_path / "posts.parquet")[0]["related"] is True
+    assert parquet.rows("posts", tmp_path / "older.parquet") == older.to_pylist()
+    pq.write_table(older.drop_columns(["repaired"]), tmp_path / "older.parquet")
+    with pytest.raises(UserError, match="columns differ from the table 'posts'"):
+        parquet.check("posts", tmp_path / "older.parquet")
+
+
 def test_a_table_is_read_in_parts(tmp_path):
     """Arrow left alone reads far ahead: memory would grow with the number of images."""
     values = np.random.default_rng(0).random(512, dtype=np.float32)

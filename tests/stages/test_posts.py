@@ -109,6 +109,28 @@ def test_stage_says_what_is_missing(tmp_path, capsys, files, message):
     assert message in capsys.readouterr().err
 
 
+def test_relation_data_come_in_one_file_and_have_no_test_posts(tmp_path, capsys):
+    """As published: the first 3,576 of 4,471 tweets train."""
+    rows = "".join(f"{n},word {n},{n % 2}\n" for n in range(5))
+    (tmp_path / "data.csv").write_text("tweet_id,tweet,image_adds\n" + rows)
+    files = dict.fromkeys(("train", "dev"), str(tmp_path / "data.csv"))
+    code, output = run(tmp_path, files, format="relation", ranges={"train": "1-3", "dev": "4-5"})
+    assert code == 0
+    table = parquet.read("posts", output)
+    posts_read = [(row["split"], row["post_id"], row["image_id"], row["related"]) for row in table.to_pylist()]
+    train = [("train", "0", "T0", False), ("train", "1", "T1", True), ("train", "2", "T2", False)]
+    assert posts_read == [*train, ("dev", "3", "T3", True), ("dev", "4", "T4", False)]
+    splits = parquet.metadata(table)["splits"]
+    assert [(splits[split]["posts"], splits[split]["related"]) for split in ("train", "dev")] == [(3, 1), (2, 1)]
+    for numbers in ("4-6", "3-2"):
+        assert run(tmp_path, files, format="relation", ranges={"dev": numbers})[0] == 1
+        assert f"posts.ranges.dev: found {numbers}, expected a range within the 5 posts" in capsys.readouterr().err
+    assert run(tmp_path, {"train": files["train"]}, format="relation")[0] == 1
+    assert "posts.files.dev is missing" in capsys.readouterr().err
+    assert run(tmp_path, files, format="relation", ranges={"dev": "all"})[0] == 1
+    assert "posts.ranges.dev" in capsys.readouterr().err
+
+
 FACTS = {
     "twitter2015": ("UMT Twitter-2015", [(4000, 64439, 6352, 186), (1000, 16178, 1594, 53), (3257, 52822, 5207, 135)]),
     "twitter2017": ("UMT Twitter-2017", [(3373, 53007, 6049, 0), (723, 11309, 1324, 0), (723, 11330, 1351, 0)]),

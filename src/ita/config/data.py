@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationInfo, model_validator
 from pydantic.dataclasses import dataclass
 
-from ita.config.fields import SECTION, Flag, Number, Sha256, Split, Whole, is_whole
+from ita.config.fields import SECTION, Flag, Number, PostRange, Sha256, Split, Whole, is_whole
 from ita.errors import ConfigError
 
 
@@ -29,7 +29,11 @@ class Posts:
     """posts: annotated text -> posts.parquet."""
 
     format: Annotated[
-        Literal["umt", "three_line", "jsonl", "parquet", "ita"], Field(description="Layout of the files.")
+        Literal["umt", "three_line", "jsonl", "parquet", "ita", "relation"],
+        Field(
+            description="Layout of the files; relation: posts labelled by whether their image adds to the text, for "
+            "systems.*.relation_data."
+        ),
     ] = "umt"
     files: Annotated[
         dict[Split, str],
@@ -38,6 +42,13 @@ class Posts:
     sha256: Annotated[
         dict[Split, Sha256],
         Field(description="Split -> SHA-256 of the file, or of its archive; required for URLs, checked where given."),
+    ] = field(default_factory=dict)
+    ranges: Annotated[
+        dict[Split, PostRange],
+        Field(
+            description="Split -> its posts within its file, counted from 1, such as 1-3576; for a file that holds "
+            "several splits."
+        ),
     ] = field(default_factory=dict)
     rename: Annotated[
         dict[str, str], Field(description="Entity type in the files -> type used here, for example MISC: OTHER.")

@@ -6,14 +6,13 @@ U+200B alone are words on Twitter. Lines end in LF or CRLF.
 
 from __future__ import annotations
 
-import hashlib
 import io
-import json
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from ita.data.records import Post, check_lengths, decode_lines, image_of_record, json_records, malformed, text_or_none
+from ita.data.relations import read_relations
 from ita.data.tags import TAG
 from ita.errors import UserError
 from ita.io.image_formats import strip_image_suffix
@@ -24,19 +23,6 @@ CONTEXT_TAGS = {"X", "B-X", "S-X", "I-X"}
 """Tags of the separators and of the words of a context in files of the official format."""
 IMAGE_LINE = re.compile(r"(?:IMGID|WID):(.*)")
 BLANKS = re.compile(r"[ \t]+")
-
-
-@dataclass(frozen=True)
-class Post:
-    """One annotated post as it is in its file."""
-
-    tokens: list[str]
-    tags: list[str]
-    image_id: str | None = None
-    image_url: str | None = None
-    post_id: str | None = None
-    context: tuple[str, ...] = ()
-    """Words after the first separator in a file of the official format, further separators included."""
 
 
 class TaggedWord(NamedTuple):
@@ -53,7 +39,7 @@ def read_posts(content: bytes, file_name: str, format_name: str) -> list[Post]:
     Args:
         content: the file's bytes.
         file_name: for messages.
-        format_name: a key of READERS: umt, three_line, jsonl, parquet or ita.
+        format_name: a key of READERS.
 
     Raises:
         UserError: for anything malformed: file and line, what was expected and what was found.
@@ -98,13 +84,7 @@ def read_three_line(content: bytes, file_name: str) -> Iterator[Post]:
 
 def read_jsonl(content: bytes, file_name: str) -> Iterator[Post]:
     """One object a line: ``tokens``, ``tags``, and optionally ``image`` (id or URL), ``id``."""
-    for number, line in enumerate(decode_lines(content, file_name), 1):
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise malformed(file_name, number, "a JSON object", str(error)) from None
+    for number, record in json_records(content, file_name):
         yield post_of_record(record, file_name, number)
 
 
@@ -127,23 +107,9 @@ READERS: dict[str, Callable[[bytes, str], Iterator[Post]]] = {
     "jsonl": read_jsonl,
     "parquet": read_parquet,
     "ita": read_ita,
+    "relation": read_relations,
 }
 """Name of a format in the setting posts.format -> its reader."""
-
-
-def decode_lines(content: bytes, file_name: str) -> list[str]:
-    """Lines of a UTF-8 text, which end in LF or CRLF and in nothing else.
-
-    Raises:
-        UserError: when the bytes are not UTF-8.
-    """
-    lines = []
-    for number, line in enumerate(content.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
-        try:
-            lines.append(line.removesuffix(b"\r").decode("utf-8"))
-        except UnicodeDecodeError as error:
-            raise malformed(file_name, number, "UTF-8 text", f"byte {line[error.start]:#x}") from None
-    return lines
 
 
 def blocks(content: bytes, file_name: str) -> Iterator[list[tuple[int, str]]]:
@@ -199,18 +165,8 @@ def post_of_record(record: Any, file_name: str, line: int) -> Post:
     tokens = list(record["tokens"])
     tags = [check_tag(tag, file_name, line) for tag in record["tags"]]
     check_lengths(tokens, tags, file_name, line)
-    image_id, image_url = record.get("image", record.get("image_id")), record.get("image_url")
-    if isinstance(image_id, str) and image_id.startswith(("http://", "https://")):
-        image_id, image_url = None, image_id
-    if image_url and not image_id:
-        image_id = hashlib.sha256(str(image_url).encode()).hexdigest()[:16]
     post_id = record.get("id", record.get("post_id"))
-    return Post(tokens, tags, text_or_none(image_id), text_or_none(image_url), text_or_none(post_id))
-
-
-def text_or_none(value: Any) -> str | None:
-    """A value as text; None where it is missing or empty."""
-    return None if value in (None, "") else str(value)
+    return Post(tokens, tags, *image_of_record(record), text_or_none(post_id))
 
 
 def check_tag(tag: str, file_name: str, line: int) -> str:
@@ -222,20 +178,3 @@ def check_tag(tag: str, file_name: str, line: int) -> str:
     if not TAG.fullmatch(tag):
         raise malformed(file_name, line, "the tag O, B-TYPE or I-TYPE", repr(tag))
     return tag
-
-
-def check_lengths(tokens: Sequence[str], tags: Sequence[str], file_name: str, line: int) -> None:
-    """Checks that a post has words, and as many tags.
-
-    Raises:
-        UserError: when it has not.
-    """
-    if not tokens:
-        raise malformed(file_name, line, "a post with at least one word", "none")
-    if len(tokens) != len(tags):
-        raise malformed(file_name, line, "as many tags as words", f"{len(tags)} and {len(tokens)}")
-
-
-def malformed(file_name: str, line: int, expected: str, found: str) -> UserError:
-    """The error for a line that is not as its format has it."""
-    return UserError(f"{file_name}:{line}: expected {expected}, found {found}")

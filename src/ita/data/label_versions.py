@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from ita.data.formats import Post
+from ita.data.records import Post
 from ita.data.tags import repair, spans
 
 

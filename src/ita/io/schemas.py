@@ -31,6 +31,8 @@ class Column(NamedTuple):
     name: str
     type: pa.DataType
     description: str
+    optional: bool = False
+    """Files of earlier versions may lack it."""
 
 
 class TableSchema(NamedTuple):
@@ -57,6 +59,12 @@ SCHEMAS = {
             Column("tokens", STRINGS, "words of the post"),
             Column("tags", STRINGS, "gold IOB2 tag of each word, after repair"),
             Column("repaired", pa.int32(), "orphan I- tags turned into B-; count"),
+            Column(
+                "related",
+                pa.bool_(),
+                "whether the image adds to the text (relation data); null: nobody said",
+                optional=True,
+            ),
         ),
     ),
     "images": TableSchema(

@@ -15,8 +15,9 @@ from typing import Any
 from ita.cli import read_section
 from ita.config import Posts
 from ita.data import SPLITS
-from ita.data.formats import Post, read_posts
+from ita.data.formats import read_posts
 from ita.data.label_versions import common_version, label_version
+from ita.data.records import Post
 from ita.data.sources import read_source
 from ita.data.tags import repair, spans
 from ita.errors import UserError
@@ -46,6 +47,8 @@ def work(settings: dict[str, Any], output: Path, cache: Path) -> None:
     rows: list[Row] = []
     summaries: dict[str, dict[str, Any]] = {}
     for split in SPLITS:
+        if split == "test" and config.format == "relation" and split not in config.files:
+            continue  # relation data train a part of a system, of which no result is shown
         split_rows, summaries[split] = read_split(split, config, cache)
         rows += split_rows
         log.info("posts: %s: %s", split, summaries[split])
@@ -77,10 +80,34 @@ def read_split(split: str, config: Posts, cache: Path) -> tuple[list[Row], dict[
         raise UserError(f"posts.files.{split} is missing: training needs train, dev and test; {REMEDY}")
     sha256, setting = config.sha256.get(split), f"posts.files.{split}"
     source = read_source(config.files[split], sha256, cache, setting, config.allow_private)
-    posts = read_posts(source.content, source.name, config.format)
+    posts = in_range(
+        read_posts(source.content, source.name, config.format), config.ranges.get(split), source.name, split
+    )
     rows = [row_of(post, split, number, config.rename) for number, post in enumerate(posts, 1)]
     version = label_version(source.sha256, posts)
     return rows, {"file": source.name, "sha256": source.sha256, "label_version": version, **counts(rows)}
+
+
+def in_range(posts: list[Post], numbers: str | None, file: str, split: str) -> list[Post]:
+    """The posts of a split among those of its file.
+
+    Args:
+        posts: all posts of the file.
+        numbers: first and last, counted from 1, such as 1-3576; None is all.
+        file: its name, for messages.
+        split: name of the split, for messages.
+
+    Raises:
+        UserError: for a range that the file does not have.
+    """
+    if numbers is None:
+        return posts
+    first, last = map(int, numbers.split("-"))
+    if not first <= last <= len(posts):
+        raise UserError(
+            f"posts.ranges.{split}: found {numbers}, expected a range within the {len(posts)} posts of {file}"
+        )
+    return posts[first - 1 : last]
 
 
 def row_of(post: Post, split: str, number: int, rename: Mapping[str, str]) -> Row:
@@ -95,6 +122,7 @@ def row_of(post: Post, split: str, number: int, rename: Mapping[str, str]) -> Ro
         "tokens": post.tokens,
         "tags": tags,
         "repaired": repaired,
+        "related": post.related,
     }
 
 
@@ -107,7 +135,14 @@ def counts(rows: Sequence[Row]) -> dict[str, Any]:
         "spans": sum(types.values()),
         "types": dict(sorted(types.items())),
         "repaired": sum(row["repaired"] for row in rows),
+        **relation_counts(rows),
     }
+
+
+def relation_counts(rows: Sequence[Row]) -> dict[str, int]:
+    """Posts whose image adds to the text; nothing for posts without such a label."""
+    labels = [row["related"] for row in rows if row["related"] is not None]
+    return {"related": sum(labels)} if labels else {}
 
 
 def check_unique(rows: Sequence[Row]) -> None:
