@@ -95,6 +95,13 @@ class System:
             description="Scale regions by the probability that image and text are related (RpBERT, Sun et al. 2021)."
         ),
     ] = False
+    relation_data: Annotated[
+        str | None,
+        Field(
+            description="Entry of 'datasets' with posts.format relation, which trains the relation gate before each "
+            "epoch; null: NER alone trains it."
+        ),
+    ] = None
     label_scheme: Annotated[
         Literal["first_subword", "x_subword"],
         Field(
@@ -126,6 +133,8 @@ class System:
             raise ConfigError("label_scheme: x_subword tags subwords, so words have no pooling: set pooling to first")
         if self.alignment != "none" and self.views != ["t", "it"]:
             raise ConfigError(f"cross-view alignment needs both views: set views to [t, it], found {self.views}")
+        if self.relation_data and not (self.relation_gate and self.regions):
+            raise ConfigError("relation_data train a relation gate over image regions: set relation_gate and regions")
         if self.regions and "it" not in self.views:
             raise ConfigError(f"regions are read in the view it: add it to the system's views, found {self.views}")
         return self
@@ -143,6 +152,9 @@ class Loss:
     boundary: Annotated[
         Number, Field(ge=0, description="Weight of the boundary task of fusion: umt (upstream's 0.5).")
     ] = 0.5
+    relation: Annotated[
+        Number, Field(gt=0, description="Weight of the relation task of systems.*.relation_data (upstream's 0.05).")
+    ] = 0.05
     temperature: Annotated[
         Number,
         Field(gt=0, description="Temperature of cross-view alignment; its loss is scaled by the square."),

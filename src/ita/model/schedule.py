@@ -39,6 +39,8 @@ class TrainingConfig:
     device: torch.device
     dtype: torch.dtype
     layout: InputLayout = InputLayout()
+    relation_updates: int = 0
+    """Updates of the pass over relation data before each epoch (see ``ita.model.relation_training``)."""
 
     @property
     def sentences_per_post(self) -> int:
@@ -122,6 +124,12 @@ def updates_per_epoch(posts: int, config: TrainingConfig) -> int:
     return math.ceil(batches / config.train.gradient_accumulation)
 
 
+def max_subwords(config: TrainingConfig) -> int:
+    """Most subwords of a micro-batch."""
+    default = MAX_SUBWORDS_GPU if config.device.type == "cuda" else MAX_SUBWORDS_CPU
+    return config.train.max_subwords or default
+
+
 def _micro_batches(
     examples: Sequence[TrainingExample], posts: EncodedPosts, config: TrainingConfig, batches: int
 ) -> list[MicroBatch]:
@@ -129,8 +137,7 @@ def _micro_batches(
     aligned = config.system.alignment != "none"
     extra = ["t"] if aligned else []
     lengths = [sum(posts.views[view][example.post].length for view in {*example.views, *extra}) for example in examples]
-    default = MAX_SUBWORDS_GPU if config.device.type == "cuda" else MAX_SUBWORDS_CPU
-    parts = split_by_budget(range(len(examples)), lengths, len(examples), config.train.max_subwords or default)
+    parts = split_by_budget(range(len(examples)), lengths, len(examples), max_subwords(config))
     loss_scale = 1 / (len(examples) * batches)
     layout = config.layout
     return [_micro_batch([examples[number] for number in part], posts, aligned, loss_scale, layout) for part in parts]

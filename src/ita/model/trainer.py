@@ -19,6 +19,7 @@ from ita.model.dataset import EncodedPosts
 from ita.model.inference import predict_tags
 from ita.model.losses import compute_loss
 from ita.model.optimizer import AdamW
+from ita.model.relation_training import RelationData, relation_scores, run_relation_epoch
 from ita.model.schedule import TrainingConfig, epoch_updates, updates_per_epoch
 from ita.model.tagger import Tagger
 from ita.significance.counts import count_spans, micro_f1
@@ -45,6 +46,7 @@ def fit(
     config: TrainingConfig,
     checkpoint: Path,
     fingerprint: str,
+    relations: RelationData | None = None,
 ) -> TrainingState:
     """Trains a tagger and keeps the weights of its best epoch on the development posts.
 
@@ -59,6 +61,7 @@ def fit(
         config: settings.
         checkpoint: file that keeps the state after each epoch; removed by the caller when the model is written.
         fingerprint: hash of settings and inputs; a checkpoint of another fingerprint is ignored.
+        relations: what trains the relation gate before each epoch.
 
     Returns:
         The final state, best weights included.
@@ -71,9 +74,12 @@ def fit(
     while state.epoch < config.train.epochs:
         torch.manual_seed(config.seed * 1_000_003 + state.epoch)
         started = time.monotonic()
-        record = run_epoch(tagger, train, config, optimizer, state.epoch)
+        relation = teach_relation(tagger, relations, len(train.tags), config, optimizer, state.epoch)
+        record = {**run_epoch(tagger, train, config, optimizer, state.epoch), **relation}
         record["seconds"] = time.monotonic() - started
         record |= dev_scores(tagger, dev, config)
+        if relations:
+            record |= relation_scores(tagger, relations.dev, config, EVALUATION_BATCH)
         state.epoch += 1
         state.history.append({"epoch": state.epoch, **record})
         if record["dev_f1"] >= state.best_score:
@@ -121,8 +127,8 @@ def run_epoch(
     """
     tagger.train()
     started = time.monotonic()
-    per_epoch = updates_per_epoch(len(train.tags), config)
-    first, total = epoch * per_epoch, config.train.epochs * per_epoch
+    per_epoch = updates_per_epoch(len(train.tags), config) + config.relation_updates
+    first, total = epoch * per_epoch + config.relation_updates, config.train.epochs * per_epoch
     sums: dict[str, Tensor] = {}
     subwords = 0
     updates = epoch_updates(train, config, epoch)
@@ -144,6 +150,25 @@ def run_epoch(
         "subwords_per_second": subwords / (time.monotonic() - started),
         "learning_rate": config.train.learning_rate * lr_factor(first, total, config.train.warmup),
     }
+
+
+def teach_relation(
+    tagger: Tagger, relations: RelationData | None, posts: int, config: TrainingConfig, optimizer: AdamW, epoch: int
+) -> dict[str, float]:
+    """The pass over relation data before an epoch over so many posts; its updates count in the schedule of the rates.
+
+    Returns:
+        As of ``run_relation_epoch``; nothing without such data.
+    """
+    if relations is None:
+        return {}
+    per_epoch = updates_per_epoch(posts, config) + config.relation_updates
+    first, total = epoch * per_epoch, config.train.epochs * per_epoch
+
+    def step(number: int) -> None:
+        optimizer.step(lr_factor(first + number, total, config.train.warmup))
+
+    return run_relation_epoch(tagger, relations.train, config, step, epoch)
 
 
 def dev_scores(tagger: Tagger, dev: EncodedPosts, config: TrainingConfig) -> dict[str, float]:

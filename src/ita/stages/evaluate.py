@@ -186,4 +186,5 @@ def training_record(history: Path, trained: Mapping[str, Any]) -> dict[str, Any]
         "peak_memory_mb": trained["peak_memory_mb"],
         "device": trained["device"],
         "words_truncated": trained["words_truncated"],
+        **{name: trained[name] for name in ("relation_posts",) if name in trained},
     }

@@ -12,6 +12,7 @@ import io
 import json
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -25,6 +26,8 @@ from ita.log import log
 
 if TYPE_CHECKING:
     from ita.model.dataset import Corpus, EncodedPosts
+    from ita.model.inputs import ViewEncoder
+    from ita.model.relation_training import RelationData
     from ita.model.schedule import TrainingConfig
     from ita.model.tagger import Tagger
     from ita.model.tokenizer import Tokenizer
@@ -45,6 +48,24 @@ class Settings(NamedTuple):
     """Names of dataset, encoder and system in the configuration, and the seed; None where unknown."""
 
 
+class RunFiles(NamedTuple):
+    """Files that a run reads."""
+
+    posts: Path
+    context: Path
+    features: Sequence[Path]
+    relation_posts: Path | None
+    relation_features: Sequence[Path]
+
+    def named(self) -> dict[str, Path]:
+        """The same by the names that settings.json has for them."""
+        shards = {file.name: file for file in self.features}
+        if self.relation_posts:
+            shards |= {"relation_posts": self.relation_posts}
+            shards |= {f"relation/{file.name}": file for file in self.relation_features}
+        return {"posts": self.posts, "context": self.context, **shards}
+
+
 class PreparedRun(NamedTuple):
     """A run before its first epoch."""
 
@@ -53,6 +74,8 @@ class PreparedRun(NamedTuple):
     splits: dict[str, EncodedPosts]
     trimmed: TrimmedVocabulary | None
     """None where the whole vocabulary is trained."""
+    relations: RelationData | None
+    """What trains the relation gate."""
     config: TrainingConfig
     record: dict[str, Any]
     """What settings.json says about data and model."""
@@ -67,6 +90,8 @@ def work(
     posts: Path,
     context: Path,
     features: Sequence[Path] = (),
+    relation_posts: Path | None = None,
+    relation_features: Sequence[Path] = (),
 ) -> None:
     """Trains one tagger with one seed.
 
@@ -79,23 +104,25 @@ def work(
         posts: posts.parquet.
         context: a context table of the same posts.
         features: shards of the region features of their images, for a system that reads them.
+        relation_posts: posts.parquet of the relation data, for a system whose relation gate is trained by some.
+        relation_features: shards of the region features of their images.
 
     Raises:
         UserError: for settings that do not fit together, or an encoder that cannot be loaded.
     """
-    sections = read_sections(settings, features)
+    files = RunFiles(posts, context, features, relation_posts, relation_features)
+    sections = read_sections(settings, files)
     # Imported here so that `ita --help` and a wrong setting answer at once.
     from ita.model import trainer
     from ita.model.checkpoint import save_model
     from ita.model.device import peak_memory_mb
 
-    run = prepare(sections, posts, context, features)
-    inputs = {"posts": posts, "context": context, **{file.name: file for file in features}}
-    record = {"run": sections.run, **provenance_of(settings, inputs), **run.record}
+    run = prepare(sections, files)
+    record = {"run": sections.run, **provenance_of(settings, files.named()), **run.record}
     identity = json.dumps([settings, record["inputs"], run.config.tag_names], sort_keys=True)
     fingerprint = hashlib.sha256(identity.encode()).hexdigest()
     train, dev = (run.splits[split] for split in SPLITS)
-    state = trainer.fit(run.tagger, train, dev, run.config, checkpoint / "state.pt", fingerprint)
+    state = trainer.fit(run.tagger, train, dev, run.config, checkpoint / "state.pt", fingerprint, run.relations)
 
     record |= {"best_epoch": state.best_epoch, "peak_memory_mb": peak_memory_mb(run.config.device)}
     write_text(history, history_csv(state.history, sections.run))
@@ -106,7 +133,7 @@ def work(
     log.info("best epoch %d, dev F1 %.2f", state.best_epoch, state.best_score)
 
 
-def prepare(sections: Settings, posts: Path, context: Path, features: Sequence[Path]) -> PreparedRun:
+def prepare(sections: Settings, files: RunFiles) -> PreparedRun:
     """Loads the data, builds the model and encodes the posts."""
     import torch
 
@@ -114,21 +141,23 @@ def prepare(sections: Settings, posts: Path, context: Path, features: Sequence[P
     from ita.model.dataset import load_corpus
     from ita.model.device import compute_dtype, resolve_device, use_threads
     from ita.model.inputs import ViewEncoder
+    from ita.model.relation_training import relation_updates
     from ita.model.schedule import TrainingConfig
     from ita.model.tagger import input_layout
 
     train, system = sections.train, sections.system
     device, threads = resolve_device(train.device), use_threads(train.threads)
     torch.manual_seed(sections.seed)
-    corpus = load_corpus(posts, context, features, SPLITS)
+    corpus = load_corpus(files.posts, files.context, files.features, SPLITS)
     tag_names = corpus.tag_names(system.label_scheme, system.tag_format)
     model, tokenizer = load_encoder(sections.encoder, padded=train.padding == "all")
     layout = input_layout(system)
     view_encoder = ViewEncoder(tokenizer, max_input_length(model.config, tokenizer, train.max_length), layout)
+    corpus, relations = add_relations(corpus, files, view_encoder)
     tagger = build_tagger(model, tag_names, train, system, corpus)
     splits = {split: corpus.encode(split, tag_names, view_encoder, system.tag_format) for split in SPLITS}
     warn_truncated(splits, view_encoder.max_length)
-    splits, trimmed = trim(tagger, splits, train)
+    splits, relations, trimmed = trim(tagger, splits, relations, train)
     tagger.to(device)
     dtype = compute_dtype(device, train.precision, model.config.hidden_size)
     record = {
@@ -141,19 +170,33 @@ def prepare(sections: Settings, posts: Path, context: Path, features: Sequence[P
         "threads": threads,
         "words_truncated": {split: encoded.truncated for split, encoded in splits.items()},
         **region_record(system, corpus, splits),
+        **relation_record(system, relations),
     }
     config = TrainingConfig(train, system, sections.loss, sections.seed, tag_names, device, dtype, layout)
-    return PreparedRun(tagger, tokenizer, splits, trimmed, config, record)
+    if relations:
+        config = replace(config, relation_updates=relation_updates(len(relations.train.views), config))
+    return PreparedRun(tagger, tokenizer, splits, trimmed, relations, config, record)
 
 
-def read_sections(settings: Mapping[str, Any], features: Sequence[Path]) -> Settings:
+def add_relations(corpus: Corpus, files: RunFiles, encoder: ViewEncoder) -> tuple[Corpus, RelationData | None]:
+    """The corpus with the features of the relation data's images in its table, and these data where there are some."""
+    from ita.model.relation_training import load_relation_features, load_relations
+
+    if files.relation_posts is None or corpus.features is None:
+        return corpus, None
+    joined, features = load_relation_features(files.relation_posts, files.relation_features, corpus.features)
+    relations = load_relations(files.relation_posts, features, encoder)
+    return replace(corpus, features=joined), relations
+
+
+def read_sections(settings: Mapping[str, Any], files: RunFiles) -> Settings:
     """The sections of the settings.
 
     Raises:
         UserError: for a wrong setting, or views, alignment and regions that do not fit together.
     """
     system = read_section(settings, "system", System)
-    check_features(system, features)
+    check_files(system, files)
     seed = int(settings.get("seed", 0))
     names = settings.get("run") or {}
     return Settings(
@@ -166,12 +209,22 @@ def read_sections(settings: Mapping[str, Any], features: Sequence[Path]) -> Sett
     )
 
 
-def check_features(system: System, features: Sequence[Path]) -> None:
-    """Raises UserError for features that are lacking or that nothing reads."""
-    if system.regions and not features:
+def check_files(system: System, files: RunFiles) -> None:
+    """Raises UserError for features or relation data that are lacking or that nothing reads."""
+    if system.regions and not files.features:
         raise UserError(f"the system reads regions of the detector '{system.regions}': give its --features")
-    if features and not system.regions:
+    if files.features and not system.regions:
         raise UserError("--features are given, but the system reads no regions: set its setting regions, or leave them")
+    relation = {"--relation-posts": files.relation_posts, "--relation-features": files.relation_features}
+    if system.relation_data and not all(relation.values()):
+        raise UserError(
+            f"the relation data '{system.relation_data}' train the system's gate: give its {' and '.join(relation)}"
+        )
+    if any(relation.values()) and not system.relation_data:
+        raise UserError(
+            f"{' or '.join(relation)} are given, but the system has no relation data: set its setting "
+            "relation_data, or leave them"
+        )
 
 
 def build_tagger(model: Any, tag_names: Sequence[str], train: Train, system: System, corpus: Corpus) -> Tagger:
@@ -190,18 +243,21 @@ def build_tagger(model: Any, tag_names: Sequence[str], train: Train, system: Sys
 
 
 def trim(
-    tagger: Tagger, splits: dict[str, EncodedPosts], train: Train
-) -> tuple[dict[str, EncodedPosts], TrimmedVocabulary | None]:
+    tagger: Tagger, splits: dict[str, EncodedPosts], relations: RelationData | None, train: Train
+) -> tuple[dict[str, EncodedPosts], RelationData | None, TrimmedVocabulary | None]:
     """Leaves the encoder only the subwords of the posts, where training is the same without the rest."""
     from ita.model.bert import Bert
     from ita.model.vocabulary import trim_vocabulary
 
     # With weight decay the rows of unused subwords would shrink all the same.
     if not train.trim_vocabulary or train.weight_decay or not isinstance(tagger.encoder, Bert):
-        return splits, None
-    posts = chain.from_iterable(view for encoded in splits.values() for view in encoded.views.values())
-    trimmed = trim_vocabulary(tagger.encoder, posts, "encoder.")
-    return {split: encoded.map_views(trimmed.renumber) for split, encoded in splits.items()}, trimmed
+        return splits, relations, None
+    views = [view for encoded in splits.values() for view in encoded.views.values()]
+    if relations:
+        views += [relations.train.views, relations.dev.views]
+    trimmed = trim_vocabulary(tagger.encoder, chain.from_iterable(views), "encoder.")
+    splits = {split: encoded.map_views(trimmed.renumber) for split, encoded in splits.items()}
+    return splits, relations and relations.map_views(trimmed.renumber), trimmed
 
 
 def warn_truncated(splits: Mapping[str, EncodedPosts], max_length: int) -> None:
@@ -222,6 +278,18 @@ def region_record(system: System, corpus: Corpus, splits: Mapping[str, EncodedPo
         "posts": {split: encoded.with_regions for split, encoded in splits.items()},
     }
     return {"regions": regions}
+
+
+def relation_record(system: System, relations: RelationData | None) -> dict[str, Any]:
+    """What settings.json says about what trains a relation gate: 0 posts where NER alone does."""
+    if not system.relation_gate:
+        return {}
+    if relations is None:
+        return {"relation_posts": 0}
+    splits = {"train": relations.train, "dev": relations.dev}
+    counts = {split: {"posts": len(posts.views), "related": sum(posts.related)} for split, posts in splits.items()}
+    relation = {"data": system.relation_data, **counts, "left_out": relations.left_out}
+    return {"relation_posts": len(relations.train.views), "relation": relation}
 
 
 def history_csv(history: Sequence[Mapping[str, float]], run: Mapping[str, Any]) -> str:

@@ -116,13 +116,22 @@ class JobInputs:
         return {**inputs, "external_texts": texts}
 
     def train(self, wildcards: Wildcards) -> Inputs:
-        """What a system reads, and files of an encoder that lies in a local folder."""
+        """What a system reads, what trains its relation gate, and files of an encoder that lies in a local folder."""
         dataset, encoder = wildcards["dataset"], wildcards["encoder"]
         model = self.resolver.entry(dataset, "encoders", encoder, "table.encoders")["model"]
         if model.startswith((".", "/")):
             local_files([model], f"encoders.{encoder}.model")
         files = present_files(f"{model}/{name}" for name in ("config.json", "tokenizer.json"))
-        return {**self.evaluate(wildcards), "encoder": files}
+        return {**self.evaluate(wildcards), **self.relation_data(dataset, wildcards["system"]), "encoder": files}
+
+    def relation_data(self, dataset: str, system_name: str) -> Inputs:
+        """Posts and region features of the data set that trains a system's relation gate."""
+        system = self.sections.system(dataset, system_name)
+        data = system.relation_data
+        if data is None:
+            return {"relation_posts": [], "relation_features": []}
+        features = self.shards(data, "features", str(system.regions))
+        return {"relation_posts": [f"results/{data}/posts.parquet"], "relation_features": features}
 
     def evaluate(self, wildcards: Wildcards) -> Inputs:
         """The context table that a system reads, and the features of regions beside the text."""

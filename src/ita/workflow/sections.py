@@ -7,8 +7,10 @@ from functools import cache
 from typing import Any
 
 from ita.config import Caption, Context, System, load
+from ita.config.messages import nearest
 from ita.config.resolve import Resolver
 from ita.config.sections import CONTEXT_TABLES
+from ita.errors import ConfigError
 
 
 class Sections:
@@ -36,7 +38,24 @@ class Sections:
         self.context(dataset, system.context, f"systems.{name}.context")
         if system.regions:
             self.resolver.require(dataset, "detectors", system.regions, f"systems.{name}.regions")
+        if system.relation_data:
+            self._check_relation_data(system, f"systems.{name}")
         return system
+
+    def _check_relation_data(self, system: System, place: str) -> None:
+        """Raises ConfigError when a system names a data set that does not exist or holds no relation data."""
+        data, known = str(system.relation_data), self.resolver.datasets
+        if data not in known:
+            raise ConfigError(
+                f"config: {place}.relation_data names {data!r}, which is not in 'datasets'{nearest(data, known)} "
+                f"(there are: {', '.join(known)})"
+            )
+        layout = self.values(data, "posts")["format"]
+        if layout != "relation":
+            raise ConfigError(
+                f"config: {place}.relation_data names {data!r}, whose posts.format is {layout}; expected relation"
+            )
+        self.resolver.require(data, "detectors", str(system.regions), f"{place}.regions")
 
     def _context(self, dataset: str, name: str, named_by: str | None = None) -> Context:
         """Settings of a context.
