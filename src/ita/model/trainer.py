@@ -76,6 +76,7 @@ def fit(
         started = time.monotonic()
         relation = teach_relation(tagger, relations, len(train.tags), config, optimizer, state.epoch)
         record = {**run_epoch(tagger, train, config, optimizer, state.epoch), **relation}
+        record["subwords"] += record.pop("relation_subwords", 0)
         record["seconds"] = time.monotonic() - started
         record |= dev_scores(tagger, dev, config)
         if relations:
@@ -119,8 +120,8 @@ def run_epoch(
     """One pass over the training posts; nothing in it waits for the device before its end.
 
     Returns:
-        Means of the loss terms per post, updates, subwords read (image regions among them), subwords per second,
-        learning rate at the start.
+        Means of the loss terms per post, updates (those of relation data before it included), subwords read (image
+        regions among them), subwords per second, learning rate at the start.
 
     Raises:
         UserError: when the loss is no longer a number.
