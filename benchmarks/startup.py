@@ -79,7 +79,7 @@ def child(stage: str, started: float, arguments: list[str]) -> None:
         owner = importlib.import_module(name)
         setattr(owner, function, timed(getattr(owner, function), what))
     if stage == "train":
-        optimizer = importlib.import_module("ita.model.optimizer").AdamW
+        optimizer = importlib.import_module("ita.model.optimizer").Optimizer
         optimizer.step = timed(optimizer.step, LAST)
     code = importlib.import_module("ita.cli").run_stage(program, arguments)
     mark("metrics written" if stage == "evaluate" else "ended")

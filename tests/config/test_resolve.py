@@ -13,6 +13,7 @@ from ita.config import ENTRIES, NAMED, STAGES, ConfigError, Resolver, check, loa
 from ita.config.levels import leaves, merge, typed
 from ita.config.models import MODELS
 from ita.config.validation import defaults
+from tests.support.levels import nested, notes_of, resolved, set_values, written
 from tests.support.paths import ROOT
 
 CONFIG = read_yaml(ROOT / "config.yaml")
@@ -61,33 +62,13 @@ def levels_of(section: str) -> list[tuple[str, ...]]:
     return [path for place in places for path in (place, ("datasets", "d", *place))]
 
 
-def nested(path: tuple[str, ...], value: object) -> dict:
-    """``{"a": {"b": value}}`` for (a, b)."""
-    return {path[0]: nested(path[1:], value) if path[1:] else value}
-
-
-def resolved(section: str, config: dict, command_line: dict, warn=None) -> tuple[dict, object]:
-    """The resolved section of a job, and the whole of it with its levels."""
-    there = {"datasets": {"d": {}}, "encoders": {"e": {}}, "systems": {"s": {}}, "losses": {"paper": {}, "one": {}}}
-    there |= {"losses": {name: {} for name in ("paper", "one", "two", "three")}}
-    there |= {name: {"x": {}} for name in {*ENTRIES.values(), "external_texts"}}
-    for name in ("encoders", "systems", "losses"):
-        there[name]["x"] = {}
-    resolver = Resolver(merge(there, config), command_line, warn)
-    if section == "train":
-        return resolver.train("d", "e", "s")["train"], resolver.job("d", "train", "e/s")["train"]
-    if section in STAGES:
-        entry = "x" if section in ENTRIES else None
-        return resolver.stage("d", section, entry), resolver.job("d", section, entry)[section]
-    return resolver.entry("d", section, "x"), resolver.named("d", section, "x")
-
-
 SETTINGS = [
     (section, key)
     for section, model in MODELS.items()
     if section not in ENTRIES.values()
     for key in model.__pydantic_fields__
-    if (section, key) not in {("encoders", "defaults"), ("systems", "train")}
+    if (section, key)
+    not in {("encoders", "defaults"), ("systems", "train"), ("systems", "upstream"), ("train", "recipe")}
 ]
 TOGETHER = {
     ("caption", "captions"): ([1, 2, 3], {}),
@@ -95,6 +76,7 @@ TOGETHER = {
     ("download", "source"): (["urls", "archive", "none"], {"archive": "x"}),
     ("systems", "alignment"): (["posterior", "structural"], {"views": ["t", "it"]}),
     ("systems", "regions"): (["one", "two"], {"views": ["it"]}),
+    ("systems", "relation_data"): (["one", "two"], {"relation_gate": True, "regions": "one", "views": ["it"]}),
 }
 """Settings that have to fit to another one: their values, and what these need."""
 
@@ -181,10 +163,9 @@ def test_resolved_values_may_be_changed_by_who_asks_for_them():
 def test_null_in_train_means_not_set_here():
     config = {"train": {"learning_rate": 1e-4}, "datasets": {"d": {"train": {"learning_rate": None}}}}
     assert resolved("train", config, {})[0]["learning_rate"] == 1e-4
-    builtins = {key: value for key, value in defaults("train").items() if value is not None}
-    assert resolved("train", {"train": {"learning_rate": None}}, {})[0] == builtins
+    assert resolved("train", {"train": {"learning_rate": None}}, {})[0] == set_values("train")
     with_rate = merge(config, {"encoders": {"e": {"defaults": {"learning_rate": 1e-3, "threads": 3}}}})
-    assert resolved("train", with_rate, {})[0] == {**builtins, "learning_rate": 1e-4, "threads": 3}
+    assert resolved("train", with_rate, {})[0] == {**set_values("train"), "learning_rate": 1e-4, "threads": 3}
 
 
 def test_a_training_job_knows_no_names_of_tables():
@@ -228,7 +209,7 @@ def test_text_from_the_command_line_is_read_as_yaml_would():
             lambda r: r.entry("demo", "systems", "cfr", "table.systems"),
             "table.systems names 'cfr', which is not in 'sys",
         ),
-        (lambda r: r.entry("demo", "systems", "cfr", "x"), "; did you mean 'crf'? (there are: crf, crf-updates, imgfeat, "),
+        (lambda r: r.entry("demo", "systems", "cfr", "x"), "; did you mean 'crf'? (there are: crf, crf-updates, "),
         (lambda r: r.train("demo", "brt", "crf"), "names 'brt', which is not in 'encoders'; did you mean 'bert'?"),
         (lambda r: r.value("x", "seeds"), "no data set 'x'"),
     ],
@@ -279,19 +260,6 @@ def test_merged_settings_that_do_not_fit_together_are_told(config, job, message)
 OVERRIDDEN = ["detect", "caption", "ocr", "context", "table", "figure", "train"]
 KEYS = {"detect": "max_objects", "caption": "max_tokens", "ocr": "processes", "context": "tags", "table": "seed"}
 KEYS |= {"figure": "width", "train": "epochs"}
-
-
-def notes_of(section: str, config: dict, command_line: dict | None = None) -> list[str]:
-    """Lines about values without effect on the job."""
-    notes: list[str] = []
-    resolved(section, config, command_line or {}, notes.append)
-    return notes
-
-
-def written(note: str) -> tuple[str, bool]:
-    """Where a line tells to write the value, and whether on the command line."""
-    target = note.rpartition("to change it write ")[2]
-    return target.removeprefix("--config "), target.startswith("--config ")
 
 
 @pytest.mark.parametrize("section", OVERRIDDEN)
@@ -374,7 +342,7 @@ def test_the_shipped_configuration_has_no_value_without_effect(dataset):
     encoders = {name for display in displays for name in display["encoders"]} | {*table["encoders"]}
     for system in systems:
         for encoder in encoders:
-            context = resolver.train(dataset, encoder, system)["system"]["context"]
+            context = resolver.train(dataset, encoder, system)["system"].get("context", "none")
         values = resolver.stage(dataset, "context", context)
         captioner = resolver.stage(dataset, "caption", values["captioner"])
         for detector in (values["detector"], captioner["detector"]):

@@ -3,11 +3,13 @@
 import pytest
 import torch
 
+from ita.config import Train
 from ita.data.label_schemes import EXTRA_LABELS
 from ita.model.batching import collate
 from ita.model.checkpoint import load_model
 from ita.model.dataset import load_corpus
 from ita.model.inputs import encode_views
+from ita.model.trainer import configure_optimizer
 from tests.support.runs import digest, evaluated, history, trained
 
 IMAGE = {"regions": "grid", "views": ["it"]}
@@ -104,3 +106,21 @@ def test_alignment_and_contexts_combine_with_fusion(pictured, tiny_encoder, tmp_
     run = train_system(pictured, tiny_encoder, tmp_path, system, epochs=2)
     assert {"loss_t", "loss_it", "loss_alignment", "loss_boundary"} <= history(run)[0].keys()
     evaluated(pictured[0], run, pictured[1])
+
+
+def test_each_part_has_its_learning_rate(pictured, tiny_encoder, tmp_path):
+    """Encoder, what lies between it and the CRF, and CRF; BertAdam decays weights, no biases and no LayerNorm."""
+    tagger = load_model(train_system(pictured, tiny_encoder, tmp_path, SYSTEMS["umt"], epochs=1))[0]
+    names = {id(weight): name for name, weight in tagger.named_parameters()}
+    rates = {"learning_rate": 1.0, "head_learning_rate": 2.0, "crf_learning_rate": 3.0, "weight_decay": 0.5}
+    for kind in ("adamw", "bert_adam"):
+        groups = configure_optimizer(tagger, Train(optimizer=kind, **rates)).groups
+        assert sorted(names[id(weight)] for group in groups for weight in group.parameters) == sorted(names.values())
+        for group in groups:
+            for weight in group.parameters:
+                name = names[id(weight)]
+                of_crf = name.startswith(("crf.", "boundary.crf."))
+                assert group.learning_rate == (3.0 if of_crf else 1.0 if name.startswith("encoder.") else 2.0), name
+                decayed = kind == "adamw" or of_crf or not (name.endswith(".bias") or "norm" in name.lower())
+                assert group.weight_decay == (0.5 if decayed else 0.0), name
+    assert configure_optimizer(tagger, Train(learning_rate=1.0)).groups[1].learning_rate == 1.0

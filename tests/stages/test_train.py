@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ita.cli import run_stage
-from ita.config import Encoder
+from ita.config import Encoder, Train
 from ita.model import trainer
 from ita.model.batching import collate
 from ita.model.checkpoint import load_encoder, load_model
@@ -183,9 +183,22 @@ def test_weights_of_another_origin_are_refused(corpus, tiny_encoder, tmp_path, c
 
 
 def test_rate_rises_then_falls_to_zero():
-    assert [trainer.lr_factor(step, 4, 0.0) for step in range(4)] == [1.0, 0.75, 0.5, 0.25]
-    rates = [trainer.lr_factor(step, 10, 0.3) for step in range(10)]
+    assert [trainer.lr_factor(step, 4, Train()) for step in range(4)] == [1.0, 0.75, 0.5, 0.25]
+    rates = [trainer.lr_factor(step, 10, Train(warmup=0.3)) for step in range(10)]
     assert rates[:3] == [0.25, 0.5, 0.75]
     assert rates[3] == 1.0
     assert rates[3:] == sorted(rates[3:], reverse=True)
     assert rates[-1] > 0
+
+
+def test_rates_of_published_code():
+    bert = Train(lr_schedule="bert_linear", warmup=0.2)
+    assert [trainer.lr_factor(step, 10, bert) for step in range(10)] == pytest.approx(
+        [0, 0.5, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1]
+    )
+    epochs = Train(lr_schedule="step", epochs=5)
+    assert [trainer.lr_factor(step, 15, epochs) for step in range(15)] == pytest.approx(
+        [1.0] * 6 + [0.8] * 6 + [0.64] * 3
+    )
+    constant = Train(lr_schedule="constant", warmup=0.5)
+    assert [trainer.lr_factor(step, 4, constant) for step in range(4)] == pytest.approx([1 / 3, 2 / 3, 1, 1])

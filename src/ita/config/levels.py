@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 Path = tuple[str, ...]
-Kind = Literal["defaults", "section", "entry"]
-RANK: dict[Kind, int] = {"defaults": 0, "section": 1, "entry": 2}
+Kind = Literal["defaults", "section", "recipe", "entry"]
+RANK: dict[Kind, int] = {"defaults": 0, "section": 1, "recipe": 2, "entry": 3}
 """Which kind of level wins over which."""
 WORDS = {"true": True, "false": False, "null": None, "~": None}
 NUMBER = re.compile(r"[-+]?(0|[1-9]\d{0,17}|\d{0,17}\.\d{1,17})([eE][-+]?\d{1,3})?")
@@ -22,7 +22,7 @@ class Level:
     Attributes:
         path: where it stands in the configuration, for example ("datasets", "demo", "caption").
         values: what is set there.
-        kind: defaults of an encoder, section of a stage, or named entry.
+        kind: defaults of an encoder, section of a stage, published recipe of a system, or named entry.
         command_line: given by --config.
     """
 

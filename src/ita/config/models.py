@@ -34,6 +34,13 @@ class EncoderEntry(Encoder):
 class SystemEntry(System):
     """Entry of systems: one row of a table."""
 
+    upstream: Annotated[
+        Train,
+        Field(
+            description="Training settings of the published code; with 'recipe: upstream' they override 'train', and "
+            "this system's own override them."
+        ),
+    ] = field(default_factory=Train)
     train: Annotated[Train, Field(description="Training settings of this system; they override 'train'.")] = field(
         default_factory=Train
     )

@@ -16,7 +16,8 @@ Written by: ita schema --markdown > docs/configuration.md
 
 **Order of overrides.** An entry's own value wins over its section's; at each of the two the data set wins over the
 general part; `--config` on the command line wins over all. For training, `encoders.*.defaults` lies below the section
-`train`, and `systems.*.train` above it. Planning reports a value that has no effect and where to write it instead;
+`train`, and `systems.*.train` above it; with `train.recipe: upstream` the recipe of a system's published code,
+`systems.*.upstream`, lies between these two. Planning reports a value that has no effect and where to write it instead;
 `ita config DATASET STAGE NAME` prints the resolved settings of a job and the line that each value comes from.
 """
 RANGES = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}

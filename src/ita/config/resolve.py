@@ -9,12 +9,14 @@ For training, the defaults of the encoder lie below the section, and a system ma
 
     encoders.E.defaults < train < systems.S.train, each < datasets.D's, < the same from --config
 
+``train.recipe: upstream`` puts ``systems.S.upstream``, the recipe of the published code, between the last two.
 ``null`` in ``train`` means "not set here". A value set by hand that a closer level replaces is reported by ``warn``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from ita.config.levels import Kind, Level, Path, Resolved, copied, holds, lookup, merge, typed
@@ -24,7 +26,7 @@ from ita.config.unused import Job, values_without_effect
 from ita.config.validation import check_together, defaults
 from ita.errors import ConfigError
 
-NOT_OF_THE_MODEL = {"encoders": ("name", "defaults"), "systems": ("name", "train")}
+NOT_OF_THE_MODEL = {"encoders": ("name", "defaults"), "systems": ("name", "train", "upstream")}
 """What a training job does not need to know of its encoder and system: renaming them retrains nothing."""
 
 
@@ -160,14 +162,7 @@ class Resolver:
             section.removesuffix("s"): self.named(dataset, section, entry, f"table.{section}")
             for section, entry in (("encoders", encoder), ("systems", system))
         }
-        train = self._resolve(
-            dataset,
-            [
-                (("encoders", encoder, "defaults"), "defaults"),
-                (("train",), "section"),
-                (("systems", system, "train"), "entry"),
-            ],
-        )
+        train = self._recipe(dataset, encoder, system)
         values = {**self._builtins("train"), **train.values}
         train = Resolved({key: value for key, value in values.items() if value is not None}, train.levels)
         self._report(Job(dataset, "train", ("systems", system), encoder), train)
@@ -179,6 +174,25 @@ class Resolver:
             parts[part] = Resolved(kept, parts[part].levels)
         return {"train": train, **parts, "loss": loss}
 
+    def _recipe(self, dataset: str, encoder: str, system: str) -> Resolved:
+        """Training settings by the recipe chosen; a system without one of its own keeps ours."""
+        below: list[tuple[Path, Kind]] = [(("encoders", encoder, "defaults"), "defaults"), (("train",), "section")]
+        own: tuple[Path, Kind] = (("systems", system, "train"), "entry")
+        ours = self._resolve(dataset, [*below, own])
+        if ours.values.get("recipe") != "upstream":
+            return ours
+        published = self._resolve(dataset, [(("systems", system, "upstream"), "recipe")])
+        if "recipe" in published.values:
+            level = published.origin(("recipe",))
+            raise ConfigError(
+                f"config: {level.name('recipe') if level else 'recipe'}: a recipe chooses no recipe; set it under "
+                f"'train' or systems.{system}.train"
+            )
+        if published.values:
+            return self._resolve(dataset, [*below, (("systems", system, "upstream"), "recipe"), own])
+        levels = (replace(level, values=_without_recipe(level.values)) for level in ours.levels)
+        return Resolved(_without_recipe(ours.values), tuple(levels))
+
     def _resolve(self, dataset: str, places: list[tuple[Path, Kind]]) -> Resolved:
         """Merges the levels of some places: general < data set for each, then the same from the command line."""
         levels = []
@@ -186,7 +200,7 @@ class Resolver:
             for place, kind in places:
                 for path in (place, ("datasets", dataset, *place)):
                     values = lookup(source, path) or {}
-                    if "train" in place or kind == "defaults":  # null: not set here
+                    if place[-1] in ("defaults", "train", "upstream"):  # null: not set here
                         values = {key: value for key, value in values.items() if value is not None}
                     levels.append(Level(path, values, kind, source is self._command_line))
         values = {}
@@ -216,3 +230,7 @@ class Resolver:
         if stage not in self._builtin:
             self._builtin[stage] = defaults(stage)
         return self._builtin[stage]
+
+
+def _without_recipe(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if key != "recipe"}

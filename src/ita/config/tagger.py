@@ -168,6 +168,13 @@ class Train:
     ``encoders.*.defaults`` lies below these, ``systems.*.train`` overrides them.
     """
 
+    recipe: Annotated[
+        Literal["ours", "upstream"],
+        Field(
+            description="upstream: settings under 'systems.*.upstream', those of the published code, override these; "
+            "systems without such keep ours."
+        ),
+    ] = "ours"
     loss: Annotated[str, Field(description="Entry of 'losses'.")] = "paper"
     epochs: Annotated[Whole, Field(ge=1, description="Passes over the training posts (paper: 10).")] = 10
     schedule: Annotated[
@@ -196,25 +203,47 @@ class Train:
     gradient_accumulation: Annotated[
         Whole, Field(ge=1, description="Steps whose gradients are added before an update.")
     ] = 1
+    optimizer: Annotated[
+        Literal["adamw", "adam", "bert_adam"],
+        Field(
+            description="adamw (official code); adam: weight decay as part of the gradient (UMGF, RpBERT); bert_adam: "
+            "no bias correction, each tensor's gradient clipped by itself, no decay of biases and LayerNorm (UMT)."
+        ),
+    ] = "adamw"
     learning_rate: Annotated[
         Number,
+        Field(gt=0, json_schema_extra=NULL_NUMBER, description="Peak rate of the encoder."),
+    ] = 5.0e-5
+    head_learning_rate: Annotated[
+        Number | None,
         Field(
             gt=0,
-            json_schema_extra=NULL_NUMBER,
-            description="Peak rate of encoder and linear layer (official code: one rate for both).",
+            description="Peak rate of what lies between encoder and CRF (linear layer, fusion, gate, BiLSTM, "
+            "projection of regions); null: that of the encoder (official code).",
         ),
-    ] = 5.0e-5
+    ] = None
     crf_learning_rate: Annotated[
         Number, Field(gt=0, json_schema_extra=NULL_NUMBER, description="Peak rate of the CRF's transitions.")
     ] = 0.05
-    weight_decay: Annotated[Number, Field(ge=0, description="AdamW weight decay (official code: 0).")] = 0.0
-    epsilon: Annotated[Number, Field(gt=0, description="AdamW epsilon (official code: 1e-6).")] = 1.0e-6
-    warmup: Annotated[
-        Number, Field(ge=0, le=1, description="Share of the steps with a rising rate before the linear decay.")
-    ] = 0.0
-    clip_grad_norm: Annotated[Number, Field(gt=0, description="Largest norm of all gradients (official code: 5).")] = (
-        5.0
-    )
+    lr_schedule: Annotated[
+        Literal["linear", "bert_linear", "step", "constant"],
+        Field(
+            description="After the warm-up: linear decay to 0 (official code); bert_linear: counted from the first "
+            "step, so the rate drops where the warm-up ends (UMT); step: times 0.8 after every second epoch (UMGF); "
+            "constant (RpBERT)."
+        ),
+    ] = "linear"
+    weight_decay: Annotated[Number, Field(ge=0, description="Weight decay (official code: 0).")] = 0.0
+    epsilon: Annotated[Number, Field(gt=0, description="Epsilon of the optimizer (official code: 1e-6).")] = 1.0e-6
+    warmup: Annotated[Number, Field(ge=0, le=1, description="Share of the steps with a rising rate.")] = 0.0
+    clip_grad_norm: Annotated[
+        Number,
+        Field(
+            ge=0,
+            description="Largest norm of all gradients together (official code: 5), or of each tensor's with "
+            "bert_adam; 0 clips none.",
+        ),
+    ] = 5.0
     word_dropout: Annotated[
         Number, Field(ge=0, lt=1, description="Share of word vectors set to zero in training (official code: 0.1).")
     ] = 0.1

@@ -57,6 +57,8 @@ def _is_unexpected(job: Job, path: Path, hidden: Level, winner: Level, builtin: 
         return True
     if winner.command_line:  # it wins over all, and whoever gave it knows
         return False
+    if winner.kind == "recipe" and hidden.kind == "defaults":  # a recipe is one of an encoder, too
+        return False
     if hidden.of_dataset:
         restricts = job.stage == "table" and path[0] in ("systems", "encoders")  # all tables of the data set
         return not restricts and not (hidden.kind == "defaults" and winner.of_dataset)

@@ -102,7 +102,7 @@ def _lines(error: ValidationError) -> list[str]:
         section = str(path[0]) if len(path) > 1 else ""
         if section in MODELS:
             model = MODELS[section]
-            if {"defaults", "train"} & {*path[2:-1]}:  # of an encoder, of a system
+            if {"defaults", "train", "upstream"} & {*path[2:-1]}:  # of an encoder, of a system
                 section, model = "train", MODELS["train"]
         lines.append(f"{_dotted(place)}: {_problem(problem, model, section)}")
     return list(dict.fromkeys(lines))

@@ -15,16 +15,19 @@ from ita.config import Train
 from ita.errors import UserError
 from ita.io.files import atomic
 from ita.log import log, progress
+from ita.model.crf import CRF
 from ita.model.dataset import EncodedPosts
 from ita.model.inference import predict_tags
 from ita.model.losses import compute_loss
-from ita.model.optimizer import AdamW
+from ita.model.optimizer import Optimizer, ParameterGroup
 from ita.model.relation_training import RelationData, relation_scores, run_relation_epoch
 from ita.model.schedule import TrainingConfig, epoch_updates, updates_per_epoch
 from ita.model.tagger import Tagger
 from ita.significance.counts import count_spans, micro_f1
 
 EVALUATION_BATCH = 64
+STEP_EPOCHS, STEP_FACTOR = 2, 0.8
+"""Of ``lr_schedule: step`` (upstream: ddp_mmner.py of UMGF)."""
 
 
 @dataclass
@@ -92,30 +95,48 @@ def fit(
     return state
 
 
-def configure_optimizer(tagger: Tagger, train: Train) -> AdamW:
-    """AdamW with one learning rate for encoder and linear layers and another for the CRF."""
-    parameters = [*tagger.encoder.parameters(), *tagger.linear.parameters()]
-    for module in (tagger.projection, tagger.gate, tagger.fusion, tagger.rnn):
-        if module is not None:
-            parameters += module.parameters()
-    crf_parameters = [*tagger.crf.parameters()]
-    if tagger.boundary is not None:
-        parameters += tagger.boundary.linear.parameters()
-        crf_parameters += tagger.boundary.crf.parameters()
-    groups = [(parameters, train.learning_rate), (crf_parameters, train.crf_learning_rate)]
-    return AdamW(groups, train.epsilon, train.weight_decay, train.clip_grad_norm)
+def configure_optimizer(tagger: Tagger, train: Train) -> Optimizer:
+    """The optimizer, with a learning rate each for the encoder, what lies between it and the CRF, and the CRF.
+
+    BertAdam decays neither biases nor LayerNorm (upstream: run_mtmner_crf.py).
+    """
+    in_crf = {id(weight) for module in tagger.modules() if isinstance(module, CRF) for weight in module.parameters()}
+    encoder: list[Tensor] = list(tagger.encoder.parameters())
+    known = {id(weight) for weight in encoder} | in_crf
+    heads: list[Tensor] = [weight for weight in tagger.parameters() if id(weight) not in known]
+    crf: list[Tensor] = [weight for weight in tagger.parameters() if id(weight) in in_crf]
+    decay = train.weight_decay
+    groups = []
+    for weights, rate in ((encoder, train.learning_rate), (heads, train.head_learning_rate or train.learning_rate)):
+        if train.optimizer == "bert_adam":
+            groups.append(ParameterGroup([weight for weight in weights if weight.dim() > 1], rate, decay))
+            groups.append(ParameterGroup([weight for weight in weights if weight.dim() == 1], rate, 0.0))
+        else:
+            groups.append(ParameterGroup(weights, rate, decay))
+    groups.append(ParameterGroup(crf, train.crf_learning_rate, decay))
+    return Optimizer(train.optimizer, groups, train.epsilon, train.clip_grad_norm)
 
 
-def lr_factor(update: int, total: int, warmup: float) -> float:
-    """Share of the peak learning rate at an update (counted from 0): linear rise, then linear decay to 0."""
-    warmup_updates = warmup * total
+def lr_factor(update: int, total: int, train: Train) -> float:
+    """Share of the peak learning rate at an update (counted from 0 to ``total`` - 1): a linear rise, then the schedule.
+
+    - ``linear``: linear decay from the end of the rise to 0.
+    - ``bert_linear``: linear decay counted from the first update, so the rate drops where the rise ends (UMT).
+    - ``step``: times 0.8 after every second epoch (UMGF).
+    - ``constant`` (RpBERT).
+    """
+    warmup_updates = train.warmup * total
+    if train.lr_schedule == "bert_linear":
+        return update / warmup_updates if update < warmup_updates else 1 - update / total
     if update < warmup_updates:
         return (update + 1) / (warmup_updates + 1)
-    return (total - update) / max(total - warmup_updates, 1)
+    if train.lr_schedule == "step":
+        return float(STEP_FACTOR ** (update * train.epochs // total // STEP_EPOCHS))
+    return 1.0 if train.lr_schedule == "constant" else (total - update) / max(total - warmup_updates, 1)
 
 
 def run_epoch(
-    tagger: Tagger, train: EncodedPosts, config: TrainingConfig, optimizer: AdamW, epoch: int
+    tagger: Tagger, train: EncodedPosts, config: TrainingConfig, optimizer: Optimizer, epoch: int
 ) -> dict[str, float]:
     """One pass over the training posts; nothing in it waits for the device before its end.
 
@@ -140,7 +161,7 @@ def run_epoch(
             subwords += batch.inputs.size
             for name, value in terms.items():
                 sums[name] = sums.get(name, 0) + value.detach()
-        optimizer.step(lr_factor(first + number, total, config.train.warmup))
+        optimizer.step(lr_factor(first + number, total, config.train))
     means = {f"loss_{name}": float(value) / len(train.tags) for name, value in sums.items()}
     if not all(map(math.isfinite, means.values())):
         raise UserError(f"epoch {epoch + 1}: the loss is no longer a number ({means}); lower train.learning_rate")
@@ -149,12 +170,12 @@ def run_epoch(
         "updates": per_epoch,
         "subwords": subwords,
         "subwords_per_second": subwords / (time.monotonic() - started),
-        "learning_rate": config.train.learning_rate * lr_factor(first, total, config.train.warmup),
+        "learning_rate": config.train.learning_rate * lr_factor(first, total, config.train),
     }
 
 
 def teach_relation(
-    tagger: Tagger, relations: RelationData | None, posts: int, config: TrainingConfig, optimizer: AdamW, epoch: int
+    tagger: Tagger, relations: RelationData | None, posts: int, config: TrainingConfig, optimizer: Optimizer, epoch: int
 ) -> dict[str, float]:
     """The pass over relation data before an epoch over so many posts; its updates count in the schedule of the rates.
 
@@ -167,7 +188,7 @@ def teach_relation(
     first, total = epoch * per_epoch, config.train.epochs * per_epoch
 
     def step(number: int) -> None:
-        optimizer.step(lr_factor(first + number, total, config.train.warmup))
+        optimizer.step(lr_factor(first + number, total, config.train))
 
     return run_relation_epoch(tagger, relations.train, config, step, epoch)
 
@@ -190,14 +211,14 @@ def dev_scores(tagger: Tagger, dev: EncodedPosts, config: TrainingConfig) -> dic
     return {**scores, "dev_f1": sum(scores.values()) / len(scores)}
 
 
-def save_checkpoint(path: Path, fingerprint: str, state: TrainingState, tagger: Tagger, optimizer: AdamW) -> None:
+def save_checkpoint(path: Path, fingerprint: str, state: TrainingState, tagger: Tagger, optimizer: Optimizer) -> None:
     """Writes everything the next epoch needs, atomically."""
     content: dict[str, Any] = {"fingerprint": fingerprint, "state": vars(state), "model": tagger.state_dict()}
     with atomic(path) as part:
         torch.save({**content, "optimizer": optimizer.state_dict()}, part)
 
 
-def load_checkpoint(path: Path, fingerprint: str, tagger: Tagger, optimizer: AdamW) -> TrainingState:
+def load_checkpoint(path: Path, fingerprint: str, tagger: Tagger, optimizer: Optimizer) -> TrainingState:
     """Continues from a checkpoint if there is one with this fingerprint; else starts from the beginning."""
     if not path.is_file():
         return TrainingState()

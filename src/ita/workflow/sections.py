@@ -34,7 +34,7 @@ class Sections:
             ConfigError: when there is no such system, or it names something that does not exist.
         """
         values = self.resolver.entry(dataset, "systems", name, named_by)
-        system = load(System, {key: value for key, value in values.items() if key != "train"})
+        system = load(System, {key: value for key, value in values.items() if key not in ("train", "upstream")})
         self.context(dataset, system.context, f"systems.{name}.context")
         if system.regions:
             self.resolver.require(dataset, "detectors", system.regions, f"systems.{name}.regions")
