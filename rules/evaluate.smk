@@ -24,4 +24,5 @@ rule evaluate:
     shell:
         "python -m ita evaluate --settings {params.settings:q} --model {input.model:q} --history {input.history:q}"
         " --posts {input.posts:q} --context {input.context:q} --features {input.features:q}"
+        " --objects {input.objects:q}"
         " --metrics {output.metrics:q} --predictions {output.predictions:q} --log {log:q}"

@@ -23,6 +23,6 @@ rule train:
         checkpoint="results/{dataset}/runs/{encoder}/{system}/seed{seed}/checkpoint",
     shell:
         "python -m ita train --settings {params.settings:q} --posts {input.posts:q} --context {input.context:q}"
-        " --features {input.features:q} --relation-posts {input.relation_posts:q}"
+        " --features {input.features:q} --objects {input.objects:q} --relation-posts {input.relation_posts:q}"
         " --relation-features {input.relation_features:q} --checkpoint {params.checkpoint:q} --output {output.model:q}"
         " --history {output.history:q} --run-settings {output.settings:q} --log {log:q}"

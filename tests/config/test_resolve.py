@@ -77,6 +77,7 @@ TOGETHER = {
     ("systems", "alignment"): (["posterior", "structural"], {"views": ["t", "it"]}),
     ("systems", "regions"): (["one", "two"], {"views": ["it"]}),
     ("systems", "relation_data"): (["one", "two"], {"relation_gate": True, "regions": "one", "views": ["it"]}),
+    ("systems", "region_boxes"): ([True, False], {"views": ["it"], "regions": "one"}),
 }
 """Settings that have to fit to another one: their values, and what these need."""
 

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from ita.config import System
+from ita.io.features import position_features
 from ita.model.batching import collate
 from ita.model.fusion.attention import PaddedAttention
 from ita.model.inputs import EncodedView
 from ita.model.tagger import Tagger
-from ita.vision.boxes import position_features
 from tests.golden.upstream import Reference, bert
 
 pytestmark = pytest.mark.golden
@@ -68,7 +68,8 @@ def test_region_features(reference):
     expected, _ = region_features(reference)
     for number, size in enumerate(reference.facts["image_sizes_wh"]):
         boxes, visual = reference.array(f"raw/boxes{number}"), reference.array(f"raw/visual{number}")
-        features = torch.cat([visual.float(), position_features(boxes.float(), tuple(size))], 1)
+        positions = torch.from_numpy(position_features(boxes.float().numpy(), tuple(size)))
+        features = torch.cat([visual.float(), positions], 1)
         torch.testing.assert_close(features, expected[number].float(), atol=1e-6, rtol=1e-6)
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from ita.errors import UserError
 from ita.io import parquet
-from ita.io.features import feature_row, iter_regions, load_features
+from ita.io.features import POSITION_WIDTH, feature_row, iter_regions, load_features, position_features
 
 WIDTH = 5
 
@@ -79,3 +79,44 @@ def test_objects_and_features_of_different_runs_are_refused(tmp_path):
         list(iter_regions(write_objects(tmp_path / "objects.parquet", a=3), features))
     with pytest.raises(UserError, match="has no features of 'b', which has objects"):
         list(iter_regions(write_objects(tmp_path / "objects.parquet", a=2, b=1), features))
+
+
+def test_position_features():
+    boxes = np.array([[20.0, 10.0, 60.0, 40.0], [0.0, 0.0, 200.0, 50.0]], np.float32)
+    expected = [[0.1, 0.2, 0.3, 0.8, 0.2, 0.6], [0.0, 0.0, 1.0, 1.0, 1.0, 1.0]]
+    np.testing.assert_allclose(position_features(boxes, (200, 50)), expected, rtol=1e-6)
+    assert position_features(np.zeros((0, 4), np.float32), (3, 4)).shape == (0, POSITION_WIDTH)
+
+
+def write_boxes(path, **images):
+    """A shard of objects: image -> boxes."""
+    rows = [
+        {"image_id": name, "rank": rank, "label": "cat", **dict(zip(("x1", "y1", "x2", "y2"), box, strict=True))}
+        for name, boxes in images.items()
+        for rank, box in enumerate(boxes)
+    ]
+    parquet.write("objects", rows, path)
+    return path
+
+
+def test_positions_follow_the_features_of_their_regions(tmp_path):
+    one, two = numbers(2, 0), numbers(1, 1)
+    boxes = {"a": [(64, 48, 320, 240), (0, 0, 640, 480)], "b": [(160, 120, 480, 480)]}
+    shards = [write(tmp_path / "f1.parquet", none=np.zeros((0, WIDTH)), a=one), write(tmp_path / "f2.parquet", b=two)]
+    objects = [write_boxes(tmp_path / f"o{n}.parquet", **{name: boxes[name]}) for n, name in ((1, "a"), (2, "b"))]
+    table = load_features(shards, {"a", "b", "none"}, objects)
+    assert table.width == WIDTH + POSITION_WIDTH and len(table.rows_of("none")) == 0
+    for name, features in (("a", one), ("b", two)):
+        rows = table.vectors[table.rows_of(name)]
+        np.testing.assert_array_equal(rows[:, :WIDTH], features.astype(np.float16))
+        np.testing.assert_allclose(
+            rows[:, WIDTH:], position_features(np.float32(boxes[name]), (640, 480)), rtol=1e-3, atol=0
+        )
+
+
+def test_regions_without_a_box_are_refused(tmp_path):
+    features = write(tmp_path / "f.parquet", a=numbers(2, 0))
+    with pytest.raises(UserError, match="an object of 'a' has no box"):
+        load_features([features], {"a"}, [write_objects(tmp_path / "o.parquet", a=2)])
+    with pytest.raises(UserError, match="2 shards of objects, expected the same 1"):
+        load_features([features], {"a"}, [tmp_path / "o.parquet"] * 2)

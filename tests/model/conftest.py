@@ -11,12 +11,18 @@ SPLITS = {"train": 64, "dev": 16, "test": 16}
 WIDTH = 6
 
 
+def boxes_of(image):
+    """Rows of the table of objects for the regions of an image."""
+    edges = {"x1": 1, "y1": 2, "x2": 5, "y2": 8}
+    return [{"image_id": image["image_id"], "rank": n, "label": "cat", **edges} for n in range(image["regions"])]
+
+
 @pytest.fixture(scope="module")
 def pictured(tmp_path_factory):
     """Posts in which 'x...' words are entities whose type only one number of one region tells; few have no image.
 
     Returns:
-        The folder, and its two shards of features.
+        The folder, and its two shards of features; those of the objects have the same names in ``objects``.
     """
     folder = tmp_path_factory.mktemp("pictured")
     draw, normal = random.Random(0), np.random.default_rng(0)
@@ -42,6 +48,8 @@ def pictured(tmp_path_factory):
     parquet.write("posts", posts, folder / "posts.parquet", {"label_version": "made up"})
     parquet.write("contexts", contexts, folder / "ga.parquet")
     shards = [folder / f"{number}-of-2.parquet" for number in (1, 2)]
+    (folder / "objects").mkdir()
     for shard, rows in zip(shards, (images[::2], images[1::2]), strict=True):
         parquet.write("features", rows, shard, {"engine": {"class": "ResNet"}})
+        parquet.write("objects", [box for row in rows for box in boxes_of(row)], folder / "objects" / shard.name)
     return folder, shards

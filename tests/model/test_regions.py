@@ -39,7 +39,8 @@ def test_regions_alone_tell_the_type(pictured, run):
     assert {"1-of-2.parquet", "2-of-2.parquet"} <= metrics["inputs"].keys()
     about = json.loads((run / "settings.json").read_text())
     posts = {"train": 56, "dev": 14}
-    assert about["regions"] == {"detector": "resnet", "engine": {"class": "ResNet"}, "width": WIDTH, "posts": posts}
+    made = {"detector": "resnet", "engine": {"class": "ResNet"}, "width": WIDTH, "projection": "random"}
+    assert about["regions"] == {**made, "posts": posts}
     assert {"1-of-2.parquet", "2-of-2.parquet"} <= about["inputs"].keys()
 
 

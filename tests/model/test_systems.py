@@ -14,6 +14,7 @@ from tests.support.runs import digest, evaluated, history, trained
 
 IMAGE = {"regions": "grid", "views": ["it"]}
 UMT = {**IMAGE, "fusion": "umt", "tag_format": "iob2"}
+VINVL = {**IMAGE, "region_embedding": "normalised", "context": "ga", "context_segment": "second", "max_regions": 50}
 SYSTEMS = {
     "umt": {**UMT, "label_scheme": "x_subword"},
     "umt words": UMT,
@@ -21,14 +22,27 @@ SYSTEMS = {
     "rpbert": {**IMAGE, "relation_gate": True, "pooling": "mean", "tag_format": "iob2"},
     "rpbert without gate": {**IMAGE, "pooling": "mean", "tag_format": "iob2"},
     "rpbert with a BiLSTM": {**IMAGE, "relation_gate": True, "pooling": "mean", "rnn": 8},
-    "vinvl": {**IMAGE, "region_embedding": "normalised", "context": "ga", "context_segment": "second"},
+    "vinvl": {**VINVL, "region_boxes": True},
+    "vinvl without boxes": VINVL,
     "crf with extra labels": {"views": ["t"], "label_scheme": "x_subword", "tag_format": "iob2"},
 }
 
 
+def shards_of(pictured, system):
+    """Shards of features and of boxes that a system reads."""
+    features = pictured[1] if "regions" in system else []
+    objects = [pictured[0] / "objects" / shard.name for shard in features] if system.get("region_boxes") else []
+    return {"features": features, "objects": objects}
+
+
 def train_system(pictured, encoder, folder, system, **overrides):
-    features = pictured[1] if "regions" in system else ()
-    return trained(pictured[0], folder, encoder, system, features=features, **overrides)
+    return trained(pictured[0], folder, encoder, system, **shards_of(pictured, system), **overrides)
+
+
+def read_corpus(pictured, system):
+    """The corpus of a system, with the dev split's features."""
+    posts, context = pictured[0] / "posts.parquet", pictured[0] / "ga.parquet"
+    return load_corpus(posts, context, splits=["dev"], **shards_of(pictured, system))
 
 
 @pytest.mark.parametrize("name", [name for name, system in SYSTEMS.items() if "regions" in system])
@@ -37,7 +51,7 @@ def test_a_system_learns_from_images_what_the_text_does_not_say(pictured, tiny_e
     # UMGF's six fusion layers are wider than this encoder by far: they need a smaller rate.
     rate = 5e-4 if name == "umgf" else 5e-3
     run = train_system(pictured, tiny_encoder, tmp_path, SYSTEMS[name], epochs=epochs, learning_rate=rate)
-    scores = evaluated(pictured[0], run, pictured[1])["scores"]["test"]
+    scores = evaluated(pictured[0], run, **shards_of(pictured, SYSTEMS[name]))["scores"]["test"]
     assert scores["it"]["default"]["f1"] > scores["t"]["default"]["f1"] + 10, "only the regions tell the type"
 
 
@@ -46,7 +60,7 @@ def test_a_run_is_read_back_as_it_was_written(pictured, tiny_encoder, tmp_path, 
     system = SYSTEMS[name]
     run = train_system(pictured, tiny_encoder, tmp_path, system, epochs=2)
     view = system["views"][-1]
-    scores = evaluated(pictured[0], run, pictured[1] if "regions" in system else ())["scores"]["dev"][view]
+    scores = evaluated(pictured[0], run, **shards_of(pictured, system))["scores"]["dev"][view]
     best = max(float(row[f"dev_f1_{view}"]) for row in history(run))
     assert scores["default"]["f1"] == pytest.approx(best, abs=1e-4)
     tags = load_model(run)[2]["tags"]
@@ -57,9 +71,8 @@ def test_a_run_is_read_back_as_it_was_written(pictured, tiny_encoder, tmp_path, 
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_a_post_does_not_depend_on_its_neighbours(pictured, tiny_encoder, tmp_path, name):
     system = SYSTEMS[name]
-    shards = pictured[1] if "regions" in system else ()
     tagger, encoder, _ = load_model(train_system(pictured, tiny_encoder, tmp_path, system, epochs=1))
-    corpus = load_corpus(pictured[0] / "posts.parquet", pictured[0] / "ga.parquet", shards, ["dev"])
+    corpus = read_corpus(pictured, system)
     if corpus.features:
         tagger.set_region_features(torch.from_numpy(corpus.features.vectors))
     posts = encode_views(encoder, corpus.split("dev"), corpus.contexts, corpus.features)["it"]
@@ -70,7 +83,7 @@ def test_a_post_does_not_depend_on_its_neighbours(pictured, tiny_encoder, tmp_pa
             torch.testing.assert_close(alone, together[row, : len(alone)], atol=2e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["umt", "umgf", "rpbert"])
+@pytest.mark.parametrize("name", ["umt", "umgf", "rpbert", "vinvl"])
 def test_a_killed_run_ends_in_the_same_weights(pictured, tiny_encoder, tmp_path, monkeypatch, name):
     from ita.model import trainer
 
@@ -91,7 +104,7 @@ def test_a_killed_run_ends_in_the_same_weights(pictured, tiny_encoder, tmp_path,
 def test_max_regions_keeps_the_first(pictured, tiny_encoder, tmp_path):
     system = {**SYSTEMS["umgf"], "max_regions": 2}
     tagger, encoder, _ = load_model(train_system(pictured, tiny_encoder, tmp_path, system, epochs=1))
-    corpus = load_corpus(pictured[0] / "posts.parquet", pictured[0] / "ga.parquet", pictured[1], ["dev"])
+    corpus = read_corpus(pictured, system)
     posts = corpus.split("dev")
     views = encode_views(encoder, posts, corpus.contexts, corpus.features)["it"]
     rows = [corpus.features.rows_of(post["image_id"]) for post in posts]

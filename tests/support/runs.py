@@ -13,7 +13,7 @@ RUN = {"dataset": "corpus", "encoder": "tiny", "system": "cva"}
 CVA = {"context": "ga", "views": ["t", "it"], "alignment": "posterior"}
 
 
-def trained(corpus, output, encoder, system=None, expect=0, features=(), **overrides):
+def trained(corpus, output, encoder, system=None, expect=0, features=(), objects=(), **overrides):
     settings = {
         "train": {**TRAIN, **overrides},
         "encoder": {"model": str(encoder)},
@@ -25,7 +25,7 @@ def trained(corpus, output, encoder, system=None, expect=0, features=(), **overr
     settings["train"].pop("seed", None)
     arguments = ["--settings", json.dumps(settings), "--output", str(output / "model.safetensors")]
     arguments += ["--posts", str(corpus / "posts.parquet"), "--context", str(corpus / "ga.parquet")]
-    arguments += ["--features", *map(str, features), *beside(output)]
+    arguments += ["--features", *map(str, features), "--objects", *map(str, objects), *beside(output)]
     arguments += ["--run-settings", str(output / "settings.json"), "--checkpoint", str(output / "checkpoint")]
     assert run_stage(train, arguments) == expect
     return output
@@ -49,7 +49,7 @@ def history(folder):
         ]
 
 
-def evaluated(corpus, run, features=(), expect=0):
+def evaluated(corpus, run, features=(), objects=(), expect=0):
     arguments = [
         "--model",
         run / "model.safetensors",
@@ -58,7 +58,7 @@ def evaluated(corpus, run, features=(), expect=0):
         "--context",
         corpus / "ga.parquet",
     ]
-    arguments += ["--features", *features, *beside(run)]
+    arguments += ["--features", *features, "--objects", *objects, *beside(run)]
     arguments += ["--metrics", run / "metrics.json", "--predictions", run / "predictions.parquet"]
     assert run_stage(evaluate, [*map(str, arguments)]) == expect
     return json.loads((run / "metrics.json").read_text()) if not expect else None

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from ita.vision import boxes
 from ita.vision.batching import bucket_by_shape, map_by_shape, map_in_threads
-from ita.vision.boxes import position_features
 
 
 def one_by_one(given_boxes, scores, threshold, groups=None):
@@ -84,12 +83,6 @@ def test_clipping():
     box = torch.tensor([[-5.0, 3.0, 99.0, 99.0]])
     assert boxes.clip(box, (40, 60), 0).tolist() == [[0, 3, 60, 40]]
     assert boxes.clip(box, (40, 60), 1).tolist() == [[0, 3, 59, 39]]
-
-
-def test_position_features():
-    found = position_features(torch.tensor([[20.0, 10.0, 60.0, 40.0], [0.0, 0.0, 200.0, 50.0]]), (200, 50))
-    assert torch.allclose(found, torch.tensor([[0.1, 0.2, 0.3, 0.8, 0.2, 0.6], [0.0, 0.0, 1.0, 1.0, 1.0, 1.0]]))
-    assert position_features(torch.zeros(0, 4), (3, 4)).shape == (0, 6)
 
 
 def test_buckets_hold_equal_shapes_and_every_item_once():

@@ -105,7 +105,20 @@ def test_what_is_read_by_settings():
     assert inputs("evaluate", {**RUN, "system": "imgfeat"}, two) == {
         "context": ["results/twitter17/contexts/none.parquet"],
         "features": features,
+        "objects": [],
     }
+    boxes = inputs("train", {**RUN, "system": "vinvl-crf"}, two)
+    assert boxes["features"] == [path.replace("resnet", "vinvl") for path in features]
+    assert boxes["objects"] == [path.replace("features", "objects") for path in boxes["features"]]
+
+
+def test_a_grid_has_no_boxes():
+    with pytest.raises(SystemExit, match="systems.vinvl-crf.region_boxes: the cells of .* have no boxes"):
+        inputs("train", {**RUN, "system": "vinvl-crf"}, {"systems": {"vinvl-crf": {"regions": "resnet"}}})
+
+
+def test_a_gathered_table_is_made_of_its_shards():
+    two = {"gather": {"shards": 2}}
     assert inputs("gather", {"dataset": "twitter17", "kind": "ocr", "name": "tesseract"}, two)["shards"] == [
         f"results/twitter17/ocr/tesseract/{shard}.parquet" for shard in ("1-of-2", "2-of-2")
     ]

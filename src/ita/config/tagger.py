@@ -79,6 +79,9 @@ class System:
             "umgf (Zhang et al. 2021), fusion layers between encoder and CRF."
         ),
     ] = "tokens"
+    region_boxes: Annotated[
+        Flag, Field(description="Append the six numbers of its box to the features of each region (VinVL).")
+    ] = False
     max_regions: Annotated[
         Whole | None, Field(ge=1, description="Most regions of an image, the most confident ones; null: all.")
     ] = None
@@ -137,6 +140,10 @@ class System:
             raise ConfigError("relation_data train a relation gate over image regions: set relation_gate and regions")
         if self.regions and "it" not in self.views:
             raise ConfigError(f"regions are read in the view it: add it to the system's views, found {self.views}")
+        if self.region_boxes and not self.regions:
+            raise ConfigError("region_boxes: true needs regions: set regions to an entry of 'detectors'")
+        if self.region_boxes and self.relation_data:
+            raise ConfigError("relation_data have features without boxes: set region_boxes to false, or leave them out")
         return self
 
 

@@ -20,6 +20,8 @@ from ita.log import log
 
 IMAGES_PER_READ = 16
 """Images whose features are in memory at a time, as many as a row group holds."""
+POSITION_WIDTH = 6
+"""Numbers of a region's position, behind its features."""
 NO_REGIONS = np.zeros(0, np.int32)
 """The regions of a post without any."""
 MAX_HALF = float(np.finfo(np.float16).max)
@@ -68,6 +70,20 @@ def feature_row(image_id: str, size: tuple[int, int], features: NDArray[np.float
     return {**row, "features": features.ravel()}
 
 
+def position_features(boxes: NDArray[np.float32], image_size: tuple[int, int]) -> NDArray[np.float32]:
+    """Relative positions of regions, which Oscar and VinVL read behind the 2048 features of a region.
+
+    Args:
+        boxes: (V, 4) left, top, right and bottom edges in pixels of the image.
+        image_size: width and height of the image.
+
+    Returns:
+        (V, 6): x1/W, y1/H, x2/W, y2/H, w/W, h/H with w = x2 - x1 and h = y2 - y1 (microsoft/Oscar, issue 10).
+    """
+    corners = boxes / np.array([*image_size, *image_size], np.float32)
+    return np.concatenate([corners, corners[:, 2:] - corners[:, :2]], 1)
+
+
 def iter_regions(objects: Path, features: Path) -> Iterator[ImageRegions]:
     """The regions of one image after another, of which a few are in memory at a time.
 
@@ -99,21 +115,24 @@ def iter_regions(objects: Path, features: Path) -> Iterator[ImageRegions]:
         )
 
 
-def load_features(shards: Sequence[Path], images: Collection[str]) -> Features:
+def load_features(shards: Sequence[Path], images: Collection[str], objects: Sequence[Path] = ()) -> Features:
     """Features of some images in one matrix.
 
     Args:
         shards: of the table of features.
         images: which; others are passed over, and an image without regions has no features.
+        objects: the same shards of the table of objects, where the position of each region follows its features.
 
     Raises:
         UserError: for a file that is no such table, features of several widths, or none at all.
     """
+    if objects and len(objects) != len(shards):
+        raise UserError(f"{len(objects)} shards of objects, expected the same {len(shards)} as of features")
     spans: dict[str, tuple[int, int]] = {}
     values = np.empty(0, np.float16)
     count = width = 0
-    for shard in shards:
-        for row, image_values in _feature_rows(shard):
+    for number, shard in enumerate(shards):
+        for row, image_values in _positioned_rows(objects[number], shard) if objects else _feature_rows(shard):
             image_id, regions = row["image_id"], row["regions"]
             if image_id not in images or not regions:
                 continue
@@ -147,3 +166,17 @@ def _feature_rows(shard: Path) -> Iterator[tuple[Mapping[str, Any], NDArray[np.f
         vectors = batch.column("features")
         for index, row in enumerate(batch.drop_columns(["features"]).to_pylist()):
             yield row, vectors[index].values.to_numpy()
+
+
+def _positioned_rows(objects: Path, shard: Path) -> Iterator[tuple[Mapping[str, Any], NDArray[np.float32]]]:
+    """The rows of a shard without their features, and these, each region's followed by its position."""
+    for image in iter_regions(objects, shard):
+        edges = [[row[edge] for edge in ("x1", "y1", "x2", "y2")] for row in image.objects]
+        if any(None in box for box in edges):
+            raise UserError(
+                f"{objects}: an object of '{image.image_id}' has no box; a system with region_boxes needs a detector "
+                "that writes boxes (backend vinvl or bottomup)"
+            )
+        boxes = np.array(edges, np.float32).reshape(-1, 4)
+        values = np.concatenate([image.features, position_features(boxes, image.size)], 1)
+        yield {"image_id": image.image_id, "regions": len(boxes)}, values.ravel()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,11 @@ def provenance_of(settings: Mapping[str, Any], inputs: Mapping[str, Path | None]
             continue
     hashes = {name: sha256(path) for name, path in (inputs or {}).items() if path is not None}
     return {"settings": dict(settings), "versions": versions, "commit": git_commit(), "inputs": hashes}
+
+
+def region_inputs(features: Sequence[Path], objects: Sequence[Path]) -> dict[str, Path]:
+    """Shards of both tables, which have the same names, by the names that a record gives them."""
+    return {file.name: file for file in features} | {f"objects/{file.name}": file for file in objects}
 
 
 def git_commit() -> str | None:

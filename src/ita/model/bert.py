@@ -90,6 +90,8 @@ class Bert(nn.Module):
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         self.config = config
+        self.region_weights: dict[str, Tensor] | None = None
+        """Of an encoder that was published with a projection of image regions, which the tagger takes over (VinVL)."""
         self.embeddings = Embeddings(config)
         self.encoder = nn.Module()
         self.encoder.layer = nn.ModuleList(Layer(config) for _ in range(config.num_hidden_layers))

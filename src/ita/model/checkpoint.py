@@ -21,12 +21,16 @@ from ita.io.files import atomic, sha256, write_json
 from ita.model import hub
 from ita.model.bert import Bert, EncoderConfig, packable, position_offset
 from ita.model.inputs import ViewEncoder
+from ita.model.region_weights import REGION_WIDTH, select_region_weights
 from ita.model.tagger import Tagger
 from ita.model.tokenizer import FILES, AutoTokenizer, JsonTokenizer, Tokenizer, is_bert_tokenizer
+from ita.model.weights import read_checkpoint
 
 PACKAGE = "package:"
 SETTING = "encoders.*.model"
 WEIGHTS = "model.safetensors"
+PICKLED = "pytorch_model.bin"
+"""Weights of encoders that read regions, which are published in no other form; it is read as tensors alone."""
 CONFIG = "config.json"
 
 
@@ -62,6 +66,8 @@ def load_encoder(encoder: Encoder, padded: bool = False, without_weights: bool =
     source = hub.find(name, encoder.revision, encoder.local_files_only, SETTING)
     folder = hub.folder(source, [CONFIG, *FILES, *([WEIGHTS] if encoder.pretrained else [])], SETTING)
     config = read_config(folder)
+    if REGION_WIDTH in config and encoder.pretrained and not (folder / WEIGHTS).is_file():
+        folder = hub.folder(source, [CONFIG, *FILES, PICKLED], SETTING)
     packed = packable(config) and not padded
     if packed and encoder.pretrained:
         model = load_bert(folder, config, source)
@@ -78,7 +84,9 @@ def load_encoder(encoder: Encoder, padded: bool = False, without_weights: bool =
         model = AutoModel.from_config(hub.load("AutoConfig", source, SETTING), dtype=torch.float32)
     if is_bert_tokenizer(folder, config.get("model_type", "")):
         return model, JsonTokenizer(folder)
-    return model, AutoTokenizer(hub.load("AutoTokenizer", source, SETTING, add_prefix_space=True))
+    # The published ones have a vocab.txt alone.
+    kind = "BertTokenizer" if REGION_WIDTH in config else "AutoTokenizer"
+    return model, AutoTokenizer(hub.load(kind, source, SETTING, add_prefix_space=True))
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -93,7 +101,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise UserError(f"setting {SETTING}: {folder / CONFIG} cannot be read: {error}") from None
     if not isinstance(config, dict):
         raise UserError(f"setting {SETTING}: {folder / CONFIG} holds no JSON object")
-    return config
+    return {"model_type": "bert", **config} if REGION_WIDTH in config else config
 
 
 def load_bert(folder: Path, config: dict[str, Any], source: dict[str, Any]) -> Bert:
@@ -107,30 +115,39 @@ def load_bert(folder: Path, config: dict[str, Any], source: dict[str, Any]) -> B
     with torch.device("meta"):
         model = Bert(EncoderConfig.from_dict(config))
     expected = model.state_dict().keys()
-    weights = {}
-    if (folder / WEIGHTS).is_file():
-        try:
-            weights = {weight_name(name): weight.float() for name, weight in load_file(folder / WEIGHTS).items()}
-        except SafetensorError as error:
-            raise UserError(f"setting {SETTING}: {folder / WEIGHTS} cannot be read: {error}") from None
-    if not expected <= weights.keys():
+    weights = read_weights(folder, config)
+    if not expected <= weights.keys() and REGION_WIDTH not in config:
         # Several files, or other names: transformers knows them all, and says what is wrong with the rest.
         options = {"use_safetensors": True, "dtype": torch.float32, "output_loading_info": True}
         loaded, report = hub.load("AutoModel", source, SETTING, **options)
         # transformers would go on with random values in their place.
-        if missing := sorted(expected & set(report["missing_keys"])):
-            shown = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
-            raise UserError(
-                f"setting {SETTING}: the weights of '{source['model']}' lack {shown}; use a whole checkpoint"
-            )
-        weights = loaded.state_dict()
+        weights = {name: weight for name, weight in loaded.state_dict().items() if name not in report["missing_keys"]}
+    if missing := sorted(expected - weights.keys()):
+        shown = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
+        raise UserError(f"setting {SETTING}: the weights of '{source['model']}' lack {shown}; use a whole checkpoint")
     try:
         model.load_state_dict({name: weights[name] for name in expected}, assign=True)
-    except (KeyError, RuntimeError) as error:
+    except RuntimeError as error:
         raise UserError(
             f"setting {SETTING}: weights of '{source['model']}' do not fit its config.json: {error}"
         ) from None
+    model.region_weights = select_region_weights(weights, config)
     return model
+
+
+def read_weights(folder: Path, config: dict[str, Any]) -> dict[str, torch.Tensor]:
+    """The weights in a folder's only file by their names in ``Bert``; none where there is no such file."""
+    file = folder / WEIGHTS
+    try:
+        if file.is_file():
+            weights = load_file(file)
+        elif REGION_WIDTH in config and (folder / PICKLED).is_file():
+            weights = read_checkpoint(folder / PICKLED)
+        else:
+            return {}
+    except SafetensorError as error:
+        raise UserError(f"setting {SETTING}: {file} cannot be read: {error}") from None
+    return {weight_name(name): weight.float() for name, weight in weights.items()}
 
 
 def weight_name(name: str) -> str:

@@ -71,7 +71,9 @@ class Corpus:
         return encode_posts(self.split(split), self.contexts, tag_names, encoder, self.features, tag_format)
 
 
-def load_corpus(posts: Path, context: Path, features: Sequence[Path], splits: Collection[str]) -> Corpus:
+def load_corpus(
+    posts: Path, context: Path, features: Sequence[Path], splits: Collection[str], objects: Sequence[Path] = ()
+) -> Corpus:
     """Reads the inputs of a run.
 
     Args:
@@ -79,6 +81,7 @@ def load_corpus(posts: Path, context: Path, features: Sequence[Path], splits: Co
         context: a context table of the same posts.
         features: shards of region features; none for a system that reads none.
         splits: splits whose images' features are read.
+        objects: shards of the objects that the regions show, for a system that reads their boxes.
 
     Raises:
         UserError: for files that do not fit together.
@@ -87,7 +90,7 @@ def load_corpus(posts: Path, context: Path, features: Sequence[Path], splits: Co
     rows = table.to_pylist()
     contexts = load_contexts(rows, context)
     images = {row["image_id"] for row in rows if row["split"] in splits and row["image_id"]}
-    vectors = load_features(features, images) if features else None
+    vectors = load_features(features, images, objects) if features else None
     engine = parquet.metadata(features[0]).get("engine") if features else None
     return Corpus(rows, contexts, vectors, parquet.metadata(table).get("label_version"), engine)
 

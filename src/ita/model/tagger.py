@@ -68,9 +68,9 @@ class Tagger(nn.Module):
         self.encode = first_subword_vectors
         self.layout = input_layout(system)
         self.embedded = system.region_embedding != "bert"
-        self.projection = (
-            None if fusion or not region_dim else region_projection(region_dim, width, system.region_embedding)
-        )
+        self.projection = None
+        if region_dim and not fusion:
+            self.projection = region_projection(region_dim, encoder.config, system.region_embedding)
         self.gate = RelationGate(width) if system.relation_gate else None
         self.fusion = fusion
         self.boundary = BoundaryHead(width, tag_names) if system.fusion == "umt" and fusion else None
@@ -174,10 +174,14 @@ def input_layout(system: System) -> InputLayout:
     )
 
 
-def region_projection(region_dim: int, width: int, embedding: str) -> nn.Module:
-    """From region features to inputs of the encoder, with a LayerNorm of their own where they are normalised."""
+def region_projection(region_dim: int, config: Any, embedding: str) -> nn.Module:
+    """From region features to inputs of an encoder, with a LayerNorm of their own where they are normalised."""
+    width = config.hidden_size
     linear = nn.Linear(region_dim, width)
-    return nn.Sequential(linear, nn.LayerNorm(width, eps=IMAGE_NORM_EPSILON)) if embedding == "normalised" else linear
+    if embedding != "normalised":
+        return linear
+    epsilon = getattr(config, "raw", {}).get("img_layer_norm_eps", IMAGE_NORM_EPSILON)
+    return nn.Sequential(linear, nn.LayerNorm(width, eps=epsilon))
 
 
 def first_of_words(vectors: Tensor, batch: Batch) -> Tensor:

@@ -17,7 +17,7 @@ from ita.data.metrics import report
 from ita.errors import UserError
 from ita.io import parquet
 from ita.io.files import write_json
-from ita.io.provenance import provenance_of
+from ita.io.provenance import provenance_of, region_inputs
 
 if TYPE_CHECKING:
     import torch
@@ -36,6 +36,7 @@ def work(
     posts: Path,
     context: Path,
     features: Sequence[Path] = (),
+    objects: Sequence[Path] = (),
 ) -> None:
     """Tags the evaluation splits in both views and scores them.
 
@@ -48,6 +49,7 @@ def work(
         posts: posts.parquet.
         context: the context table that the I+T view reads.
         features: shards of the region features that it reads, for a model that was trained with some.
+        objects: shards of the objects that the regions show, for a model that was trained with their boxes.
 
     Raises:
         UserError: when features and model do not fit together.
@@ -57,8 +59,8 @@ def work(
     evaluate = read_section(settings, "evaluate", Evaluate)
     device = resolve_device(evaluate.device)
     use_threads(evaluate.threads)
-    trained, splits = tag_splits(evaluate, device, model.parent, posts, context, features)
-    inputs = {"model": model, "posts": posts, "context": context, **{file.name: file for file in features}}
+    trained, splits = tag_splits(evaluate, device, model.parent, posts, context, features, objects)
+    inputs = {"model": model, "posts": posts, "context": context, **region_inputs(features, objects)}
     provenance = provenance_of(settings, inputs)
     run = {**UNNAMED, "seed": trained["seed"], **trained.get("run", {})}
     identity = {"label_version": trained["label_version"], "seed": trained["seed"], "run": run}
@@ -68,7 +70,13 @@ def work(
 
 
 def tag_splits(
-    evaluate: Evaluate, device: torch.device, folder: Path, posts: Path, context: Path, features: Sequence[Path]
+    evaluate: Evaluate,
+    device: torch.device,
+    folder: Path,
+    posts: Path,
+    context: Path,
+    features: Sequence[Path],
+    objects: Sequence[Path],
 ) -> tuple[dict[str, Any], dict[str, TaggedSplit]]:
     """Tags the splits with the model of a run folder; gives its settings.json and the tagged splits."""
     import torch
@@ -79,8 +87,8 @@ def tag_splits(
     from ita.model.evaluation import tag_split
 
     tagger, encoder, trained = load_model(folder)
-    check_features(trained, features)
-    corpus = load_corpus(posts, context, features, evaluate.splits)
+    check_features(trained, features, objects)
+    corpus = load_corpus(posts, context, features, evaluate.splits, objects)
     if corpus.features:
         check_width(trained, features, corpus.features.width)
         tagger.set_region_features(torch.from_numpy(corpus.features.vectors))
@@ -93,13 +101,20 @@ def tag_splits(
     return trained, splits
 
 
-def check_features(trained: Mapping[str, Any], features: Sequence[Path]) -> None:
-    """Raises UserError when region features are missing or superfluous for a model with such a settings.json."""
+def check_features(trained: Mapping[str, Any], features: Sequence[Path], objects: Sequence[Path]) -> None:
+    """Raises UserError when region features or boxes are missing or superfluous for a model of such a settings.json."""
     regions = trained.get("regions")
     if regions and not features:
         raise UserError(f"the model reads regions of the detector '{regions['detector']}': give its --features")
     if features and not regions:
         raise UserError("--features are given, but the model was trained without regions: leave them out")
+    boxes = bool(trained["settings"]["system"].get("region_boxes"))
+    if bool(objects) != boxes:
+        raise UserError(
+            "the model reads the boxes of regions: give the shards of their --objects"
+            if boxes
+            else "--objects are given, but the model was trained without boxes: leave them out"
+        )
 
 
 def check_width(trained: Mapping[str, Any], features: Sequence[Path], width: int) -> None:

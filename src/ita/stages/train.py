@@ -21,7 +21,7 @@ from ita.cli import read_section
 from ita.config import Encoder, Loss, System, Train
 from ita.errors import UserError
 from ita.io.files import write_json, write_text
-from ita.io.provenance import provenance_of
+from ita.io.provenance import provenance_of, region_inputs
 from ita.log import log
 
 if TYPE_CHECKING:
@@ -54,12 +54,13 @@ class RunFiles(NamedTuple):
     posts: Path
     context: Path
     features: Sequence[Path]
+    objects: Sequence[Path]
     relation_posts: Path | None
     relation_features: Sequence[Path]
 
     def named(self) -> dict[str, Path]:
         """The same by the names that settings.json has for them."""
-        shards = {file.name: file for file in self.features}
+        shards = region_inputs(self.features, self.objects)
         if self.relation_posts:
             shards |= {"relation_posts": self.relation_posts}
             shards |= {f"relation/{file.name}": file for file in self.relation_features}
@@ -90,6 +91,7 @@ def work(
     posts: Path,
     context: Path,
     features: Sequence[Path] = (),
+    objects: Sequence[Path] = (),
     relation_posts: Path | None = None,
     relation_features: Sequence[Path] = (),
 ) -> None:
@@ -104,13 +106,14 @@ def work(
         posts: posts.parquet.
         context: a context table of the same posts.
         features: shards of the region features of their images, for a system that reads them.
+        objects: shards of the objects that the regions show, for a system that reads their boxes.
         relation_posts: posts.parquet of the relation data, for a system whose relation gate is trained by some.
         relation_features: shards of the region features of their images.
 
     Raises:
         UserError: for settings that do not fit together, or an encoder that cannot be loaded.
     """
-    files = RunFiles(posts, context, features, relation_posts, relation_features)
+    files = RunFiles(posts, context, features, objects, relation_posts, relation_features)
     sections = read_sections(settings, files)
     # Imported here so that `ita --help` and a wrong setting answer at once.
     from ita.model import trainer
@@ -148,13 +151,13 @@ def prepare(sections: Settings, files: RunFiles) -> PreparedRun:
     train, system = sections.train, sections.system
     device, threads = resolve_device(train.device), use_threads(train.threads)
     torch.manual_seed(sections.seed)
-    corpus = load_corpus(files.posts, files.context, files.features, SPLITS)
+    corpus = load_corpus(files.posts, files.context, files.features, SPLITS, files.objects)
     tag_names = corpus.tag_names(system.label_scheme, system.tag_format)
     model, tokenizer = load_encoder(sections.encoder, padded=train.padding == "all")
     layout = input_layout(system)
     view_encoder = ViewEncoder(tokenizer, max_input_length(model.config, tokenizer, train.max_length), layout)
     corpus, relations = add_relations(corpus, files, view_encoder)
-    tagger = build_tagger(model, tag_names, train, system, corpus)
+    tagger, projection = build_tagger(model, tag_names, train, system, corpus)
     splits = {split: corpus.encode(split, tag_names, view_encoder, system.tag_format) for split in SPLITS}
     warn_truncated(splits, view_encoder.max_length)
     splits, relations, trimmed = trim(tagger, splits, relations, train)
@@ -169,7 +172,7 @@ def prepare(sections: Settings, files: RunFiles) -> PreparedRun:
         "precision": str(dtype).removeprefix("torch."),
         "threads": threads,
         "words_truncated": {split: encoded.truncated for split, encoded in splits.items()},
-        **region_record(system, corpus, splits),
+        **region_record(system, corpus, splits, projection),
         **relation_record(system, relations),
     }
     config = TrainingConfig(train, system, sections.loss, sections.seed, tag_names, device, dtype, layout)
@@ -210,11 +213,17 @@ def read_sections(settings: Mapping[str, Any], files: RunFiles) -> Settings:
 
 
 def check_files(system: System, files: RunFiles) -> None:
-    """Raises UserError for features or relation data that are lacking or that nothing reads."""
+    """Raises UserError for features, boxes or relation data that are lacking or that nothing reads."""
     if system.regions and not files.features:
         raise UserError(f"the system reads regions of the detector '{system.regions}': give its --features")
     if files.features and not system.regions:
         raise UserError("--features are given, but the system reads no regions: set its setting regions, or leave them")
+    if bool(files.objects) != system.region_boxes:
+        raise UserError(
+            "the system reads the boxes of regions: give the shards of their --objects"
+            if system.region_boxes
+            else "--objects are given, but the system reads no boxes: set its setting region_boxes, or leave them"
+        )
     relation = {"--relation-posts": files.relation_posts, "--relation-features": files.relation_features}
     if system.relation_data and not all(relation.values()):
         raise UserError(
@@ -227,10 +236,13 @@ def check_files(system: System, files: RunFiles) -> None:
         )
 
 
-def build_tagger(model: Any, tag_names: Sequence[str], train: Train, system: System, corpus: Corpus) -> Tagger:
-    """A tagger with new linear layers and a new CRF on top of an encoder."""
+def build_tagger(
+    model: Any, tag_names: Sequence[str], train: Train, system: System, corpus: Corpus
+) -> tuple[Tagger, str | None]:
+    """A tagger with new linear layers and a new CRF on top of an encoder; and where its region projection is from."""
     import torch
 
+    from ita.model.region_weights import init_projection
     from ita.model.tagger import Tagger
 
     region_dim = corpus.features.width if corpus.features else 0
@@ -239,7 +251,7 @@ def build_tagger(model: Any, tag_names: Sequence[str], train: Train, system: Sys
         tagger.set_region_features(torch.from_numpy(corpus.features.vectors))
     if train.compile:
         tagger.compile_encoder()
-    return tagger
+    return tagger, init_projection(tagger.projection, model, system.region_embedding)
 
 
 def trim(
@@ -267,7 +279,9 @@ def warn_truncated(splits: Mapping[str, EncodedPosts], max_length: int) -> None:
         log.warning("train: %d context words did not fit into %d subwords and were truncated", truncated, max_length)
 
 
-def region_record(system: System, corpus: Corpus, splits: Mapping[str, EncodedPosts]) -> dict[str, Any]:
+def region_record(
+    system: System, corpus: Corpus, splits: Mapping[str, EncodedPosts], projection: str | None
+) -> dict[str, Any]:
     """What settings.json says about image regions; nothing for a system that reads none."""
     if corpus.features is None:
         return {}
@@ -275,6 +289,7 @@ def region_record(system: System, corpus: Corpus, splits: Mapping[str, EncodedPo
         "detector": system.regions,
         "engine": corpus.feature_engine,
         "width": corpus.features.width,
+        **({"projection": projection} if projection else {}),
         "posts": {split: encoded.with_regions for split, encoded in splits.items()},
     }
     return {"regions": regions}

@@ -106,17 +106,3 @@ def clip(boxes: Tensor, image_size: tuple[int, int], offset: int) -> Tensor:
     height, width = image_size
     limits = boxes.new_tensor([width, height, width, height]) - offset
     return torch.minimum(boxes.clamp(min=0), limits)
-
-
-def position_features(boxes: Tensor, image_size: tuple[int, int]) -> Tensor:
-    """Relative positions of regions, which captioners of the Oscar family read behind the 2048 features of a region.
-
-    Args:
-        boxes: (n, 4) in pixels of the image.
-        image_size: width and height of the image.
-
-    Returns:
-        (n, 6): x1/W, y1/H, x2/W, y2/H, w/W, h/H with w = x2 - x1 and h = y2 - y1 (microsoft/Oscar, issue 10).
-    """
-    corners = boxes / boxes.new_tensor([*image_size, *image_size])
-    return torch.cat([corners, corners[:, 2:] - corners[:, :2]], 1)

@@ -134,11 +134,13 @@ class JobInputs:
         return {"relation_posts": [f"results/{data}/posts.parquet"], "relation_features": features}
 
     def evaluate(self, wildcards: Wildcards) -> Inputs:
-        """The context table that a system reads, and the features of regions beside the text."""
+        """The context table that a system reads, and the features and boxes of regions beside the text."""
         dataset = wildcards["dataset"]
         system = self.sections.system(dataset, wildcards["system"])
         features = self.shards(dataset, "features", system.regions) if system.regions else []
-        return {"context": [f"results/{dataset}/contexts/{system.context}.parquet"], "features": features}
+        objects = self.shards(dataset, "objects", system.regions) if system.regions and system.region_boxes else []
+        context = [f"results/{dataset}/contexts/{system.context}.parquet"]
+        return {"context": context, "features": features, "objects": objects}
 
     def table(self, wildcards: Wildcards) -> Inputs:
         """Runs that a table shows, and tables of the data set."""

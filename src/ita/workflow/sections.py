@@ -38,6 +38,11 @@ class Sections:
         self.context(dataset, system.context, f"systems.{name}.context")
         if system.regions:
             self.resolver.require(dataset, "detectors", system.regions, f"systems.{name}.regions")
+            if system.region_boxes and self.values(dataset, "detect", system.regions)["backend"] == "grid":
+                raise ConfigError(
+                    f"config: systems.{name}.region_boxes: the cells of the grid '{system.regions}' have no boxes; "
+                    "name a detector of objects in regions, or leave region_boxes out"
+                )
         if system.relation_data:
             self._check_relation_data(system, f"systems.{name}")
         return system

@@ -18,9 +18,10 @@ from ita.config.fields import Device
 from ita.demo.ground_truth import lexicon, sample_caption
 from ita.demo.training.dataset import RenderedScene, batches
 from ita.demo.training.loop import optimise
+from ita.io.features import POSITION_WIDTH
 from ita.io.files import atomic
 from ita.model.bert import EncoderConfig
-from ita.vision.captioners.oscar.captioner import POSITION_WIDTH, OscarCaptioner
+from ita.vision.captioners.oscar.captioner import OscarCaptioner
 from ita.vision.captioners.oscar.inputs import Context, ModelInputs
 from ita.vision.captioners.oscar.network import BertForImageCaptioning
 from ita.vision.captioners.oscar.tokenizer import SPECIAL_TOKENS

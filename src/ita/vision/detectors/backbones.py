@@ -22,9 +22,10 @@ from ita.config import Detect
 from ita.errors import UserError
 from ita.log import log
 from ita.model import hub
+from ita.model.weights import read_checkpoint
 from ita.vision.detectors.resnet_weights import resnet_config, torchvision_name, without_classifier
 from ita.vision.pretrained import SETTING, locate_weights, read_config
-from ita.vision.weights import build_module, read_checkpoint
+from ita.vision.weights import build_module
 
 WEIGHTS, CONFIG, PREPROCESSOR = "model.safetensors", "config.json", "preprocessor_config.json"
 CROP_MODES = ("center", "squash")

@@ -7,15 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ita.config import Caption
 from ita.errors import UserError
+from ita.io.features import POSITION_WIDTH, position_features
 from ita.model import hub
 from ita.model.bert import ACTIVATIONS, EncoderConfig
 from ita.model.device import compute_dtype, resolve_device
-from ita.vision.boxes import position_features
+from ita.model.weights import read_checkpoint
 from ita.vision.captioners.common import (
     SETTING,
     check_width,
@@ -29,14 +31,12 @@ from ita.vision.captioners.oscar.network import BertForImageCaptioning
 from ita.vision.captioners.oscar.search import BeamConfig, search
 from ita.vision.captioners.oscar.tokenizer import WordPieceTokenizer
 from ita.vision.types import ImageCaption, Regions
-from ita.vision.weights import load_weights, read_checkpoint
+from ita.vision.weights import load_weights
 
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 FILES = (*WEIGHTS, "config.json", "vocab.txt")
 PUBLISHED = "michelecafagna26/vinvl-base-image-captioning"
 INPUTS = InputConfig()
-POSITION_WIDTH = 6
-"""Values of a region's position, behind its features."""
 
 
 class OscarCaptioner:
@@ -103,7 +103,8 @@ class OscarCaptioner:
                 "none; take them from a detector that writes both (VinVL's)"
             )
         check_width(self.settings, image.features.shape[1], width - POSITION_WIDTH)
-        return torch.cat([image.features.float().cpu(), position_features(torch.tensor(boxes), image.size)], dim=1)
+        positions = torch.from_numpy(position_features(np.array(boxes, np.float32), image.size))
+        return torch.cat([image.features.float().cpu(), positions], dim=1)
 
     def caption_features(self, labels: Sequence[str], features: Sequence[Tensor]) -> list[list[ImageCaption]]:
         """Captions of each image.

@@ -19,6 +19,7 @@ from ita.config import Caption
 from ita.errors import UserError
 from ita.model import hub
 from ita.model.device import compute_dtype, resolve_device
+from ita.model.weights import read_checkpoint
 from ita.vision.captioners.common import (
     SETTING,
     check_width,
@@ -30,7 +31,7 @@ from ita.vision.captioners.updown.recurrent import Options, Recurrent
 from ita.vision.captioners.updown.search import BeamConfig, search
 from ita.vision.captioners.updown.transformer import Transformer
 from ita.vision.types import ImageCaption, Regions
-from ita.vision.weights import load_weights, read_checkpoint
+from ita.vision.weights import load_weights
 
 WEIGHTS = ("model.safetensors", "pytorch_model.bin", "model.pth", "model-best.pth")
 FILES = (*WEIGHTS, "opt.json", "vocab.json")

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ita.config import Detect
+from ita.model.weights import read_checkpoint
 from ita.vision.detectors.bottomup.config import (
     ATTRIBUTES,
     CONFIGS,
@@ -25,7 +26,7 @@ from ita.vision.detectors.rcnn.detections import Detections
 from ita.vision.detectors.rcnn.detector import RCNNDetector
 from ita.vision.pretrained import locate_weights
 from ita.vision.types import DecodedImage
-from ita.vision.weights import build_module, read_checkpoint
+from ita.vision.weights import build_module
 
 WEIGHTS = "pytorch_model.bin"
 ANCHORS = "proposal_generator.anchor_generator.cell_anchors.0"

@@ -10,6 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from ita.config import Detect
+from ita.model.weights import read_checkpoint
 from ita.vision.batching import map_in_threads
 from ita.vision.detectors.rcnn.detections import Detections
 from ita.vision.detectors.rcnn.detector import RCNNDetector
@@ -18,7 +19,7 @@ from ita.vision.detectors.vinvl.network import AttrRCNN
 from ita.vision.detectors.vinvl.postprocessing import PostprocessConfig
 from ita.vision.pretrained import locate_weights
 from ita.vision.types import DecodedImage
-from ita.vision.weights import build_module, read_checkpoint
+from ita.vision.weights import build_module
 
 WEIGHTS = "vinvl_vg_x152c4.pth"
 
