@@ -243,6 +243,27 @@ def test_objects_and_regions(tiny):
     assert set(detector.metadata["weights"]) == {"model.safetensors", LABELS}
 
 
+def test_the_whole_image_several_times(tiny):
+    """In place of objects: one box, pooled and classified as any other box would be."""
+    images = decoded_scenes((120, 80), (80, 120))
+    detector = VinvlDetector(Detect(model=str(tiny), whole_image=4, regression=True, **EXACT))
+    for image, regions in zip(images, detector.regions(images), strict=True):
+        width, height = regions.size
+        assert len({(item.label, item.score, item.box) for item in regions.objects}) == 1
+        assert len(regions.objects) == 4 and regions.features.shape == (4, 128)
+        (network_image,) = detector.preprocess([image])
+        rows, columns = network_image.shape[:2]
+        right, bottom = width * (columns - 1) / columns, height * (rows - 1) / rows
+        assert regions.objects[0].box == pytest.approx((0, 0, right, bottom))
+        head = detector.network.roi_heads["box"]
+        with torch.inference_mode():
+            c4 = detector.network.backbone["body"](detector.stack([network_image]))[0]
+            expected, logits, _ = head(c4, torch.tensor([[0.0, 0.0, columns - 1.0, rows - 1.0]]))
+        torch.testing.assert_close(regions.features, expected.expand(4, -1))
+        assert regions.objects[0].score == pytest.approx(float(logits.softmax(1)[0, 1:].max()))
+        assert regions.objects[0].label == detector.classes[int(logits[0, 1:].argmax()) + 1]
+
+
 def test_filter_0_gives_classes_one_after_another_which_are_then_ranked(tiny):
     detector = VinvlDetector(Detect(model=str(tiny), filter=0, regression=True, **EXACT))
     images = decoded_scenes((120, 80))

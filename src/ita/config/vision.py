@@ -50,6 +50,14 @@ class Detect:
         Flag,
         Field(description="For vinvl: apply the box deltas of the class; VinVL's features belong to the proposals."),
     ] = False
+    whole_image: Annotated[
+        Whole,
+        Field(
+            ge=0,
+            description="For vinvl: this many regions that all are the whole image, in place of objects (UMGF's "
+            "control: 4); 0: objects.",
+        ),
+    ] = 0
     vocabulary: Annotated[
         str | None,
         Field(

@@ -47,7 +47,12 @@ class VinvlDetector(RCNNDetector):
         label_map = find_label_map(weights.parent)
         self.config = read_vinvl_config(weights.parent)
         self.postprocess = PostprocessConfig(
-            detect.filter, detect.regression, detect.score_threshold, detect.min_objects, detect.max_objects
+            detect.filter,
+            detect.regression and not detect.whole_image,
+            detect.score_threshold,
+            detect.min_objects,
+            detect.max_objects,
+            detect.whole_image,
         )
         classes = read_names(label_map, "label", self.config.num_classes)
         attributes = read_names(label_map, "attribute", self.config.num_attributes)

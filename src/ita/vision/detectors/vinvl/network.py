@@ -51,10 +51,13 @@ class AttrRCNN(nn.Module):
             postprocess: which objects are kept.
         """
         c4 = self.backbone["body"](images)
-        proposals = self.rpn(c4, image_sizes)
+        if postprocess.whole_image:
+            proposals = [postprocessing.whole_image(c4, image_size) for image_size in image_sizes]
+        else:
+            proposals = [image_proposals.boxes for image_proposals in self.rpn(c4, image_sizes)]
         return [
-            self.detect(features, image_proposals.boxes, image_size, postprocess)
-            for features, image_proposals, image_size in zip(c4, proposals, image_sizes, strict=True)
+            self.detect(features, boxes, image_size, postprocess)
+            for features, boxes, image_size in zip(c4, proposals, image_sizes, strict=True)
         ]
 
     def detect(

@@ -41,6 +41,8 @@ class PostprocessConfig:
     min_detections: int = 10
     """Objects that are kept even below the threshold."""
     max_detections: int = 100
+    whole_image: int = 0
+    """Regions that all are the whole image, in place of objects; 0: objects."""
 
 
 @dataclass(frozen=True)
@@ -79,9 +81,19 @@ class Selection:
     """(n, 4)."""
 
 
+def whole_image(c4: Tensor, size: tuple[int, int]) -> Tensor:
+    """The box (1, 4) of a whole image of height and width ``size``, on the device of its features."""
+    height, width = size
+    box = [0, 0, width - LEGACY_OFFSET, height - LEGACY_OFFSET]
+    return torch.tensor([box], dtype=torch.float32, device=c4.device)
+
+
 def select_detections(candidates: Candidates, config: PostprocessConfig, nms_threshold: float) -> Selection:
     """The objects that a filter keeps; ``nms_threshold`` is the IoU threshold of filters 0 and 2."""
-    if config.filter == 0:
+    if config.whole_image:
+        rows = candidates.scores.new_zeros(config.whole_image, dtype=torch.long)
+        labels = candidates.scores[rows, 1:].argmax(1) + 1
+    elif config.filter == 0:
         rows, labels = filter_by_class(candidates, config, nms_threshold)
     elif config.filter == 1:
         rows, labels = filter_nms_then_best_class(candidates, config)
