@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from ita.data.label_schemes import upstream_chunks, upstream_f1, word_tags, x_subword_labels
+from ita.data.label_schemes import upstream_chunks, upstream_scores, word_tags, x_subword_labels
 
 pytestmark = pytest.mark.golden
 
@@ -33,4 +33,4 @@ def test_chunks_and_f1_with_extra_labels(facts):
         for name in ("gold", "pred"):
             chunks = [[list(chunk) for chunk in upstream_chunks(tags)] for tags in case[name]]
             assert chunks == case[f"{name}_chunks"]
-        assert upstream_f1(case["gold"], case["pred"]) == pytest.approx(100 * case["f1"])
+        assert upstream_scores(case["gold"], case["pred"])["f1"] == pytest.approx(100 * case["f1"])

@@ -8,7 +8,10 @@ from seqeval.metrics import f1_score
 from seqeval.scheme import IOB2
 
 from ita.cli import run_stage
+from ita.data.tags import spans
 from ita.io import parquet
+from ita.model.evaluation import TaggedView
+from ita.model.inference import Prediction
 from ita.stages import evaluate
 from tests.support.runs import CVA, RUN, evaluated, history, trained
 
@@ -107,3 +110,27 @@ def test_a_run_without_names_writes_nulls(corpus, tiny_encoder, tmp_path, monkey
         monkeypatch.setitem(RUN, name, None)
     metrics = evaluated(corpus, trained(corpus, tmp_path, tiny_encoder, {"views": ["t"]}, epochs=1))
     assert metrics["dataset"] is None and metrics["encoder"]["key"] is None and metrics["system"]["key"] is None
+
+
+def test_labels_of_all_subwords_are_scored_by_upstreams_evaluator_too(corpus, tiny_encoder, tmp_path):
+    system = {"views": ["t"], "label_scheme": "x_subword", "tag_format": "iob2"}
+    metrics = evaluated(corpus, trained(corpus, tmp_path / "x", tiny_encoder, system, epochs=2))
+    for split in ("dev", "test"):
+        scores = metrics["scores"][split]["t"]
+        assert scores["upstream"].keys() == {"precision", "recall", "f1", "support"}
+        assert scores["upstream"]["support"] == scores["default"]["support"] == 16
+        assert scores["upstream"]["recall"] == pytest.approx(scores["default"]["recall"])
+        assert scores["upstream"]["precision"] <= scores["default"]["precision"] + 1e-9, "extra labels cost precision"
+    words = evaluated(corpus, trained(corpus, tmp_path / "words", tiny_encoder, {"views": ["t"]}, epochs=1))
+    assert "upstream" not in words["scores"]["test"]["t"], "the labels of words have no extra ones"
+
+
+@pytest.mark.parametrize("bioes", [False, True])
+def test_an_extra_label_at_a_word_is_an_entity_for_upstream_alone(bioes):
+    gold = [["B-PER", "I-PER", "O", "O", "B-LOC"]]
+    raw = ["B-PER", "E-PER" if bioes else "I-PER", "X", "O", "S-LOC" if bioes else "B-LOC"]
+    prediction = Prediction(gold[0], spans(gold[0]), [1.0, 1.0], raw)
+    scores = evaluate.view_scores(gold, TaggedView([prediction], 1.0, 0))
+    assert scores["default"]["f1"] == 100.0
+    assert scores["upstream"]["precision"] == pytest.approx(100 * 2 / 3)
+    assert scores["upstream"]["recall"] == 100.0

@@ -90,9 +90,17 @@ def upstream_chunks(tags: Sequence[str]) -> list[tuple[str, int, int]]:
     return chunks
 
 
-def upstream_f1(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> float:
-    """Micro F1 in percent over chunks of :func:`upstream_chunks`."""
+def upstream_scores(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> dict[str, float]:
+    """Precision, recall, f1 in percent and support over all chunks of :func:`upstream_chunks`.
+
+    Args:
+        gold: tags of the words of each post, without extra labels.
+        predicted: labels of the words, extra ones kept.
+    """
     pairs = [(set(upstream_chunks(a)), set(upstream_chunks(b))) for a, b in zip(gold, predicted, strict=True)]
-    true_positives = sum(len(gold & predicted) for gold, predicted in pairs)
-    total = sum(len(gold) + len(predicted) for gold, predicted in pairs)
-    return 200.0 * true_positives / total if true_positives else 0.0
+    matched = sum(len(gold_chunks & predicted_chunks) for gold_chunks, predicted_chunks in pairs)
+    support = sum(len(gold_chunks) for gold_chunks, _ in pairs)
+    total = sum(len(predicted_chunks) for _, predicted_chunks in pairs)
+    denominators = {"precision": total, "recall": support, "f1": (total + support) / 2}
+    scores = {name: 100.0 * matched / number if matched else 0.0 for name, number in denominators.items()}
+    return {**scores, "support": support}

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from ita.cli import read_section
 from ita.config import Evaluate
+from ita.data.label_schemes import upstream_scores
 from ita.data.metrics import report
+from ita.data.tags import from_bioes
 from ita.errors import UserError
 from ita.io import parquet
 from ita.io.files import write_json
@@ -136,9 +138,11 @@ def split_scores(tagged: TaggedSplit) -> dict[str, dict[str, Any]]:
 
 
 def view_scores(gold: Sequence[Sequence[str]], view: TaggedView) -> dict[str, Any]:
-    """Scores and speed of one view."""
+    """Scores and speed of one view; where every subword has a label also the scores of UMT's evaluator."""
+    labels = [from_bioes(prediction.raw_tags) for prediction in view.predictions if prediction.raw_tags is not None]
     return {
         **report(gold, [prediction.tags for prediction in view.predictions]),
+        **({"upstream": upstream_scores(gold, labels)} if labels else {}),
         "seconds": round(view.seconds, 3),
         "words_per_second": round(sum(map(len, gold)) / view.seconds, 1),
         "words_truncated": view.truncated,
