@@ -256,6 +256,12 @@ def test_merged_settings_that_do_not_fit_together_are_told(config, job, message)
         Resolver(merged).job("demo", *job)
 
 
+def test_a_new_name_or_note_of_a_system_retrains_nothing():
+    changed = merge(CONFIG, {"systems": {"umgf": {"name": "Other", "note": "other."}}})
+    assert Resolver(changed).train("demo", "demo", "umgf") == Resolver(CONFIG).train("demo", "demo", "umgf")
+    assert Resolver(changed).entry("demo", "systems", "umgf")["note"] == "other."
+
+
 # --- values without effect -------------------------------------------------------------------------------------------
 
 OVERRIDDEN = ["detect", "caption", "ocr", "context", "table", "figure", "train"]

@@ -13,7 +13,7 @@ SETTINGS = ReportSettings.read(
         "systems": {
             **SYSTEMS,
             "imgfeat": {"regions": "resnet", "views": ["t", "it"]},
-            "same": {"views": ["t", "it"], "train": {"epochs": 3}},
+            "same": {"views": ["t", "it"], "train": {"epochs": 3}, "upstream": {"epochs": 24}},
         },
         "encoders": {"bert": "BERT", "xlmr": "XLMR"},
     }

@@ -7,7 +7,7 @@ import pytest
 from ita.config import Table
 from ita.io import parquet
 from ita.reporting.report_rows import ReportSettings
-from ita.reporting.tables import analysis, best, cost, f1, ocr, types
+from ita.reporting.tables import BUILDERS, analysis, cost, ocr
 from tests.support.made_reports import table_inputs, table_settings
 from tests.support.paths import ROOT
 
@@ -32,7 +32,7 @@ def build(kind, metrics, tables):
         return ocr.build(tables["posts"], [tables["ocr"]], settings, Table(kind="ocr", ocr_engines=["tesseract"]))
     if kind == "analysis":
         return analysis.build(runs, *tables.values(), settings, table)
-    return {"f1": f1, "best": best, "types": types}[kind].build(runs, settings, table)
+    return BUILDERS[kind](runs, settings, table)
 
 
 def documented(heading):
@@ -52,10 +52,10 @@ def is_explained(column, names):
     return any({prefix, f"{prefix}_"} & names and rest in names for prefix, rest in parts)
 
 
-@pytest.mark.parametrize("kind", ["f1", "best", "types", "ocr", "analysis"])
+@pytest.mark.parametrize("kind", ["f1", "best", "labels", "types", "ocr", "analysis"])
 def test_every_column_is_explained(kind, metrics, tables):
     names = documented(f"Kind `{kind}`")
-    if kind == "types":
+    if kind in ("best", "labels", "types"):
         names |= documented("Kind `f1`")
     columns = list(build(kind, metrics, tables).numbers)
     assert [column for column in columns if not is_explained(column, names)] == []

@@ -21,14 +21,16 @@ F1 = {
 CAPTIONS = {"crf": 0, "ita-all": 3, "ita-all-cva": 5}
 
 
-def table_settings(kind="f1", systems=ROWS, name="table1", note="", control_systems=None, matched_rows=(), **section):
-    """Settings of a table with few resamples."""
+def table_settings(
+    kind="f1", systems=ROWS, name="table1", note="", control_systems=None, matched_rows=(), entries=SYSTEMS, **section
+):
+    """Settings of a table with few resamples; ``entries`` are all systems that it reads."""
     return {
         "table": {"kind": kind, "systems": list(systems), "encoders": ["bert"], "resamples": 500, **section},
         "name": name,
         "dataset": DATASET,
         "note": note,
-        "systems": SYSTEMS,
+        "systems": entries,
         "encoders": {"bert": "BERT"},
         "control_systems": control_systems or {},
         "matched_rows": list(matched_rows),

@@ -17,12 +17,33 @@ SYSTEMS = {
     "ita-all-cva": {"name": "ITA-All+CVA", "context": "all", "views": ["t", "it"], "alignment": "posterior"},
     "ita-random": {"name": "ITA-Random", "context": "random", "views": ["it"]},
 }
+LABEL_SCHEMES = {
+    "crf": SYSTEMS["crf"],
+    "crf-x": {"name": "{encoder}-CRF with X", "views": ["t"], "label_scheme": "x_subword", "tag_format": "iob2"},
+    "umt-words": {"name": "UMT words", "views": ["it"], "regions": "resnet", "fusion": "umt", "tag_format": "iob2"},
+    "umt": {
+        "name": "UMT",
+        "views": ["it"],
+        "regions": "resnet",
+        "fusion": "umt",
+        "tag_format": "iob2",
+        "label_scheme": "x_subword",
+    },
+}
+"""Systems with and without labels of all subwords."""
+CONTROL = {"crf-updates": {"name": "{encoder}-CRF (updates)", "views": ["t"]}}
+"""The control of as many updates."""
+ALL_SYSTEMS = SYSTEMS | LABEL_SCHEMES | CONTROL
 RECALL = {
     # Share of posts that a tagger gets right, by view.
     "crf": {"t": 0.6, "it": 0.6},
     "ita-all": {"t": 0.4, "it": 0.9},
     "ita-all-cva": {"t": 0.6, "it": 0.85},
     "ita-random": {"t": 0.4, "it": 0.55},
+    "crf-updates": {"t": 0.8, "it": 0.8},
+    "crf-x": {"t": 0.5, "it": 0.5},
+    "umt-words": {"t": 0.6, "it": 0.7},
+    "umt": {"t": 0.6, "it": 0.7},
 }
 
 
@@ -79,6 +100,8 @@ def write(folder, rows, systems=SYSTEMS, seeds=(1, 2, 3), encoder="bert", versio
                 draw = random.Random(f"{encoder} {system} {seed} {view}")
                 predicted = [predict(row["tags"], recall[system][view], draw) for row in test]
                 scores[view] = report([row["tags"] for row in test], predicted)
+                if ALL_SYSTEMS[system].get("label_scheme") == "x_subword":
+                    scores[view]["upstream"] = {"f1": scores[view]["default"]["f1"] - seed}
                 predictions += [
                     {
                         "post_id": row["post_id"],
@@ -97,7 +120,7 @@ def write(folder, rows, systems=SYSTEMS, seeds=(1, 2, 3), encoder="bert", versio
             metrics = {
                 **identity,
                 "encoder": {"key": encoder, "model": "bert-base-cased"},
-                "system": {"key": system, "views": SYSTEMS[system]["views"]},
+                "system": {"key": system, "views": ALL_SYSTEMS[system]["views"]},
                 "label_version": version,
                 "scores": {"test": scores},
                 "representation_distance": {"test": 1.0 + seed if system != "crf" else None},
@@ -149,6 +172,14 @@ def edit(path, **values):
     """Changes values of a metrics.json; None removes them."""
     metrics = {**json.loads(path.read_text()), **values}
     path.write_text(json.dumps({key: value for key, value in metrics.items() if value is not None}))
+
+
+def state_training(paths, updates, subwords=1_234_567):
+    """States in metrics.json what training took: system -> updates."""
+    for path in paths:
+        system = json.loads(path.read_text())["system"]["key"]
+        if system in updates:
+            edit(path, training={"updates": updates[system], "subwords": subwords})
 
 
 def write_histories(folder, systems=("crf", "ita-all-cva"), seeds=(1, 2), version="v1"):

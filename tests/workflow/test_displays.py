@@ -8,6 +8,8 @@ import yaml
 
 from ita.config.levels import merge
 from ita.config.resolve import Resolver
+from ita.errors import ConfigError
+from ita.reporting import reported
 from ita.workflow.displays import Displays, NothingToShow
 from ita.workflow.jobs import Jobs
 from ita.workflow.sections import Sections
@@ -37,13 +39,16 @@ def runs_of_paper(own):
 
 def test_the_paper_of_two_systems_and_one_encoder_is_made_of_those():
     runs, names = runs_of_paper(TWO)
-    assert runs == {("minilm", "crf"), ("minilm", "ita-all-cva")}
-    assert {"table1", "table2", "table4", "table5", "table6", "analysis", "curves", "figure3"} == names
+    assert runs == {("minilm", "crf"), ("minilm", "ita-all-cva"), ("minilm", "crf-updates")}
+    assert names == {*(f"table{number}" for number in range(1, 7)), "analysis", "curves", "figure3"}
 
 
 def test_the_paper_of_a_data_set_without_its_own_is_the_general_one():
     runs, names = runs_of_paper({})
     assert {encoder for encoder, _ in runs} == {"bert", "xlmr"}
+    assert {"umt", "umt-words", "umgf", "umgf-whole", "rpbert", "crf-x"} <= {system for _, system in runs}, (
+        "Tables 2, 3"
+    )
     assert {"ita-ga10", "imgfeat", "ita-random", "ita-all-structural"} <= {system for _, system in runs}
     assert "cases" in names
 
@@ -134,3 +139,33 @@ def test_a_baseline_is_read_without_being_a_row():
 def test_captions_that_a_system_reads():
     displays = mine({})
     assert [displays.captions("mine", name) for name in ("crf", "ita-ga3", "ita-all", "ita-la")] == [0, 3, 5, 0]
+
+
+def test_the_control_of_as_many_updates_is_read_for_rows_of_two_views():
+    def runs(*systems, name="table1", **table):
+        display = mine({"table": {"systems": list(systems), **table}}).of("mine", "table", name)
+        return list(display.runs)
+
+    assert runs("crf", "ita-ga-cva") == ["crf", "ita-ga-cva", "crf-updates"]
+    assert runs("crf", "ita-ga") == ["crf", "ita-ga"], "one view"
+    assert runs("crf", "ita-ga-cva", updates_control=None) == ["crf", "ita-ga-cva"]
+    assert runs("crf-updates", "ita-ga-cva") == ["crf-updates", "ita-ga-cva", "crf"], "a row itself"
+    assert runs("crf", "ita-all-cva", name="table2") == ["crf", "ita-all-cva", "crf-updates"]
+    assert runs("crf", "ita-all-cva", name="table5") == ["crf", "ita-all-cva"], "types are not compared with it"
+    with pytest.raises(ConfigError, match="table.updates_control names 'nobody', which is not in 'systems'"):
+        runs("ita-ga-cva", updates_control="nobody")
+
+
+@pytest.mark.parametrize("dataset", ["demo", "twitter15", "twitter17", "snap"])
+def test_every_row_of_the_paper_is_a_system_that_is_trained(dataset):
+    displays = Displays(Sections(Resolver(CONFIG)))
+    paper, left_out = displays.paper(dataset)
+    assert {f"table{number}" for number in range(1, 7)} <= set(paper["tables"]) and not left_out
+    systems = {name: displays.of(dataset, "table", f"table{name}").settings["systems"] for name in (1, 2, 3, 4)}
+    assert "crf-updates" in systems[1]
+    assert systems[2] == ["crf", "umt", "umgf", "umgf-whole", "rpbert", "ita-all-cva"]
+    assert systems[3] == ["crf", "crf-x", "umt-words", "umt"]
+    reported_rows = {row["system"] for row in reported.rows("table4", dataset)}
+    shown = {*systems[4], *displays.of(dataset, "table", "table4").settings["reported"]}
+    assert reported_rows <= shown, "no value of the paper is left out"
+    assert {"imgfeat", "ita-joint", "rpbert-without-rp", "ita-all-cva", "ita-random"} <= shown

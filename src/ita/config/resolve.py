@@ -21,13 +21,13 @@ from typing import Any
 
 from ita.config.levels import Kind, Level, Path, Resolved, copied, holds, lookup, merge, typed
 from ita.config.messages import nearest
-from ita.config.sections import ENTRIES, singular
+from ita.config.sections import ENTRIES, SYSTEM_TRAINING, singular
 from ita.config.unused import Job, values_without_effect
 from ita.config.validation import check_together, defaults
 from ita.errors import ConfigError
 
-NOT_OF_THE_MODEL = {"encoders": ("name", "defaults"), "systems": ("name", "train", "upstream")}
-"""What a training job does not need to know of its encoder and system: renaming them retrains nothing."""
+NOT_OF_THE_MODEL = {"encoders": ("name", "defaults"), "systems": ("name", "note", *SYSTEM_TRAINING)}
+"""What a training job does not need to know of its encoder and system: a new name or note retrains nothing."""
 
 
 class Resolver:

@@ -44,6 +44,9 @@ NAMED = (
 )
 """Sections of named entries; a name becomes part of a path."""
 
+SYSTEM_TRAINING = ("train", "upstream")
+"""Training settings that an entry of systems may carry beside those of the system itself."""
+
 CONTEXT_TABLES = {"la": "objects", "ga": "captions", "oca": "ocr"}
 """Kind of a context -> the table it is made of; any other kind is a name of ``external_texts``."""
 

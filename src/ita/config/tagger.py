@@ -47,6 +47,7 @@ class System:
     """Entry of systems: one row of a table."""
 
     name: Annotated[str, Field(description="Name in tables; {encoder} is replaced by the encoder's.")] = ""
+    note: Annotated[str, Field(description="A sentence about this system that its tables print.")] = ""
     context: Annotated[str, Field(description="Entry of 'contexts'.")] = "none"
     regions: Annotated[
         str | None,

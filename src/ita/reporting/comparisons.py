@@ -14,6 +14,11 @@ from ita.significance.counts import IntArray, count_spans
 
 TESTS = ("welch", "paired_t", "bootstrap", "randomisation")
 """The first decides the marks: the paper's is a t-test over seeds too."""
+TEST_COLUMNS = (
+    *("gain", "gain_low", "gain_high"),
+    *(f"p_{test}{suffix}" for test in TESTS for suffix in ("", "_holm")),
+)
+"""Columns of a comparison in a CSV, beside its mark and p of each seed."""
 
 
 class ViewResults:

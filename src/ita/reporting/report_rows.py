@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ita.config import System
+from ita.config.sections import SYSTEM_TRAINING
 from ita.data import VIEWS
 from ita.errors import UserError
 
@@ -56,6 +57,10 @@ class ReportSettings:
     def system_names(self, key: str, encoders: Iterable[str]) -> list[str]:
         """Its different names with several encoders."""
         return list(dict.fromkeys(self.system_name(key, encoder) for encoder in encoders))
+
+    def joined_names(self, keys: Iterable[str], encoders: Sequence[str]) -> str:
+        """Names of several systems for a note."""
+        return "; ".join(" / ".join(self.system_names(key, encoders)) for key in keys)
 
     def require_baseline(self, baseline: str | None) -> None:
         """Raises UserError for a baseline that is not among the systems."""
@@ -124,4 +129,4 @@ def report_rows(settings: ReportSettings, encoders: Iterable[str], systems: Iter
 
 def _read_system(entry: Mapping[str, Any]) -> System:
     """An entry of the section systems, without the training settings that it may carry."""
-    return System(**{key: value for key, value in entry.items() if key != "train"})
+    return System(**{key: value for key, value in entry.items() if key not in SYSTEM_TRAINING})

@@ -42,6 +42,12 @@ def format_column(column: Iterable[Any], spec: str) -> list[str]:
     return [format_number(value, spec) for value in column]
 
 
+def format_marked(column: Iterable[Any], marks: Iterable[Any], spec: str) -> list[str]:
+    """Every number of a column by a format specification, with its mark of significance."""
+    pairs = zip(column, marks, strict=True)
+    return [format_number(value, spec) + ("" if pd.isna(mark) else mark) for value, mark in pairs]
+
+
 def summarise(values: Iterable[float | None]) -> dict[str, Any]:
     """Mean, sample standard deviation (none for a single value), count, and the values themselves."""
     series = pd.Series(list(values), dtype=float).dropna()

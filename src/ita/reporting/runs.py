@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -67,6 +67,15 @@ class Run:
                 f"{self.metrics_file}: no scores on the split {split!r}; add it to evaluate.splits, or choose another"
             ) from None
 
+    def training(self, name: str) -> float | None:
+        """A number that its training states, such as ``updates``; None in metrics of an older version."""
+        value = (self.metrics.get("training") or {}).get(name)
+        return None if value is None else float(value)
+
+    def has_scores(self, split: str, view: str, mode: str) -> bool:
+        """Whether it has the scores of a scorer that only some systems have."""
+        return mode in self.metrics["scores"].get(split, {}).get(view, {})
+
     @cached_property
     def _predictions(self) -> Any:
         if self.predictions_file is None:
@@ -121,6 +130,14 @@ class Runs:
         if not runs:
             raise UserError(f"no run of {system} with {encoder}: expected its metrics.json among --metrics")
         return sorted(runs, key=lambda run: run.seed)
+
+    def by_row(self, encoders: Collection[str], systems: Collection[str | None]) -> list[list[Run]]:
+        """Runs of each pair of encoder and system that has some."""
+        rows: dict[tuple[str, str], list[Run]] = {}
+        for run in self.all:
+            if run.id.encoder in encoders and run.id.system in systems:
+                rows.setdefault((run.id.encoder, run.id.system), []).append(run)
+        return list(rows.values())
 
     @property
     def metadata(self) -> dict[str, Any]:

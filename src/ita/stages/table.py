@@ -45,7 +45,7 @@ def work(
         html: the same as a page.
         provenance: JSON that says what the table shows and was made from.
         metrics: metrics.json of every run.
-        predictions: predictions.parquet of the same runs (kinds f1, types and analysis).
+        predictions: predictions.parquet of the same runs (all kinds that read runs).
         posts: posts.parquet (kinds ocr and analysis).
         images: images.parquet (kind analysis).
         ocr: OCR tables, one for each of table.ocr_engines (kind ocr), or one (kind analysis).

@@ -90,9 +90,20 @@ class Displays:
             self.sections.system(dataset, system, self.sections.place(dataset, stage, name, "systems"))
         self.check_figure(dataset, name, values)
         control_systems, matched_rows = self.control_systems(dataset, values) if values["kind"] == "f1" else ({}, [])
-        baseline = [values["baseline"]] if values["kind"] in ("f1", "types") and values["baseline"] else []
-        runs = dict.fromkeys([*values["systems"], *baseline, *control_systems.values()])
+        compared = [*self.compared_with(dataset, values), *control_systems.values()]
+        runs = dict.fromkeys([*values["systems"], *compared])
         return Display(values, tuple(runs), control_systems, matched_rows)
+
+    def compared_with(self, dataset: str, values: Mapping[str, Any]) -> list[str]:
+        """Baseline of a table, and the control of as many updates where a row trains on two views."""
+        settings = ["baseline"] if values["kind"] in ("f1", "best", "types") else []
+        views = [self.sections.system(dataset, system).views for system in values["systems"]]
+        if values["kind"] in ("f1", "best") and any(len(of_row) > 1 for of_row in views):
+            settings.append("updates_control")
+        for setting in settings:
+            if values[setting]:
+                self.sections.system(dataset, values[setting], f"table.{setting}")
+        return [values[setting] for setting in settings if values[setting]]
 
     def shown(self, dataset: str, stage: str, name: str, key: str) -> list[str]:
         """Systems or encoders that a table or figure shows."""

@@ -14,7 +14,8 @@ Inputs = dict[str, list[str]]
 
 READS = {
     "f1": ("metrics", "predictions"),
-    "best": ("metrics",),
+    "best": ("metrics", "predictions"),
+    "labels": ("metrics", "predictions"),
     "types": ("metrics", "predictions"),
     "analysis": ("metrics", "predictions", "posts", "images", "ocr"),
     "ocr": ("posts", "ocr"),

@@ -9,7 +9,7 @@ from typing import Any
 from ita.config import Caption, Context, System, load
 from ita.config.messages import nearest
 from ita.config.resolve import Resolver
-from ita.config.sections import CONTEXT_TABLES
+from ita.config.sections import CONTEXT_TABLES, SYSTEM_TRAINING
 from ita.errors import ConfigError
 
 
@@ -34,7 +34,7 @@ class Sections:
             ConfigError: when there is no such system, or it names something that does not exist.
         """
         values = self.resolver.entry(dataset, "systems", name, named_by)
-        system = load(System, {key: value for key, value in values.items() if key not in ("train", "upstream")})
+        system = load(System, {key: value for key, value in values.items() if key not in SYSTEM_TRAINING})
         self.context(dataset, system.context, f"systems.{name}.context")
         if system.regions:
             self.resolver.require(dataset, "detectors", system.regions, f"systems.{name}.regions")

@@ -18,10 +18,10 @@ def number(text: str | None) -> float | None:
     return float(text) if text else None
 
 
-def findings(figure: str, dataset: str) -> list[str]:
-    """Notes on a figure whose values the paper does not print: what it finds."""
+def findings(display: str, dataset: str) -> list[str]:
+    """Notes on a table or figure whose values are not at hand: what the paper finds."""
     return [
-        f"The paper's values are not printed; it finds: {row['finding']}."
-        for row in rows("figures", dataset)
-        if row["figure"] == figure
+        f"The paper's values are not at hand as text; it finds: {row['finding']}."
+        for row in rows("findings", dataset)
+        if row["display"] == display
     ]

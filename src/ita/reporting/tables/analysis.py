@@ -15,9 +15,11 @@ from ita.data import VIEWS
 from ita.data.tags import Span
 from ita.errors import UserError
 from ita.io import parquet
+from ita.reporting.notes import run_notes
 from ita.reporting.report_rows import ReportSettings, report_rows
 from ita.reporting.report_table import ReportTable, mean_and_std, summarise
 from ita.reporting.runs import Run, Runs, SplitPredictions
+from ita.reporting.updates import training_cells, training_display
 from ita.significance import slices
 from ita.significance.calibration import expected_calibration_error
 from ita.significance.counts import (
@@ -92,8 +94,9 @@ def build(
     rows: list[dict[str, Any]] = []
     for row in report_rows(settings, table.encoders, table.systems):
         for view in row.distinct_views:
-            per_seed = [analyse(run, table.split, view, facts) for run in runs.of(row.encoder, row.system)]
-            cells: dict[str, Any] = {**row.labels, "view": VIEWS[view], "n": len(per_seed)}
+            row_runs = runs.of(row.encoder, row.system)
+            per_seed = [analyse(run, table.split, view, facts) for run in row_runs]
+            cells: dict[str, Any] = {**row.labels, "view": VIEWS[view], "n": len(per_seed), **training_cells(row_runs)}
             for column in COLUMNS:
                 cell = summarise(values[column] for values in per_seed)
                 cells |= {f"{column}_{part}": cell[part] for part in ("mean", "std", "seeds")}
@@ -101,7 +104,8 @@ def build(
             rows.append(cells | entities)
     numbers = pd.DataFrame(rows)
     display = display_frame(numbers, table.digits)
-    return ReportTable(TITLE, numbers, display, list(NOTES), runs.metadata, label_columns=3)
+    notes = [*NOTES, *run_notes(runs, settings, table, rows)]
+    return ReportTable(TITLE, numbers, display, notes, runs.metadata, label_columns=3)
 
 
 def read_posts(posts: Path, images: Path, ocr: Path | None) -> PostFacts:
@@ -161,7 +165,7 @@ def calibration_error(predictions: SplitPredictions, gold: Sequence[set[Span]]) 
 
 
 def display_frame(numbers: pd.DataFrame, digits: int) -> pd.DataFrame:
-    """Mean ± deviation of every column that has values."""
+    """Mean ± deviation of every column that has values; updates; seeds."""
     columns = {
         "Encoder": list(numbers["encoder"]),
         "Approach": list(numbers["approach"]),
@@ -171,5 +175,6 @@ def display_frame(numbers: pd.DataFrame, digits: int) -> pd.DataFrame:
         if numbers[f"{column}_mean"].notna().any():
             pairs = zip(numbers[f"{column}_mean"], numbers[f"{column}_std"], strict=True)
             columns[heading] = [mean_and_std(mean, std, digits) for mean, std in pairs]
+    columns |= training_display(numbers)
     columns["n"] = [str(n) for n in numbers["n"]]
     return pd.DataFrame(columns)

@@ -11,10 +11,25 @@ import pandas as pd
 from ita.config import Table
 from ita.data import VIEWS
 from ita.reporting import reported
-from ita.reporting.comparisons import TESTS, Comparisons, ViewResults, add_corrected_p
+from ita.reporting.comparisons import TEST_COLUMNS, Comparisons
+from ita.reporting.notes import run_notes
 from ita.reporting.report_rows import ReportRow, ReportSettings, report_rows
-from ita.reporting.report_table import ReportTable, format_column, mean_and_std, summarise
+from ita.reporting.report_table import (
+    ReportTable,
+    format_column,
+    format_marked,
+    mean_and_std,
+    summarise,
+)
+from ita.reporting.row_tests import ViewResultsOf, add_marks, compared, results_of_all
 from ita.reporting.runs import Runs
+from ita.reporting.updates import (
+    CONTROL_PREFIX,
+    TRAINING_COLUMNS,
+    control_heading,
+    training_cells,
+    training_display,
+)
 from ita.significance import power, seeds
 
 TITLE = "F1 of the approaches on text (T) and on text and image text (I+T)"
@@ -32,13 +47,10 @@ MATCHED = " and otherwise is {rows}"
 LABELS = ("dataset", "encoder", "system", "approach", "trained_on")
 COLUMNS = (
     *("mean", "std", "n", "seeds", "strict_mean", "strict_std", "paper", "difference", "mark"),
-    *("gain", "gain_low", "gain_high", *(f"p_{test}{suffix}" for test in TESTS for suffix in ("", "_holm"))),
-    *("p_bootstrap_seeds", "p_randomisation_seeds", "random", "random_p_welch"),
+    *(*TEST_COLUMNS, "p_bootstrap_seeds", "p_randomisation_seeds", "random", "random_p_welch"),
+    *(f"{CONTROL_PREFIX}{column}" for column in (*TEST_COLUMNS, "mark")),
 )
 """Columns of each view in the CSV."""
-
-ViewResultsOf = Mapping[tuple[str, str, str], ViewResults]
-"""(encoder, system, view) -> results"""
 
 
 def build(runs: Runs, settings: ReportSettings, table: Table) -> ReportTable:
@@ -47,19 +59,14 @@ def build(runs: Runs, settings: ReportSettings, table: Table) -> ReportTable:
     Raises:
         UserError: when a run of the table is missing.
     """
-    settings.require_baseline(table.baseline)
+    results = results_of_all(runs, settings, table)
     comparisons = Comparisons(table.resamples, table.seed)
     reported_f1 = reported_values(settings.dataset)
-    results = {
-        (encoder, system, view): ViewResults(runs.of(encoder, system), table.split, view)
-        for encoder in table.encoders
-        for system in settings.systems
-        for view in VIEWS
-    }
     rows: list[dict[str, Any]] = []
     for encoder in table.encoders:
         for row in report_rows(settings, [encoder], table.systems):
             cells: dict[str, Any] = {**row.labels, "trained_on": row.trained_on}
+            cells |= training_cells(runs.of(encoder, row.system))
             for view in VIEWS:
                 paper = reported_f1.get((encoder, row.system), {}).get(view)
                 cell = view_cell(row, view, results, paper) | compared(row, view, results, table, comparisons)
@@ -67,12 +74,17 @@ def build(runs: Runs, settings: ReportSettings, table: Table) -> ReportTable:
             rows.append(cells)
         for key in table.reported:
             rows += reported_row(reported_f1.get((encoder, key)), settings, encoder, key)
-    add_corrected_p(rows, [f"{view}_" for view in VIEWS], table.significance_level)
-    columns = [*LABELS, *(f"{view}_{column}" for view in VIEWS for column in COLUMNS)]
+    prefixes = [f"{view}_" for view in VIEWS]
+    add_marks(rows, prefixes, table.significance_level)
+    columns = [*LABELS, *TRAINING_COLUMNS, *(f"{view}{column}" for view in prefixes for column in COLUMNS)]
     numbers = pd.DataFrame(rows, columns=columns)
-    tested = sum(row.get(f"{view}_p_welch") is not None for row in rows for view in VIEWS)
-    notes = table_notes(settings, table, numbers, tested) + power_note(numbers, comparisons.standard_errors)
-    return ReportTable(TITLE, numbers, display_frame(numbers, table.digits), notes, runs.metadata, label_columns=3)
+    notes = [
+        *table_notes(settings, table, numbers),
+        *run_notes(runs, settings, table, rows, prefixes),
+        *power_note(numbers, comparisons.standard_errors),
+    ]
+    display = display_frame(numbers, table.digits, control_heading(table))
+    return ReportTable(TITLE, numbers, display, notes, runs.metadata, label_columns=3)
 
 
 def view_cell(row: ReportRow, view: str, results: ViewResultsOf, paper: float | None) -> dict[str, Any]:
@@ -89,15 +101,6 @@ def view_cell(row: ReportRow, view: str, results: ViewResultsOf, paper: float | 
         cell["random"] = cell["mean"] - statistics.mean(control_f1)
         cell["random_p_welch"] = seeds.welch(control_f1, view_results.f1())
     return cell
-
-
-def compared(
-    row: ReportRow, view: str, results: ViewResultsOf, table: Table, comparisons: Comparisons
-) -> dict[str, Any]:
-    """Tests of a row against the baseline on text, in a view that it is trained on."""
-    if not table.baseline or row.system == table.baseline or view not in row.views:
-        return {}
-    return comparisons.compare(results[row.encoder, table.baseline, "t"], results[row.encoder, row.system, view])
 
 
 def reported_values(dataset: str) -> dict[tuple[str, str], dict[str, Any]]:
@@ -120,8 +123,9 @@ def reported_row(
     return [{**dict(zip(LABELS, labels, strict=True)), **{f"{view}_n": 0 for view in VIEWS}, **values}]
 
 
-def table_notes(settings: ReportSettings, table: Table, numbers: pd.DataFrame, tested: int) -> list[str]:
+def table_notes(settings: ReportSettings, table: Table, numbers: pd.DataFrame) -> list[str]:
     """Scorer, marks, and what the control systems are."""
+    tested = sum(int(numbers[f"{view}_p_welch"].notna().sum()) for view in VIEWS)
 
     def names(key: str) -> str:
         return " / ".join(settings.system_names(key, table.encoders))
@@ -160,8 +164,14 @@ def power_note(numbers: pd.DataFrame, standard_errors: list[float]) -> list[str]
     return [f"Minimum detectable difference (alpha 0.05, power 0.8): {' and '.join(parts)}."]
 
 
-def display_frame(numbers: pd.DataFrame, digits: int) -> pd.DataFrame:
-    """Mean ± deviation with its mark, p, the paper's value, the difference; the control system; seeds."""
+def display_frame(numbers: pd.DataFrame, digits: int, control: str) -> pd.DataFrame:
+    """Mean ± deviation with its mark, p, the paper's value, the difference; the controls; updates; seeds.
+
+    Args:
+        numbers: for the CSV.
+        digits: decimals.
+        control: heading of the comparison with the control of as many updates.
+    """
     columns: dict[str, list[str]] = {
         "Encoder": list(numbers["encoder"]),
         "Approach": list(numbers["approach"]),
@@ -179,6 +189,11 @@ def display_frame(numbers: pd.DataFrame, digits: int) -> pd.DataFrame:
         add(f"p {name}", f"{view}_p_welch", ".2g")
         add(f"paper {name}", f"{view}_paper", ".2f")
         add(f"diff {name}", f"{view}_difference", f"+.{digits}f")
+    for view, name in VIEWS.items():
+        gains, marks = (numbers[f"{view}_{CONTROL_PREFIX}{column}"] for column in ("gain", "mark"))
+        if gains.notna().any():
+            columns[f"{control} {name}"] = format_marked(gains, marks, f"+.{digits}f")
     add("vs random", "it_random", f"+.{digits}f")
+    columns |= training_display(numbers)
     columns["n"] = [str(int(n)) if n else "" for n in numbers["t_n"]]
     return pd.DataFrame(columns)

@@ -10,9 +10,11 @@ from ita.config import Table
 from ita.data import VIEWS
 from ita.reporting import reported
 from ita.reporting.comparisons import Comparisons, ViewResults, add_corrected_p
+from ita.reporting.notes import run_notes
 from ita.reporting.report_rows import ReportSettings, report_rows
 from ita.reporting.report_table import ReportTable, format_number, summarise
 from ita.reporting.runs import Runs
+from ita.reporting.updates import training_cells, training_display
 
 TITLE = "Precision, recall and F1 of each type"
 MEASURES = {"precision": "P", "recall": "R", "f1": "F1"}
@@ -45,7 +47,7 @@ def build(runs: Runs, settings: ReportSettings, table: Table) -> ReportTable:
             results = ViewResults(runs.of(row.encoder, row.system), table.split, view)
             for entity_type in entity_types(results):
                 paper = paper_rows.get((row.encoder, row.system, entity_type), {})
-                labels = {**row.labels, "view": VIEWS[view], "type": entity_type}
+                labels = {**row.labels, "view": VIEWS[view], "type": entity_type, **training_cells(results.runs)}
                 rows.append(labels | type_cells(results, baseline, entity_type, paper, comparisons))
     add_corrected_p(rows, ["f1_"], table.significance_level)
     numbers = pd.DataFrame(rows)
@@ -53,6 +55,7 @@ def build(runs: Runs, settings: ReportSettings, table: Table) -> ReportTable:
     names = settings.system_names(table.baseline, table.encoders) if table.baseline else ["nothing"]
     values = {"baseline": " / ".join(names), "alpha": table.significance_level}
     notes = [note.format(**values) for note in (NOTES if has_paper else NOTES[:2])]
+    notes += run_notes(runs, settings, table, rows, ["f1_"])
     return ReportTable(TITLE, numbers, display_frame(numbers, 1), notes, runs.metadata, label_columns=3)
 
 
@@ -97,11 +100,12 @@ def scores_of_type(results: ViewResults, entity_type: str, measure: str) -> list
 
 
 def display_frame(numbers: pd.DataFrame, digits: int) -> pd.DataFrame:
-    """One row per encoder, system and view; P, R, F1 of each type with the gain, and a row of the paper's below."""
+    """One row per encoder, system and view, and one of the paper's below: P, R, F1 of each type with the gain."""
     lines: list[dict[str, str]] = []
     for (encoder, approach, view), group in numbers.groupby(["encoder", "approach", "view"], sort=False):
         line = {"Encoder": str(encoder), "Approach": str(approach), "View": str(view)}
         paper = {**line, "Approach": f"{approach} (paper)"}
+        training = {heading: cells[0] for heading, cells in training_display(group).items()}
         for row in group.to_dict("records"):
             for measure, short in MEASURES.items():
                 gain = row.get(f"{measure}_gain")
@@ -109,7 +113,7 @@ def display_frame(numbers: pd.DataFrame, digits: int) -> pd.DataFrame:
                 text = f"{row[f'{measure}_mean']:.{digits}f}{mark}"
                 line[f"{row['type']} {short}"] = text + ("" if pd.isna(gain) else f" ({gain:+.{digits}f})")
                 paper[f"{row['type']} {short}"] = format_number(row[f"{measure}_paper"], f".{digits}f")
-        lines.append(line)
+        lines.append(line | training)
         if group["f1_paper"].notna().any():
             lines.append(paper)
     return pd.DataFrame(lines).fillna("")

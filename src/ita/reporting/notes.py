@@ -1,0 +1,60 @@
+"""Notes that tables of runs share: updates, controls, single seeds, and what the entry of a system says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ita.config import Table
+from ita.reporting.report_rows import ReportSettings
+from ita.reporting.runs import Runs
+from ita.reporting.updates import CONTROL_PREFIX, TRAINING, control_notes, longer_notes
+
+SINGLE_SEED = (
+    "Rows of one seed bear no mark: a test over seeds needs two of a row and of what it is compared with. The tests "
+    "over posts (in the CSV) need one."
+)
+
+
+def run_notes(
+    runs: Runs,
+    settings: ReportSettings,
+    table: Table,
+    rows: Sequence[Mapping[str, Any]],
+    prefixes: Sequence[str] = ("",),
+) -> list[str]:
+    """Notes on the rows of a table.
+
+    Args:
+        runs: all runs of the table.
+        settings: of the table.
+        table: its section.
+        rows: of the table; ``{prefix}gain`` is there where a row is compared with another.
+        prefixes: of the columns of its comparisons.
+    """
+    gains = [f"{prefix}gain" for prefix in prefixes]
+    tested = list(dict.fromkeys(row["system"] for row in rows if any(row.get(gain) is not None for gain in gains)))
+    controls = [f"{prefix}{CONTROL_PREFIX}gain" for prefix in prefixes]
+    controlled = any(row.get(gain) is not None for row in rows for gain in controls)
+    notes = control_notes(settings, table, rows, prefixes)
+    if any(row.get("updates") is not None for row in rows):
+        notes.append(TRAINING)
+    if table.baseline in settings.systems:
+        notes += longer_notes(runs, settings, table, tested, controlled)
+    return [*notes, *seed_notes(runs, table, tested), *system_notes(settings, table)]
+
+
+def seed_notes(runs: Runs, table: Table, tested: Sequence[str]) -> list[str]:
+    """Why marks are missing, where a row of a table with tests, or its baseline, has a single seed."""
+    systems = {*table.systems, table.baseline} if tested else set()
+    counts = [len(run_seeds) for run_seeds in runs.by_row(table.encoders, systems)]
+    return [SINGLE_SEED] if 1 in counts else []
+
+
+def system_notes(settings: ReportSettings, table: Table) -> list[str]:
+    """The notes of the systems of a table, each after the name of its row."""
+    return [
+        f"{settings.joined_names([key], table.encoders)}: {settings.systems[key].note}"
+        for key in table.systems
+        if settings.systems[key].note
+    ]
