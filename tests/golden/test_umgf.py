@@ -57,9 +57,8 @@ def build(reference):
     system = System(fusion="umgf", label_scheme="x_subword", regions="crops", views=["it"])
     tagger = Tagger(bert(config, weights, "bert."), labels, 0.0, region_dim=config["crop_feature_dim"], system=system)
     sizes = {"width": config["d_model"], "inner": config["d_hidden"], "heads": config["n_heads"]}
-    tagger.fusion = UMGF(
-        config["hidden_size"], config["crop_feature_dim"], config["objcnndim"], layers=config["layer"], **sizes
-    )
+    sizes |= {"object_size": config["objcnndim"], "layers": config["layer"]}
+    tagger.fusion = UMGF(tagger.encoder.config, config["crop_feature_dim"], **sizes)
     names = {ours: name for name in weights if (ours := our_name(name))}
     tagger.linear = type(tagger.linear)(tagger.fusion.width, len(labels))
     tagger.load_state_dict({ours: weights[name] for ours, name in names.items()}, assign=True)

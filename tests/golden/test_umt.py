@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ita.config import System
-from ita.model.fusion.boundary import BOUNDARY_SHARE, boundary_tags, conversion_matrix
+from ita.model.boundary import BOUNDARY_SHARE, boundary_tags, conversion_matrix
 from ita.model.tagger import Tagger
 from tests.golden.upstream import Reference, bert, gradients_agree, packed
 
@@ -23,9 +23,9 @@ NAMES = {
     "fusion.grid_queries.": "vismap2text_v2.",
     "fusion.gate.": "gate.",
     "linear.": "classifier.",
-    "boundary.linear.": "aux_classifier.",
+    "second_task.linear.": "aux_classifier.",
     "crf.": "crf.",
-    "boundary.crf.": "aux_crf.",
+    "second_task.crf.": "aux_crf.",
 }
 """Our prefix -> upstream's."""
 
@@ -63,7 +63,7 @@ def test_forward_losses_gradients_and_decoded_tags(reference):
     tagger = Tagger(encoder, facts["labels"], 0.0, region_dim=facts["config"]["visual_size"], system=system)
     tagger.load_state_dict({name: weights[upstream_name(name)] for name in tagger.state_dict()}, assign=True)
     tagger.eval()
-    tagger.boundary.conversion = reference.array("in/trans_matrix")
+    tagger.second_task.conversion = reference.array("in/trans_matrix")
     mask = reference.array("in/input_mask").bool()
     grid = reference.array("in/visual").flatten(2).transpose(1, 2)
     batch = packed(reference.array("in/input_ids"), mask, tagger.layout, grid.shape[1])
@@ -73,7 +73,7 @@ def test_forward_losses_gradients_and_decoded_tags(reference):
     width = facts["config"]["hidden_size"]
     reference.compare("out/txt2txt_attention", vectors[..., :width], mask)
     reference.compare("out/self_attention", vectors[..., -width:], mask)
-    reference.compare("out/aux_classifier", tagger.boundary.logits(vectors), mask)
+    reference.compare("out/aux_classifier", tagger.second_task.logits(vectors), mask)
     emissions = tagger.classify(vectors)
     reference.compare("out/emissions", emissions, mask)
 
@@ -81,7 +81,7 @@ def test_forward_losses_gradients_and_decoded_tags(reference):
     log_z = tagger.crf.log_partition(emissions, batch.lengths)
     assert log_z.tolist() == pytest.approx([post["logZ"] for post in facts["per_sentence"]], rel=relative)
     main = tagger.crf.nll(emissions, labels, batch.lengths).mean()
-    boundary = tagger.boundary.nll(vectors, labels, batch.lengths).mean()
+    boundary = tagger.second_task.nll(vectors, labels, batch.lengths).mean()
     assert main.item() == pytest.approx(expected["main_loss"], rel=relative)
     assert boundary.item() == pytest.approx(expected["aux_loss"], rel=relative)
     loss = main + BOUNDARY_SHARE * boundary

@@ -10,8 +10,8 @@ import torch
 from ita.config import System
 from ita.io.features import position_features
 from ita.model.batching import collate
-from ita.model.fusion.attention import PaddedAttention
 from ita.model.inputs import EncodedView
+from ita.model.padded_attention import PaddedAttention
 from ita.model.tagger import Tagger
 from tests.golden.upstream import Reference, bert
 

@@ -19,6 +19,7 @@ SYSTEMS = {
     "umt": {**UMT, "label_scheme": "x_subword"},
     "umt words": UMT,
     "umgf": {**IMAGE, "fusion": "umgf", "label_scheme": "x_subword", "tag_format": "iob2"},
+    "acn": {**IMAGE, "fusion": "acn", "tag_format": "iob2"},
     "rpbert": {**IMAGE, "relation_gate": True, "pooling": "mean", "tag_format": "iob2"},
     "rpbert without gate": {**IMAGE, "pooling": "mean", "tag_format": "iob2"},
     "rpbert with a BiLSTM": {**IMAGE, "relation_gate": True, "pooling": "mean", "rnn": 8},
@@ -132,7 +133,7 @@ def test_each_part_has_its_learning_rate(pictured, tiny_encoder, tmp_path):
         for group in groups:
             for weight in group.parameters:
                 name = names[id(weight)]
-                of_crf = name.startswith(("crf.", "boundary.crf."))
+                of_crf = name.startswith(("crf.", "second_task.crf."))
                 assert group.learning_rate == (3.0 if of_crf else 1.0 if name.startswith("encoder.") else 2.0), name
                 decayed = kind == "adamw" or of_crf or not (name.endswith(".bias") or "norm" in name.lower())
                 assert group.weight_decay == (0.5 if decayed else 0.0), name

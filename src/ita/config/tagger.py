@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import field
-from typing import Annotated, Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, model_validator
 from pydantic.dataclasses import dataclass
@@ -13,6 +14,12 @@ from ita.config.fields import SECTION, UNIQUE, UNIQUE_ITEMS, Device, Flag, Numbe
 from ita.errors import ConfigError
 
 View = Literal["t", "it"]
+FUSIONS = tuple(sorted(file.stem for file in (Path(__file__).parents[1] / "model" / "fusion").glob("[a-z]*.py")))
+"""Modules of ``ita.model.fusion``: their names say what there is, without importing them."""
+if TYPE_CHECKING:
+    FusionName = str
+else:
+    FusionName = Literal[("tokens", *FUSIONS)]
 SET_BY_ENCODERS = ("batch_size", "learning_rate", "crf_learning_rate", "threads")
 """Settings of ``train`` that may be null in config.yaml: those of the encoder, under its ``defaults``."""
 NULL_INTEGER: Any = {"type": ["integer", "null"]}
@@ -74,10 +81,10 @@ class System:
     ] = "none"
 
     fusion: Annotated[
-        Literal["tokens", "umt", "umgf"],
+        FusionName,
         Field(
-            description="How regions meet the text: tokens (further inputs of the encoder), umt (Yu et al. 2020) or "
-            "umgf (Zhang et al. 2021), fusion layers between encoder and CRF."
+            description="How regions meet the text: tokens (further inputs of the encoder), or a fusion layer between "
+            "encoder and CRF: acn (Zhang et al. 2018), umt (Yu et al. 2020), umgf (Zhang et al. 2021)."
         ),
     ] = "tokens"
     region_boxes: Annotated[

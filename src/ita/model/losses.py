@@ -14,7 +14,7 @@ from ita.model.tagger import Tagger
 def compute_loss(tagger: Tagger, batch: MicroBatch, config: TrainingConfig) -> tuple[Tensor, dict[str, Tensor]]:
     """The loss of a micro-batch: w_T L_T + w_IT L_IT + w_CVA L_CVA, each a mean over the examples of the update.
 
-    Systems with a boundary task (UMT) add its likelihood.
+    Systems whose fusion layer has a second task (UMT: entity boundaries) add its loss.
 
     Returns:
         The loss, and the sum of each term over the posts of the micro-batch.
@@ -39,16 +39,17 @@ def compute_loss(tagger: Tagger, batch: MicroBatch, config: TrainingConfig) -> t
         )
         extra_terms["alignment"] = divergence.sum()
     nll = nll * batch.loss_mask
-    if tagger.boundary is not None:
-        boundary = (tagger.boundary.nll(vectors, batch.tags, lengths) * batch.loss_mask).sum()
-        extra_terms["boundary"] = boundary
+    task = tagger.second_task
+    if task is not None:
+        extra_terms[task.loss] = (task.nll(vectors, batch.tags, lengths) * batch.loss_mask).sum()
     joint = len(config.system.views) > 1
     weights = {
         "t": config.loss.text if joint else 1.0,
         "it": config.loss.image_text if joint else 1.0,
         "alignment": config.loss.alignment,
-        "boundary": config.loss.boundary,
     }
+    if task is not None:
+        weights[task.loss] = getattr(config.loss, task.loss)
     sums = {"t": nll[: batch.text_rows].sum(), "it": nll[batch.text_rows :].sum()}
     terms: dict[str, Tensor] = {**{view: sums[view] for view in config.system.views}, **extra_terms}
     return batch.loss_scale * torch.stack([weights[name] * value for name, value in terms.items()]).sum(), terms

@@ -19,9 +19,8 @@ from ita.model.crf import CRF
 from ita.model.crf.constraints import bioes_constraints
 from ita.model.encoder import first_subword_vectors
 from ita.model.fusion import build_fusion
-from ita.model.fusion.boundary import BoundaryHead
-from ita.model.fusion.relation import RelationGate
 from ita.model.inputs import InputLayout
+from ita.model.relation_gate import RelationGate
 
 IMAGE_NORM_EPSILON = 1e-12
 
@@ -73,7 +72,7 @@ class Tagger(nn.Module):
             self.projection = region_projection(region_dim, encoder.config, system.region_embedding)
         self.gate = RelationGate(width) if system.relation_gate else None
         self.fusion = fusion
-        self.boundary = BoundaryHead(width, tag_names) if system.fusion == "umt" and fusion else None
+        self.second_task = fusion.second_task(width, tag_names) if fusion and fusion.second_task else None
         self.rnn = nn.LSTM(features, system.rnn, 2, batch_first=True, bidirectional=True) if system.rnn else None
         self.register_buffer("region_features", None, persistent=False)
 
@@ -102,8 +101,8 @@ class Tagger(nn.Module):
         if self.training and self.word_dropout:
             keep = torch.rand(vectors.shape[:2], device=vectors.device) >= self.word_dropout
             vectors = vectors * keep.unsqueeze(2)
-        if self.boundary is not None:
-            return self.boundary.combine(self.linear, vectors)
+        if self.second_task is not None:
+            return self.second_task.combine(self.linear, vectors)
         emissions: Tensor = self.linear(vectors)
         return emissions if emissions.dtype == torch.float64 else emissions.float()
 

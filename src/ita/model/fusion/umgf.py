@@ -6,23 +6,26 @@ between subwords and objects. Source: TransformersWsz/UMGF, ddp_mmner.py, ``MMNe
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ita.model.fusion.attention import PaddedAttention
+from ita.model.fusion import Fusion
+from ita.model.padded_attention import PaddedAttention
 
 NORM_EPSILON = 1e-5
 """Of the fusion part; BERT keeps its own."""
 
 
-class UMGF(nn.Module):
+class UMGF(Fusion):
     """Text states and object features -> fused features.
 
     Args:
-        hidden_size: H, width of the encoder.
-        image_size: D, width of an object's features.
-        object_size: of the linear layer that they pass first (upstream: ResNet's last, 2048).
+        config: of the encoder.
+        region_dim: D, width of an object's features.
+        object_size: of the linear layer that they pass first (upstream: ResNet's last, 2048); None: D.
         width: F of the graph's nodes (upstream: 512).
         inner: of the feed-forward layers (upstream: 256).
         heads: attention heads (upstream: 8).
@@ -32,20 +35,21 @@ class UMGF(nn.Module):
 
     def __init__(
         self,
-        hidden_size: int,
-        image_size: int,
-        object_size: int,
+        config: Any,
+        region_dim: int,
         *,
+        object_size: int | None = None,
         width: int = 512,
         inner: int = 256,
         heads: int = 8,
         layers: int = 6,
         dropout: float = 0.4,
     ) -> None:
-        super().__init__()
-        self.width = hidden_size + width
-        self.text = nn.Linear(hidden_size, width)
-        self.crop = nn.Linear(image_size, object_size)
+        super().__init__(config, region_dim)
+        object_size = object_size or region_dim
+        self.width = config.hidden_size + width
+        self.text = nn.Linear(config.hidden_size, width)
+        self.crop = nn.Linear(region_dim, object_size)
         self.objects = nn.Sequential(
             nn.Linear(object_size, width), nn.ReLU(), nn.Dropout(dropout), nn.Linear(width, width), nn.ReLU(),
             nn.Dropout(dropout),

@@ -11,27 +11,31 @@ import torch
 from torch import Tensor, nn
 
 from ita.model.bert import EncoderConfig, Layer
-from ita.model.fusion.attention import PaddedAttention
+from ita.model.boundary import BoundaryHead
+from ita.model.fusion import Fusion
+from ita.model.padded_attention import PaddedAttention
 
 
-class UMT(nn.Module):
+class UMT(Fusion):
     """Text states and an image grid -> fused features and auxiliary features.
 
     Args:
         config: of the encoder; the layers have its width, heads, dropout and epsilon.
-        image_size: D, width of a grid cell.
+        region_dim: D, width of a grid cell.
     """
 
-    def __init__(self, config: EncoderConfig, image_size: int) -> None:
-        super().__init__()
+    second_task = BoundaryHead
+
+    def __init__(self, config: EncoderConfig, region_dim: int) -> None:
+        super().__init__(config, region_dim)
         width = config.hidden_size
         self.width = 2 * width
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
         self.heads = config.num_attention_heads
         self.text = Layer(config)
         self.auxiliary_text = Layer(config)
-        self.grid_keys = nn.Linear(image_size, width)
-        self.grid_queries = nn.Linear(image_size, width)
+        self.grid_keys = nn.Linear(region_dim, width)
+        self.grid_queries = nn.Linear(region_dim, width)
         self.text_to_image = Layer(config)
         self.image_to_text = Layer(config)
         self.text_to_fused = Layer(config)

@@ -21,6 +21,7 @@ class BoundaryHead(nn.Module):
         tag_names: the K tags.
     """
 
+    loss = "boundary"
     conversion: Tensor
     boundary_of: Tensor
 
