@@ -4,6 +4,8 @@ rule demo:
         train="results/demo/source/train.txt",
         valid="results/demo/source/valid.txt",
         test="results/demo/source/test.txt",
+        relation_train="results/demo/source/relation-train.csv",
+        relation_valid="results/demo/source/relation-valid.csv",
         detector="results/demo/source/detector/model.safetensors",
         captioner="results/demo/source/captioner/model.safetensors",
         images=directory("results/demo/source/images"),

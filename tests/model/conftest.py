@@ -53,3 +53,39 @@ def pictured(tmp_path_factory):
         parquet.write("features", rows, shard, {"engine": {"class": "ResNet"}})
         parquet.write("objects", [box for row in rows for box in boxes_of(row)], folder / "objects" / shard.name)
     return folder, shards
+
+
+@pytest.fixture(scope="session")
+def related(tmp_path_factory):
+    """Relation data: the image adds to the text where 'xa' meets a bright region, or 'xb' a dark one.
+
+    Some images are missing, and one post is too long. Images have the names of those of ``pictured``, and are others.
+
+    Returns:
+        Posts, and the shards of features.
+    """
+    folder = tmp_path_factory.mktemp("related")
+    draw, normal = random.Random(1), np.random.default_rng(1)
+    posts, images = [], []
+    for split, count in {"train": 128, "dev": 48}.items():
+        for n in range(count):
+            words = [draw.choice("abcde") for _ in range(draw.randint(0, 3))]
+            word, bright = draw.choice("ab"), draw.choice([True, False])
+            words.insert(draw.randint(0, len(words)), "x" + word)
+            if (split, n) == ("train", 5):
+                words *= 80
+            name = f"{split}-{n}"
+            post = {"post_id": name, "split": split, "image_id": f"image-{name}", "tokens": words}
+            posts.append({**post, "tags": ["O"] * len(words), "repaired": 0, "related": bright == (word == "a")})
+            if n % 16 != 15:
+                regions = normal.normal(0, 0.3, (draw.randint(1, 3), WIDTH))
+                regions[:, 1] = 2.0 if bright else -2.0
+                values = np.float32(regions).flatten()
+                images.append({**post, "width": 9, "height": 9, "regions": len(regions), "features": values})
+    parquet.write("posts", posts, folder / "posts.parquet", {"label_version": "made up"})
+    keys = ("image_id", "width", "height", "regions", "features")
+    rows = [{key: image[key] for key in keys} for image in images]
+    shards = [folder / f"{number}-of-2.parquet" for number in (1, 2)]
+    for shard, part in zip(shards, (rows[::2], rows[1::2]), strict=True):
+        parquet.write("features", part, shard, {"engine": {"class": "ResNet"}})
+    return folder / "posts.parquet", shards

@@ -13,12 +13,13 @@ RUN = {"dataset": "corpus", "encoder": "tiny", "system": "cva"}
 CVA = {"context": "ga", "views": ["t", "it"], "alignment": "posterior"}
 
 
-def trained(corpus, output, encoder, system=None, expect=0, features=(), objects=(), **overrides):
+def trained(corpus, output, encoder, system=None, expect=0, features=(), objects=(), relations=None, **overrides):
+    weights = overrides.pop("loss_weights", {})
     settings = {
         "train": {**TRAIN, **overrides},
         "encoder": {"model": str(encoder)},
         "system": system or CVA,
-        "loss": LOSS,
+        "loss": {**LOSS, **weights},
         "seed": overrides.pop("seed", 1),
         "run": RUN,
     }
@@ -26,6 +27,9 @@ def trained(corpus, output, encoder, system=None, expect=0, features=(), objects
     arguments = ["--settings", json.dumps(settings), "--output", str(output / "model.safetensors")]
     arguments += ["--posts", str(corpus / "posts.parquet"), "--context", str(corpus / "ga.parquet")]
     arguments += ["--features", *map(str, features), "--objects", *map(str, objects), *beside(output)]
+    if relations:
+        posts, shards = relations
+        arguments += ["--relation-posts", str(posts), "--relation-features", *map(str, shards)]
     arguments += ["--run-settings", str(output / "settings.json"), "--checkpoint", str(output / "checkpoint")]
     assert run_stage(train, arguments) == expect
     return output

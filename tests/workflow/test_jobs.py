@@ -124,6 +124,36 @@ def test_a_gathered_table_is_made_of_its_shards():
     ]
 
 
+def test_relation_data_are_read_by_the_training_that_names_them():
+    run = {**RUN, "system": "rpbert"}
+    names = ("relation_posts", "relation_features")
+    assert [inputs("train", run)[name] for name in names] == [[], []]
+    taught = {"datasets": {"twitter17": {"systems": {"rpbert": {"relation_data": "relation"}}}}}
+    two = {"gather": {"shards": 2}}
+    shards = [f"results/relation/features/resnet/{shard}.parquet" for shard in ("1-of-2", "2-of-2")]
+    found = inputs("train", run, merge(taught, two))
+    assert [found[name] for name in names] == [["results/relation/posts.parquet"], shards]
+    assert settings("train", run, taught)["system"]["relation_data"] == "relation"
+    assert settings("train", RUN, taught) == settings("train", RUN)
+
+
+@pytest.mark.parametrize(
+    ("system", "told"),
+    [
+        (
+            {"relation_data": "relatoin"},
+            "systems.rpbert.relation_data names 'relatoin', which is not in 'datasets'; did",
+        ),
+        ({"relation_data": "snap"}, "names 'snap', whose posts.format is umt; expected relation"),
+        ({"relation_data": "relation", "relation_gate": False}, "set relation_gate and regions"),
+        ({"relation_data": "relation", "regions": "mine"}, "systems.rpbert.regions names 'mine', which is not in 'det"),
+    ],
+)
+def test_relation_data_that_do_not_fit_are_told(system, told):
+    change = {"datasets": {"twitter17": {"systems": {"rpbert": system}, "detectors": {"mine": {}}}}}
+    assert told in message(jobs(change).inputs("train"), {**RUN, "system": "rpbert"})
+
+
 @pytest.mark.parametrize("kind", READS)
 def test_a_table_or_figure_reads_what_its_kind_needs(kind):
     stage = "figure" if kind in ("curves", "captions", "distance") else "table"

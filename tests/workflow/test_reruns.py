@@ -108,6 +108,28 @@ def test_a_new_version_reruns_its_stage(config, before, monkeypatch):
     assert Planner(config).reruns(before, *TARGETS) == {"evaluate"} | READ
 
 
+TAUGHT = "results/demo/runs/demo/rpbert/seed1/metrics.json"
+RELATION = [
+    # edit -> stages that run again, of the run with relation data and of the one without
+    ("datasets.demo-relation.posts.ranges", {"train": "1-4"}, {"posts", "download", "detect"} | RUNS - READ, set()),
+    ("datasets.demo-relation.detectors.demo.score_threshold", 0.3, {"detect"} | RUNS - READ, set()),
+    ("datasets.demo-relation.gather", {"shards": 2}, {"detect"} | RUNS - READ, set()),
+    ("datasets.demo.systems.rpbert.relation_data", None, RUNS - READ, set()),
+    ("datasets.demo-relation.note", "Changed.", set(), set()),
+    ("losses.paper.relation", 0.1, RUNS - READ, RUNS - READ),
+    ("datasets.relation.download.source", "none", set(), set()),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "taught", "others"), RELATION, ids=[path for path, *_ in RELATION])
+def test_relation_data_rerun_only_what_they_train(config, path, value, taught, others):
+    alone = TAUGHT.replace("rpbert", "rpbert-without-rp")
+    for target, expected in ((TAUGHT, taught), (alone, others)):
+        before = Planner(config).plan(target)
+        assert Planner(edited(config, path, value)).reruns(before, target) == expected
+        assert any("demo-relation" in path for job in before.values() for path in job.inputs) == (target == TAUGHT)
+
+
 def test_a_system_with_regions_of_a_grid_needs_no_objects():
     change = {"gather": {"shards": 2}}
     config = merge(yaml.safe_load((ROOT / "config.yaml").read_text()), change)

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from itertools import product
 
 import pytest
 import yaml
@@ -18,6 +19,7 @@ from tests.support.planner import Planner
 DATASETS = ("demo", "twitter15", "twitter17", "snap")
 TABLES = [f"results/{name}/table1.csv" for name in DATASETS]
 DEMO = ["results/demo/paper", "results/demo/table1.csv", "results/demo/curves.svg"]
+RPBERT = "results/demo/runs/demo/rpbert/seed1/metrics.json"
 IMGFEAT = "results/demo/runs/demo/imgfeat/seed1/metrics.json"
 
 
@@ -189,6 +191,18 @@ def test_the_demo_looks_at_its_own_regions(done):
         assert done.planned(IMGFEAT) >= {"detect", "train", "evaluate"}
     finally:
         done.write(done.config)
+
+
+def test_relation_data_are_a_data_set_that_trains_a_gate(done):
+    done.run(RPBERT)
+    run, relation = (done.folder / RPBERT).parent, done.folder / "results/demo-relation"
+    posts = parquet.rows("posts", relation / "posts.parquet")
+    assert {(post["split"], post["related"]) for post in posts} == set(product(("train", "dev"), (True, False)))
+    train = [post for post in posts if post["split"] == "train"]
+    about = json.loads((run / "settings.json").read_text())
+    assert about["relation"]["data"] == "demo-relation" and about["relation"]["left_out"] == 0
+    assert json.loads((done.folder / RPBERT).read_text())["training"]["relation_posts"] == len(train) > 4
+    assert "relation_loss" in (run / "history.csv").read_text()
 
 
 def test_the_chain_makes_a_table(done):

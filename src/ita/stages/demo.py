@@ -3,6 +3,7 @@
 The synthetic data set of the project:
 
 - train.txt, valid.txt, test.txt: posts in the layout of UMT;
+- relation-train.csv, relation-valid.csv: their texts with their own image and with another post's, labelled so;
 - images/ID.jpg: their images. Some are missing and one is broken, as on Twitter;
 - detector/, captioner/: VinVL's architectures at small width, trained on images of this kind; they are part of the
   package, and ``python -m ita.demo.training`` trains them anew;
@@ -22,11 +23,13 @@ from ita.cli import read_section
 from ita.config import Demo
 from ita.demo import SHIPPED_MODELS, encoder, ground_truth, pictures
 from ita.demo.posts import EMOJI, Post, format_umt, generate_posts, lexicon
+from ita.demo.relations import format_relations
 from ita.io.files import atomic_folder
 from ita.log import log, progress
 
 MODELS = ("detector", "captioner")
 SPLITS = ("train", "valid", "test")
+RELATION_SPLITS = ("train", "valid")
 
 
 def work(settings: dict[str, Any], output: Path) -> None:
@@ -46,6 +49,9 @@ def work(settings: dict[str, Any], output: Path) -> None:
         for split in SPLITS:
             text = format_umt(post for post in posts if post.split == split)
             (folder / f"{split}.txt").write_text(text, encoding="utf-8")
+        for split in RELATION_SPLITS:
+            text = format_relations([post for post in posts if post.split == split], demo.seed)
+            (folder / f"relation-{split}.csv").write_text(text, encoding="utf-8")
     log.info("%s: %d posts", output, len(posts))
 
 

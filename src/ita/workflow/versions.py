@@ -1,7 +1,7 @@
 """Versions of the stages, in the order of the data flow."""
 
 VERSIONS = {
-    "demo": 2,
+    "demo": 3,
     "posts": 1,
     "download": 2,
     "detect": 2,
