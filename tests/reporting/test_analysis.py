@@ -112,3 +112,15 @@ def test_what_is_missing_is_named(post_rows, metrics, tables):
     parquet.write("posts", [row for row in post_rows if row["post_id"] != "test-0"], tables["posts"])
     with pytest.raises(UserError, match="has the post 'test-0', which is not in posts.parquet"):
         build(metrics, **tables)
+
+
+def test_updates_of_each_row(metrics, tables):
+    made_runs.state_training(metrics, {"crf": 100})
+    table = build(metrics, **tables)
+    assert table.display.set_index("Approach")["updates"].to_dict() == {
+        "BERT-CRF": "100",
+        "ITA-All": "",
+        "ITA-All+CVA": "",
+    }
+    assert any(note.startswith("updates: optimizer steps") for note in table.notes)
+    assert not any("one seed" in note for note in table.notes), "nothing is tested here"

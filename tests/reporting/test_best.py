@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from ita.io import parquet
 from ita.reporting import reported
 from ita.reporting.tables import best
 from tests.support import made_runs
@@ -101,6 +102,22 @@ def test_a_row_of_ours_takes_the_place_of_its_approach(tmp_path, post_rows):
     assert (row["reported"], row["reproduced"], row["best"], row["seed"]) == ("85.31", "84.88", "84.00", "3")
     assert row["diff"] == "-0.88" and row["mean"].startswith("81.67 ± 2.08")
     assert {"UMGF", "ITA-All+CVA"} <= set(table.display["Approach"]), "no rows here: reported alone"
+
+
+def test_a_row_by_the_published_recipe_has_the_literature_of_its_approach(tmp_path, post_rows):
+    systems = made_runs.ALL_SYSTEMS
+    entries = {"crf": systems["crf"], "umt": systems["umt"], "umt-upstream": {**systems["umt"], "name": "UMT (recipe)"}}
+    metrics = made_runs.write(tmp_path, post_rows, ["crf", "umt"])
+    for path in made_runs.write(tmp_path / "more", post_rows, ["umt"]):
+        made_runs.edit(path, system={"key": "umt-upstream", "views": ["it"]})
+        predictions = path.with_name("predictions.parquet")
+        identity = made_runs.run_id("umt-upstream", json.loads(path.read_text())["seed"])
+        parquet.write("predictions", parquet.rows("predictions", predictions), predictions, {"run": identity})
+        metrics.append(path)
+    table = build(metrics, list(entries), entries=entries)
+    for name in ("UMT", "UMT (recipe)"):
+        (row,) = cells(table, name)
+        assert (row["reported"], row["reproduced"]) == ("85.31", "84.88")
 
 
 def test_means_are_tested_against_the_baseline(known_metrics):

@@ -56,3 +56,21 @@ def test_one_line_per_system_and_view_and_one_of_the_papers(table):
     (cell,) = display[(display["Approach"] == "ITA-All+CVA") & (display["View"] == "I+T")]["PER F1"]
     row = table.numbers.set_index(["system", "view", "type"]).loc[("ita-all-cva", "I+T", "PER")]
     assert cell == f"{row['f1_mean']:.1f}{row['f1_mark']} ({row['f1_gain']:+.1f})"
+
+
+def test_updates_of_each_row_and_a_word_on_longer_training(metrics):
+    made_runs.state_training(metrics, {"crf": 100, "ita-all-cva": 200})
+    table = types.build(*table_inputs(metrics, table_settings("types", ["crf", "ita-all-cva"], "table5")))
+    assert set(table.numbers[table.numbers["system"] == "ita-all-cva"]["updates"]) == {200}
+    lines = table.display.set_index(["Approach", "View"])
+    assert lines.loc[("BERT-CRF", "T"), ["updates", "subwords"]].tolist() == ["100", "1.2 M"]
+    assert lines.loc[("ITA-All+CVA (paper)", "T"), "updates"] == ""
+    (note,) = [note for note in table.notes if "more updates than" in note]
+    assert note.startswith("ITA-All+CVA: trained with more updates than BERT-CRF") and note.endswith("alone.")
+
+
+def test_one_seed_has_no_marks_and_a_note_says_why(tmp_path, post_rows):
+    metrics = made_runs.write(tmp_path, post_rows, seeds=(1,))
+    table = types.build(*table_inputs(metrics, table_settings("types", ["crf", "ita-all-cva"], "table5")))
+    assert not table.numbers["f1_mark"].any()
+    assert any(note.startswith("Rows of one seed bear no mark") for note in table.notes)

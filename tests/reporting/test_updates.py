@@ -37,7 +37,16 @@ def numbers(table):
 
 @pytest.mark.parametrize(
     ("count", "text"),
-    [(None, ""), (7, "7"), (999, "999"), (1000, "1.0 k"), (1_234_567, "1.2 M"), (5e9, "5.0 G")],
+    [
+        (None, ""),
+        (7, "7"),
+        (999, "999"),
+        (1000, "1.0 k"),
+        (999_949, "999.9 k"),
+        (999_950, "1.0 M"),
+        (1_234_567, "1.2 M"),
+        (5e9, "5.0 G"),
+    ],
 )
 def test_short_counts(count, text):
     assert short_count(count) == text
@@ -83,7 +92,7 @@ def test_rows_of_two_views_are_compared_with_the_control_on_text(metrics):
     assert table.display["vs crf-updates T"].tolist() == ["", "", "", "+1.17"]
     assert table.display["vs crf-updates I+T"].tolist() == ["", "", "", "+0.83"]
     (note,) = [note for note in table.notes if note.startswith("vs crf-updates")]
-    assert "'BERT-CRF (updates)' on text" in note and "these 2 comparisons" in note
+    assert "'BERT-CRF (updates)' on text" in note and "over these 2 comparisons" in note
 
 
 def test_a_mark_against_the_control(metrics):

@@ -1,11 +1,14 @@
 """The stage table: every kind in all formats, and what they say about the runs."""
 
 import json
+from typing import get_args, get_type_hints
 
 import pandas as pd
 import pytest
+from jinja2 import Template
 
 from ita.cli import run_stage
+from ita.config import Table
 from ita.io import parquet
 from ita.io.files import read_json
 from ita.stages import table
@@ -13,6 +16,7 @@ from tests.support import made_runs
 from tests.support.html_page import assert_harmless
 from tests.support.made_reports import F1, make_table, table_settings
 from tests.support.made_runs import edit, of_system, predictions_of
+from tests.support.paths import ROOT
 
 NOTE = "Synthetic posts: the scores say nothing about tweets."
 
@@ -126,3 +130,18 @@ def test_several_ocr_tables_for_an_analysis_are_refused(tmp_path, metrics, capsy
     ]
     assert run_stage(table, ["--settings", json.dumps(settings), *outputs, "--ocr", *paths]) == 1
     assert "reads one OCR table: give --ocr once" in capsys.readouterr().err
+
+
+def test_the_report_describes_every_kind():
+    template = Template((ROOT / "workflow" / "report" / "table.rst").read_text())
+    kinds = get_args(get_type_hints(Table)["kind"])
+    captions = {
+        kind: template.render(
+            snakemake={
+                "params": {"settings": json.dumps({"table": {"kind": kind}})},
+                "wildcards": {"table": "table1"},
+            }
+        ).partition("\n")[0]
+        for kind in kinds
+    }
+    assert len(set(captions.values())) == len(kinds) == 6 and all(map(str.strip, captions.values())), captions

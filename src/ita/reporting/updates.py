@@ -27,8 +27,11 @@ LONGER = (
 )
 REMEDY = "; {heading} compares with a system of as many"
 CONTROL = (
-    "{heading}: F1 minus that of '{control}' on text, trained with as many updates as the rows of two views; "
-    "† / ‡ as above, by Holm over these {comparisons} comparisons; the CSV has p of all four tests."
+    "{heading}: F1 minus that of '{control}' on text, trained with as many updates as the rows of two views{marks}; "
+    "the CSV has p of all four tests."
+)
+CONTROL_MARKS = (
+    ", with † / ‡ for p < {alpha} by Welch's t-test, uncorrected / by Holm over these {comparisons} comparisons"
 )
 UNEQUAL = "{rows}: not compared with '{control}', which was trained with another number of updates."
 
@@ -53,7 +56,7 @@ def short_count(value: Any) -> str:
     if pd.isna(value):
         return ""
     for unit, letter in UNITS:
-        if value >= unit:
+        if value >= 0.99995 * unit:  # 999,950 and more are 1.0 M
             return f"{value / unit:.1f} {letter}"
     return f"{value:.0f}"
 
@@ -100,14 +103,16 @@ def control_notes(
         prefixes: of the columns of a view.
     """
     gains = [f"{prefix}{CONTROL_PREFIX}gain" for prefix in prefixes]
-    comparisons = sum(row.get(gain) is not None for row in rows for gain in gains)
     compared = {row["system"] for row in rows if any(row.get(gain) is not None for gain in gains)}
     stated = {row["system"] for row in rows if row.get("updates") is not None}
     unequal = [key for key in table.systems if key in stated - compared and is_controlled(settings, table, key)]
     control = settings.joined_names([str(table.updates_control)], table.encoders) if compared or unequal else ""
     notes = []
     if compared:
-        notes.append(CONTROL.format(heading=control_heading(table), control=control, comparisons=comparisons))
+        tests = [f"{prefix}{CONTROL_PREFIX}p_welch" for prefix in prefixes]
+        comparisons = sum(row.get(test) is not None for row in rows for test in tests)
+        marks = CONTROL_MARKS.format(alpha=table.significance_level, comparisons=comparisons) if comparisons else ""
+        notes.append(CONTROL.format(heading=control_heading(table), control=control, marks=marks))
     if unequal:
         notes.append(UNEQUAL.format(rows=settings.joined_names(unequal, table.encoders), control=control))
     return notes

@@ -44,6 +44,8 @@ COLUMNS = (
     *(f"{CONTROL_PREFIX}{column}" for column in (*TEST_COLUMNS, "mark")),
 )
 OURS = "ours"
+PUBLISHED_RECIPE = "-upstream"
+"""Ends the keys of systems that are trained by the recipe of the published code: the literature is that of the rest."""
 
 
 def build(runs: Runs, settings: ReportSettings, table: Table) -> ReportTable:
@@ -60,7 +62,7 @@ def build(runs: Runs, settings: ReportSettings, table: Table) -> ReportTable:
         values = {
             value["origin"]: float(value["f1"])
             for value in literature
-            if (value["encoder"], value["system"]) == (row.encoder, row.system)
+            if (value["encoder"], value["system"]) == (row.encoder, row.system.removesuffix(PUBLISHED_RECIPE))
         }
         ours += best_rows(row, results, table, values, comparisons)
     add_marks(ours, [""], table.significance_level)
@@ -177,7 +179,7 @@ def display_frame(numbers: pd.DataFrame, digits: int, control: str) -> pd.DataFr
 def others(numbers: pd.DataFrame) -> pd.DataFrame:
     """A row per approach of the literature that is no row of ours: its reported and its reproduced value."""
     ours = numbers[numbers["origin"] == OURS]
-    known = set(zip(ours["encoder"], ours["system"], strict=True))
+    known = set(zip(ours["encoder"], ours["system"].str.removesuffix(PUBLISHED_RECIPE), strict=True))
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     for value in numbers[numbers["origin"] != OURS].to_dict("records"):
         key = (value["encoder"], value["system"])
