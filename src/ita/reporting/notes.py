@@ -15,6 +15,12 @@ SINGLE_SEED = (
     "over posts (in the CSV) need one."
 )
 
+NER_ALONE = (
+    "{rows}: no relation data, so the relation gate learned from NER alone; upstream's learns from 3,576 labelled "
+    "tweets, too."
+)
+RELATION_DATA = "{rows}: the relation gate also learned from {posts:,.0f} posts of relation data."
+
 
 def run_notes(
     runs: Runs,
@@ -41,7 +47,12 @@ def run_notes(
         notes.append(TRAINING)
     if table.baseline in settings.systems:
         notes += longer_notes(runs, settings, table, tested, controlled)
-    return [*notes, *seed_notes(runs, table, tested), *system_notes(settings, table)]
+    return [
+        *notes,
+        *seed_notes(runs, table, tested),
+        *system_notes(settings, table),
+        *relation_notes(runs, settings, table),
+    ]
 
 
 def seed_notes(runs: Runs, table: Table, tested: Sequence[str]) -> list[str]:
@@ -58,3 +69,14 @@ def system_notes(settings: ReportSettings, table: Table) -> list[str]:
         for key in table.systems
         if settings.systems[key].note
     ]
+
+
+def relation_notes(runs: Runs, settings: ReportSettings, table: Table) -> list[str]:
+    """What trained the relation gate of each system that has one."""
+    notes = []
+    for key in table.systems:
+        counts = (run.training("relation_posts") for row in runs.by_row(table.encoders, [key]) for run in row)
+        rows = settings.joined_names([key], table.encoders)
+        for posts in sorted({count for count in counts if count is not None}):
+            notes.append((RELATION_DATA if posts else NER_ALONE).format(rows=rows, posts=posts))
+    return notes
