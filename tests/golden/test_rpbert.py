@@ -7,16 +7,17 @@ import pytest
 import torch
 from torch.nn import functional
 
-from ita.config import System
+from ita.config import Loss, System, Train
 from ita.model.batching import collate
 from ita.model.inputs import EncodedView
+from ita.model.relation_training import RelationBatch, relation_losses
+from ita.model.schedule import TrainingConfig
 from ita.model.tagger import Tagger, input_layout
 from tests.golden.upstream import Reference, bert, gradients_agree
 
 pytestmark = pytest.mark.golden
 
 NAMES = {"proj.": "projection.", "aux_head.": "gate.linear.", "head.": "linear.", "rnn.": "rnn."}
-RELATION_WEIGHT = 0.05
 
 
 def cases(facts):
@@ -128,10 +129,12 @@ def test_relation_task(reference):
     words = [[0] * reference.array("new/in/relation_input_ids").shape[1]] * 2
     batch = batch_of(reference, "relation_", words, system)
     tagger.set_region_features(grid(reference, "visual_relation"))
-    logits = tagger.relation_logits(batch)
-    reference.compare("new/gate_crf/itr_logits", logits)
-    loss = functional.cross_entropy(logits, reference.array("new/in/relation_labels"))
-    assert loss.item() == pytest.approx(expected["loss"], rel=max(relative, 1e-6))
-    (RELATION_WEIGHT * loss).backward()
+    reference.compare("new/gate_crf/itr_logits", tagger.relation_logits(batch))
+    labels = reference.array("new/in/relation_labels")
+    settings = (Train(), system, Loss(), 0, [], torch.device("cpu"), torch.float32, tagger.layout)
+    config = TrainingConfig(*settings)
+    losses = relation_losses(tagger, RelationBatch(batch, labels, 1 / len(labels)), config)
+    assert losses.mean().item() == pytest.approx(expected["loss"], rel=max(relative, 1e-6))
+    (config.loss.relation * losses.mean()).backward()
     parameters = {upstream_name(name): parameter for name, parameter in tagger.named_parameters()}
     gradients_agree(parameters, expected["grad_of_0_05_loss"], relative)
