@@ -11,6 +11,8 @@ rule demo:
         images=directory("results/demo/source/images"),
         encoder="results/demo/source/encoder/config.json",
         tokenizer="results/demo/source/encoder/tokenizer.json",
+        cased_encoder="results/demo/source/cased-encoder/config.json",
+        cased_tokenizer="results/demo/source/cased-encoder/tokenizer.json",
     log:
         "results/logs/demo/demo.log",
     benchmark:

@@ -21,13 +21,15 @@ from typing import Any
 
 from ita.config.levels import Kind, Level, Path, Resolved, copied, holds, lookup, merge, typed
 from ita.config.messages import nearest
-from ita.config.sections import ENTRIES, SYSTEM_TRAINING, singular
+from ita.config.sections import ENTRIES, RUN_ENCODER, SYSTEM_TRAINING, singular
 from ita.config.unused import Job, values_without_effect
 from ita.config.validation import check_together, defaults
 from ita.errors import ConfigError
 
 NOT_OF_THE_MODEL = {"encoders": ("name", "defaults"), "systems": ("name", "note", *SYSTEM_TRAINING)}
 """What a training job does not need to know of its encoder and system: a new name or note retrains nothing."""
+FURTHER = "encoder "
+"""Begins the names of the sections of a job's further encoders: encoder 2, encoder 3."""
 
 
 class Resolver:
@@ -84,9 +86,31 @@ class Resolver:
         return copied(self.named(dataset, section, name, named_by).values)
 
     def train(self, dataset: str, encoder: str, system: str) -> dict[str, Any]:
-        """Settings of a training job: ``train``, ``encoder``, ``system`` and ``loss``."""
+        """Settings of a training job: ``train``, ``encoder``, ``system`` and ``loss``.
+
+        A system with several encoders has the others in a list ``further_encoders``.
+        """
         job = self.job(dataset, "train", f"{encoder}/{system}")
-        return {name: copied(resolved.values) for name, resolved in job.items()}
+        values = {name: copied(resolved.values) for name, resolved in job.items()}
+        further = [values.pop(name) for name in job if name.startswith(FURTHER)]
+        return {**values, "further_encoders": further} if further else values
+
+    def encoder_names(self, dataset: str, encoder: str, system: str) -> list[str]:
+        """Encoders of a training job, in the order of the system.
+
+        Args:
+            dataset: name in ``datasets``.
+            encoder: that of the run.
+            system: name in ``systems``.
+
+        Raises:
+            ConfigError: for one that does not exist.
+        """
+        names = self.named(dataset, "systems", system, "table.systems").values.get("encoders", [RUN_ENCODER])
+        for name in names:
+            if name != RUN_ENCODER:
+                self.require(dataset, "encoders", name, f"systems.{system}.encoders")
+        return [encoder if name == RUN_ENCODER else name for name in names]
 
     def value(self, dataset: str, key: str) -> Any:
         """A setting that belongs to no section: seeds, note, jobs_per_gpu; None where it is not set."""
@@ -157,22 +181,31 @@ class Resolver:
         return {stage: resolved}
 
     def _train(self, dataset: str, name: str) -> dict[str, Resolved]:
-        encoder, _, system = name.partition("/")
-        parts = {
-            section.removesuffix("s"): self.named(dataset, section, entry, f"table.{section}")
-            for section, entry in (("encoders", encoder), ("systems", system))
-        }
+        run_encoder, _, system = name.partition("/")
+        self.require(dataset, "encoders", run_encoder, "table.encoders")
+        encoder, *further = self.encoder_names(dataset, run_encoder, system)
         train = self._recipe(dataset, encoder, system)
         values = {**self._builtins("train"), **train.values}
         train = Resolved({key: value for key, value in values.items() if value is not None}, train.levels)
         self._report(Job(dataset, "train", ("systems", system), encoder), train)
         origin = train.origin(("loss",))
         loss = self.named(dataset, "losses", train.values["loss"], origin.name("loss") if origin else "train.loss")
-        for section, names in NOT_OF_THE_MODEL.items():
-            part = section.removesuffix("s")
-            kept = {key: value for key, value in parts[part].values.items() if key not in names}
-            parts[part] = Resolved(kept, parts[part].levels)
-        return {"train": train, **parts, "loss": loss}
+        return {
+            "train": train,
+            "encoder": self._of_model(dataset, "encoders", encoder),
+            "system": self._of_model(dataset, "systems", system),
+            "loss": loss,
+            **{
+                f"{FURTHER}{number}": self._of_model(dataset, "encoders", name)
+                for number, name in enumerate(further, start=2)
+            },
+        }
+
+    def _of_model(self, dataset: str, section: str, name: str) -> Resolved:
+        """What a training job needs to know of its encoder or system."""
+        resolved = self.named(dataset, section, name)
+        kept = {key: value for key, value in resolved.values.items() if key not in NOT_OF_THE_MODEL[section]}
+        return Resolved(kept, resolved.levels)
 
     def _recipe(self, dataset: str, encoder: str, system: str) -> Resolved:
         """Training settings by the recipe chosen; a system without one of its own keeps ours."""

@@ -54,6 +54,10 @@ REGION_CAPTIONERS = ("oscar", "updown")
 """Values of ``caption.backend`` that describe the regions of a detector instead of pixels."""
 
 
+RUN_ENCODER = "{encoder}"
+"""In ``systems.*.encoders`` and names of systems: the encoder of the run, a block of a table."""
+
+
 def singular(section: str) -> str:
     """What an entry of a section is called in messages: "OCR engine" for ``ocr_engines``."""
     return {"ocr_engines": "OCR engine", "losses": "loss"}.get(section) or section.removesuffix("s").replace("_", " ")

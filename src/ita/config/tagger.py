@@ -11,6 +11,7 @@ from pydantic import Field, ValidationInfo, model_validator
 from pydantic.dataclasses import dataclass
 
 from ita.config.fields import SECTION, UNIQUE, UNIQUE_ITEMS, Device, Flag, Number, Precision, Split, Whole, is_whole
+from ita.config.sections import RUN_ENCODER
 from ita.errors import ConfigError
 
 View = Literal["t", "it"]
@@ -63,6 +64,15 @@ class System:
             "BERT-CRF_ImgFeat)."
         ),
     ] = None
+    encoders: Annotated[
+        list[str],
+        Field(
+            min_length=1,
+            description="Entries of 'encoders' side by side, {encoder} being that of the run; their vectors of a word "
+            "are joined. Of several the last one alone reads the visual context and regions. Defaults of 'train' are "
+            "those of the first.",
+        ),
+    ] = field(default_factory=lambda: [RUN_ENCODER])
     views: Annotated[
         list[View],
         UNIQUE,
@@ -148,6 +158,13 @@ class System:
             raise ConfigError("relation_data train a relation gate over image regions: set relation_gate and regions")
         if self.regions and "it" not in self.views:
             raise ConfigError(f"regions are read in the view it: add it to the system's views, found {self.views}")
+        if len(self.encoders) > 1 and (
+            self.fusion != "tokens" or self.label_scheme != "first_subword" or self.relation_gate
+        ):
+            raise ConfigError(
+                "several encoders are joined at words: set fusion to tokens, label_scheme to first_subword and "
+                "relation_gate to false, or name one encoder"
+            )
         if self.region_boxes and not self.regions:
             raise ConfigError("region_boxes: true needs regions: set regions to an entry of 'detectors'")
         if self.region_boxes and self.relation_data:

@@ -19,25 +19,26 @@ SYMBOLS = "".join(sorted({*string.punctuation, *"©®°£€–—‘’“”�
 """Characters besides letters and digits that posts hold and OCR engines output."""
 
 
-def vocabulary(words: Iterable[str], characters: Iterable[str]) -> list[str]:
+def vocabulary(words: Iterable[str], characters: Iterable[str], lowercase: bool = True) -> list[str]:
     """Subwords in the order of their ids.
 
     Args:
         words: common words.
         characters: single characters besides ASCII, such as emoji.
+        lowercase: words are lower-cased; otherwise capital letters have subwords of their own.
     """
-    letters = [*string.ascii_lowercase, *string.digits]
+    letters = [*(string.ascii_lowercase if lowercase else string.ascii_letters), *string.digits]
     singles = [*letters, *SYMBOLS, *sorted(set(characters))]
     subwords = [
         *SPECIAL_TOKENS,
         *singles,
         *(f"##{letter}" for letter in letters),
-        *sorted({word.lower() for word in words}),
+        *sorted({word.lower() if lowercase else word for word in words}),
     ]
     return list(dict.fromkeys(subwords))
 
 
-def write_encoder(folder: Path, subwords: list[str], hidden: int, layers: int) -> None:
+def write_encoder(folder: Path, subwords: list[str], hidden: int, layers: int, lowercase: bool = True) -> None:
     """Writes config.json and the files of the tokenizer.
 
     Args:
@@ -45,13 +46,14 @@ def write_encoder(folder: Path, subwords: list[str], hidden: int, layers: int) -
         subwords: the vocabulary.
         hidden: hidden size.
         layers: number of layers.
+        lowercase: its tokenizer lower-cases words.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "tokenizer.json").write_text(tokenizer_json(subwords), encoding="utf-8")
+    (folder / "tokenizer.json").write_text(tokenizer_json(subwords, lowercase), encoding="utf-8")
     (folder / "vocab.txt").write_text("".join(f"{subword}\n" for subword in subwords), encoding="utf-8")
     tokenizer_config = {
         "tokenizer_class": "BertTokenizer",
-        "do_lower_case": True,
+        "do_lower_case": lowercase,
         "model_max_length": MAX_POSITIONS,
         **{f"{token[1:-1].lower()}_token": token for token in SPECIAL_TOKENS},
     }
@@ -60,13 +62,13 @@ def write_encoder(folder: Path, subwords: list[str], hidden: int, layers: int) -
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
-def tokenizer_json(subwords: list[str]) -> str:
-    """BERT's lower-case tokenizer over a vocabulary, as tokenizer.json."""
+def tokenizer_json(subwords: list[str], lowercase: bool) -> str:
+    """BERT's tokenizer over a vocabulary, as tokenizer.json."""
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
     ids = {subword: index for index, subword in enumerate(subwords)}
     tokenizer = Tokenizer(models.WordPiece(ids, unk_token="[UNK]", max_input_chars_per_word=100))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.decoder = decoders.WordPiece()
     tokenizer.add_special_tokens(list(SPECIAL_TOKENS))

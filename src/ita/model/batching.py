@@ -111,11 +111,18 @@ class Batch:
     represented by its first subword."""
     fusion: FusionInputs | None = None
     """For systems with a fusion layer."""
+    beside: tuple[Batch, ...] = ()
+    """The same posts for the further encoders of a system, each with subwords of its own."""
+
+    @property
+    def parts(self) -> tuple[Batch, ...]:
+        """The posts for each encoder."""
+        return (self, *self.beside)
 
     @property
     def size(self) -> int:
-        """N."""
-        return len(self.positions)
+        """Inputs of all encoders: N of one."""
+        return sum(len(part.positions) for part in self.parts)
 
 
 def to_device(value: Any, device: torch.device) -> Any:
@@ -144,7 +151,7 @@ def collate(views: Sequence[Sequence[EncodedView]], layout: InputLayout = PAPER_
     ids = np.concatenate([post.ids for post in posts])
     positions = np.arange(row_lengths.sum()) - np.repeat(row_starts, row_lengths)
     lengths = np.array([len(post.label_index) for post in posts])
-    post_starts = _cumulative([post.length for post in posts])[:-1]
+    post_starts = _cumulative([sum(post.row_lengths) for post in posts])[:-1]
     mask = np.arange(lengths.max()) < lengths[:, None]
     input_index = np.full(mask.shape, -1)  # (B, W) of each word's first subword among the N
     input_index[mask] = np.concatenate(
@@ -180,6 +187,10 @@ def collate(views: Sequence[Sequence[EncodedView]], layout: InputLayout = PAPER_
         _token_types(posts) if layout.context_token_type else None,
         _pooled_words(posts, mask.shape[1]) if layout.pooling == "mean" else None,
         None if layout.region_inputs else FusionInputs(_padded_rows(row_lengths), _feature_rows(posts)),
+        tuple(
+            collate([[post.beside[number] for post in view] for view in views], layout)
+            for number in range(len(posts[0].beside))
+        ),
     )
 
 

@@ -1,6 +1,7 @@
 """Encoders from hub ids, folders or packages; run folders that training writes and everything else reads.
 
-A run folder holds model.safetensors, config.json (of the encoder), tokenizer files and settings.json. Only safetensors
+A run folder holds model.safetensors, config.json (of the encoder), tokenizer files and settings.json; of further
+encoders it has config.json and tokenizer files in encoders/2 and so on. Only safetensors
 are read, and no code that comes with a model is run.
 """
 
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from ita.errors import UserError
 from ita.io.files import atomic, sha256, write_json
 from ita.model import hub
 from ita.model.bert import Bert, EncoderConfig, packable, position_offset
-from ita.model.inputs import ViewEncoder
+from ita.model.inputs import ViewEncoder, side_by_side
 from ita.model.region_weights import REGION_WIDTH, select_region_weights
 from ita.model.tagger import Tagger
 from ita.model.tokenizer import FILES, AutoTokenizer, JsonTokenizer, Tokenizer, is_bert_tokenizer
@@ -172,13 +174,24 @@ def max_input_length(config: Any, tokenizer: Tokenizer, limit: int) -> int:
     return min(limit, tokenizer.max_length, positions - position_offset(config))
 
 
-def save_model(folder: Path, weights: dict[str, torch.Tensor], config: Any, tokenizer: Tokenizer) -> None:
-    """Writes weights, encoder configuration and tokenizer; the weights come last, under their final name."""
-    if isinstance(config, EncoderConfig):
-        write_json(folder / CONFIG, dict(config.raw))
-    else:
-        config.save_pretrained(folder)
-    tokenizer.save(folder)
+def encoder_folders(folder: Path, count: int) -> list[Path]:
+    """Where a run folder has configuration and tokenizer of its encoders: of the first one in itself."""
+    return [folder, *(folder / "encoders" / str(number) for number in range(2, count + 1))]
+
+
+def save_model(
+    folder: Path, weights: dict[str, torch.Tensor], encoders: Sequence[Any], tokenizers: Sequence[Tokenizer]
+) -> None:
+    """Writes weights, and configuration and tokenizer of each encoder.
+
+    The weights, which are those of the whole tagger, come last, under their final name.
+    """
+    for part, encoder, tokenizer in zip(encoder_folders(folder, len(encoders)), encoders, tokenizers, strict=True):
+        if isinstance(encoder.config, EncoderConfig):
+            write_json(part / CONFIG, dict(encoder.config.raw))
+        else:
+            encoder.config.save_pretrained(part)
+        tokenizer.save(part)
     with atomic(folder / WEIGHTS) as part:
         save_file({name: weight.contiguous() for name, weight in weights.items()}, part, metadata={"format": "pt"})
 
@@ -192,14 +205,19 @@ def load_model(folder: Path) -> tuple[Tagger, ViewEncoder, dict[str, Any]]:
     try:
         settings = json.loads((folder / "settings.json").read_text())
         train = settings["settings"]["train"]
-        encoder = Encoder(model=str(folder.resolve()), pretrained=False)
-        # The folder's weights are the whole tagger's, so the encoder is made without any.
-        model, tokenizer = load_encoder(encoder, padded=train.get("padding") == "all", without_weights=True)
+        max_lengths = [settings["max_length"], *settings.get("further_max_lengths", [])]
+        encoders = [
+            # The folder's weights are the whole tagger's, so the encoders are made without any.
+            load_encoder(Encoder(model=str(part), pretrained=False), train.get("padding") == "all", True)
+            for part in encoder_folders(folder.resolve(), len(max_lengths))
+        ]
+        (model, *further), tokenizers = zip(*encoders, strict=True)
         region_dim = (settings.get("regions") or {}).get("width", 0)
         system = load(System, settings["settings"].get("system", {}))
         constrained = train.get("constrained", False)
-        tagger = Tagger(model, settings["tags"], 0.0, constrained, region_dim=region_dim, system=system)
+        options = {"region_dim": region_dim, "system": system, "further_encoders": further}
+        tagger = Tagger(model, settings["tags"], 0.0, constrained, **options)
         tagger.load_state_dict(load_file(folder / WEIGHTS), assign=True)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise UserError(f"{folder}: not a model folder written by 'ita train' ({error})") from None
-    return tagger.eval(), ViewEncoder(tokenizer, settings["max_length"], tagger.layout), settings
+    return tagger.eval(), side_by_side(tokenizers, max_lengths, tagger.layout), settings

@@ -35,7 +35,7 @@ class EncodedPosts:
     @property
     def with_regions(self) -> int:
         """Posts whose image has regions."""
-        return sum(len(post.regions) > 0 for post in self.views["it"])
+        return sum(post.has_regions for post in self.views["it"])
 
     def map_views(self, function: Callable[[list[EncodedView]], list[EncodedView]]) -> EncodedPosts:
         """The same posts with a function applied to each view."""

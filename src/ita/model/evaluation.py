@@ -85,5 +85,5 @@ def same_views(
 ) -> bool:
     """Whether the I+T view of every post is its T view: no post has a context or regions."""
     return not any(
-        contexts[post["post_id"]].words or len(view.regions) for post, view in zip(posts, encoded, strict=True)
+        contexts[post["post_id"]].words or view.has_regions for post, view in zip(posts, encoded, strict=True)
     )

@@ -62,11 +62,23 @@ class EncodedView(NamedTuple):
     """(S - V,) word of each subword, -1 for the others; only where words are means of their subwords."""
     context_start: int | None = None
     """Index of the first subword after the post; only where the context has a token type of its own."""
+    beside: tuple[EncodedView, ...] = ()
+    """The same post for the further encoders of a system, each cut by its own tokenizer."""
+
+    @property
+    def parts(self) -> tuple[EncodedView, ...]:
+        """The post for each encoder."""
+        return (self, *self.beside)
 
     @property
     def length(self) -> int:
-        """Inputs of the encoder: S."""
-        return sum(self.row_lengths)
+        """Inputs of all encoders: S of one."""
+        return sum(sum(part.row_lengths) for part in self.parts)
+
+    @property
+    def has_regions(self) -> bool:
+        """Whether an encoder reads image regions."""
+        return any(len(part.regions) > 0 for part in self.parts)
 
     @property
     def label_of_word(self) -> NDArray[np.int32]:
@@ -90,14 +102,27 @@ class ViewEncoder:
         tokenizer: of the encoder.
         max_length: longest row in subwords, special tokens and regions included.
         layout: how the system arranges its inputs.
+        beside: view encoders of the further encoders of a system, with tokenizers of their own.
     """
 
-    def __init__(self, tokenizer: Tokenizer, max_length: int, layout: InputLayout | None = None) -> None:
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        max_length: int,
+        layout: InputLayout | None = None,
+        beside: Sequence[ViewEncoder] = (),
+    ) -> None:
         self.tokenizer = tokenizer
         self.max_length = max_length
         self.layout = layout or InputLayout()
         self.cls_id, self.sep_id = tokenizer.cls_id, tokenizer.sep_id
+        self.beside = tuple(beside)
         self._cache: dict[str, list[int]] = {}
+
+    @property
+    def parts(self) -> tuple[ViewEncoder, ...]:
+        """One for each encoder."""
+        return (self, *self.beside)
 
     def _tokenize(self, words: Iterable[str]) -> None:
         """Adds the words that are not in the cache, in one call of the tokenizer."""
@@ -113,11 +138,30 @@ class ViewEncoder:
     ) -> list[EncodedView]:
         """One view of each post.
 
+        Of several encoders the last one alone reads contexts and regions: the paper joins the features of BERT and
+        VinVL, and of these VinVL is the one that reads images.
+
         Args:
             posts: words of each post.
             contexts: each post's context for the I+T view; None for the T view.
             regions: rows of the table of region features of each post's image, for the I+T view.
         """
+        if not self.beside:
+            return self._encode(posts, contexts, regions)
+        texts = [encoder._encode(posts) for encoder in self.parts[:-1]]
+        images = self.beside[-1]._encode(posts, contexts, regions)
+        return [
+            first._replace(beside=tuple(beside), truncated=beside[-1].truncated)
+            for first, *beside in zip(*texts, images, strict=True)
+        ]
+
+    def _encode(
+        self,
+        posts: Sequence[Sequence[str]],
+        contexts: Sequence[VisualContext] | None = None,
+        regions: Sequence[NDArray[np.int32]] | None = None,
+    ) -> list[EncodedView]:
+        """The posts for this encoder; arguments as for ``encode``."""
         self._tokenize(word for post in posts for word in post)
         if contexts is None:
             return [self._encode_post(post, [], [], NO_REGIONS) for post in posts]
@@ -212,6 +256,12 @@ class ViewEncoder:
             labelled,
             subword_words,
         )
+
+
+def side_by_side(tokenizers: Sequence[Tokenizer], max_lengths: Sequence[int], layout: InputLayout) -> ViewEncoder:
+    """The view encoder of a system with one encoder or several, given tokenizer and longest row of each."""
+    first, *beside = zip(tokenizers, max_lengths, strict=True)
+    return ViewEncoder(*first, layout, [ViewEncoder(*further, layout) for further in beside])
 
 
 def encode_views(

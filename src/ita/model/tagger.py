@@ -38,6 +38,7 @@ class Tagger(nn.Module):
             the least that encoder and device allow.
         region_dim: D of the region features that are read beside the text; 0 reads none.
         system: how images are read and what is tagged; the defaults are the paper's.
+        further_encoders: beside the first one; the vectors of a word are joined, and the last encoder reads the image.
     """
 
     region_features: Tensor | None
@@ -52,14 +53,18 @@ class Tagger(nn.Module):
         padding: str = "auto",
         region_dim: int = 0,
         system: System | None = None,
+        further_encoders: Sequence[Any] = (),
     ) -> None:
         super().__init__()
         system = system or System()
-        width = encoder.config.hidden_size
+        encoders = (encoder, *further_encoders)
+        image_config = encoders[-1].config
+        width = image_config.hidden_size
         # Built before the linear layer is, so that its width is known; it draws its weights after the others.
         fusion = build_fusion(system.fusion, encoder.config, region_dim) if region_dim else None
-        features = fusion.width if fusion else width
+        features = fusion.width if fusion else sum(each.config.hidden_size for each in encoders)
         self.encoder = encoder
+        self.further_encoders = nn.ModuleList(further_encoders)
         self.linear = nn.Linear(2 * system.rnn or features, len(tag_names))
         self.crf = CRF(len(tag_names), bioes_constraints(tag_names) if constrained else None)
         self.word_dropout = word_dropout
@@ -69,12 +74,17 @@ class Tagger(nn.Module):
         self.embedded = system.region_embedding != "bert"
         self.projection = None
         if region_dim and not fusion:
-            self.projection = region_projection(region_dim, encoder.config, system.region_embedding)
+            self.projection = region_projection(region_dim, image_config, system.region_embedding)
         self.gate = RelationGate(width) if system.relation_gate else None
         self.fusion = fusion
         self.second_task = fusion.second_task(width, tag_names) if fusion and fusion.second_task else None
         self.rnn = nn.LSTM(features, system.rnn, 2, batch_first=True, bidirectional=True) if system.rnn else None
         self.register_buffer("region_features", None, persistent=False)
+
+    @property
+    def encoders(self) -> tuple[Any, ...]:
+        """All encoders; the last one reads the image."""
+        return (self.encoder, *self.further_encoders)
 
     def set_region_features(self, features: Tensor) -> None:
         """Sets the table of region features (F, D) whose rows batches name; it moves along with the model."""
@@ -85,16 +95,22 @@ class Tagger(nn.Module):
         return self.classify(self.word_vectors(batch))
 
     def word_vectors(self, batch: Batch) -> Tensor:
-        """Representations (B, W, F) of the words of each post; F is H without fusion.
+        """Representations (B, W, F) of the words of each post; F is H of one encoder without fusion.
 
         A word is represented by its first subword in the last layer, or by the mean of its subwords; one without
         subwords by the zero vector.
         """
-        vectors = self._encode(batch, self._region_vectors(batch))
-        if self.fusion is not None and batch.fusion is not None:
-            vectors = self._fuse(vectors, batch.fusion)
-        words = mean_of_words(vectors, batch) if batch.pooled_words is not None else first_of_words(vectors, batch)
-        return words if self.rnn is None else self._run_rnn(words, batch.lengths)
+        *texts, image = batch.parts
+        words = [
+            pool_words(self._encode(part, None, encoder), part)
+            for encoder, part in zip(self.encoders[:-1], texts, strict=True)
+        ]
+        vectors = self._encode(image, self._region_vectors(image))
+        if self.fusion is not None and image.fusion is not None:
+            vectors = self._fuse(vectors, image.fusion)
+        words.append(pool_words(vectors, image))
+        joined = torch.cat(words, 2) if len(words) > 1 else words[0]
+        return joined if self.rnn is None else self._run_rnn(joined, batch.lengths)
 
     def classify(self, vectors: Tensor) -> Tensor:
         """Emissions (B, W, K), fp32, from word vectors (B, W, F)."""
@@ -122,9 +138,10 @@ class Tagger(nn.Module):
         logits: Tensor = self.gate(self._encode(cls_batch(batch), self._project(batch)))[0]
         return logits
 
-    def _encode(self, batch: Batch, region_vectors: Tensor | None) -> Tensor:
+    def _encode(self, batch: Batch, region_vectors: Tensor | None, encoder: Any = None) -> Tensor:
+        """Vectors by the encoder that reads the image, or by another one."""
         padding = self.padding_on(batch.ids.device)
-        return self.encode(self.encoder, batch, padding, region_vectors, self.embedded)
+        return self.encode(encoder or self.encoders[-1], batch, padding, region_vectors, self.embedded)
 
     def _project(self, batch: Batch) -> Tensor | None:
         """(V, H) of the batch's regions; None without any."""
@@ -181,6 +198,11 @@ def region_projection(region_dim: int, config: Any, embedding: str) -> nn.Module
         return linear
     epsilon = getattr(config, "raw", {}).get("img_layer_norm_eps", IMAGE_NORM_EPSILON)
     return nn.Sequential(linear, nn.LayerNorm(width, eps=epsilon))
+
+
+def pool_words(vectors: Tensor, batch: Batch) -> Tensor:
+    """(M, F) -> (B, W, F), as the batch says."""
+    return first_of_words(vectors, batch) if batch.pooled_words is None else mean_of_words(vectors, batch)
 
 
 def first_of_words(vectors: Tensor, batch: Batch) -> Tensor:

@@ -6,8 +6,8 @@ training on the used rows alone is the same training, with less to update, to ke
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -37,6 +37,43 @@ class TrimmedVocabulary(NamedTuple):
         embeddings = self.embeddings.clone()
         embeddings[torch.from_numpy(self.used_ids)] = weights[self.key].to(embeddings)
         return {**weights, self.key: embeddings}
+
+
+class TrimmedVocabularies(NamedTuple):
+    """Those of the encoders of a system; None for one whose whole vocabulary is trained."""
+
+    of_encoders: tuple[TrimmedVocabulary | None, ...]
+
+    def renumber(self, posts: Sequence[EncodedView]) -> list[EncodedView]:
+        """Posts with the new ids of each encoder."""
+        parts = []
+        for number, vocabulary in enumerate(self.of_encoders):
+            part = [post.parts[number] for post in posts]
+            parts.append(vocabulary.renumber(part) if vocabulary else part)
+        return [first._replace(beside=tuple(beside)) for first, *beside in zip(*parts, strict=True)]
+
+    def restore(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Weights of the model with the trained rows back in the whole tables."""
+        for vocabulary in filter(None, self.of_encoders):
+            weights = vocabulary.restore(weights)
+        return weights
+
+
+def trim_vocabularies(encoders: Mapping[str, Any], posts: Sequence[EncodedView]) -> TrimmedVocabularies:
+    """Leaves each encoder that is ours only the subwords of its posts.
+
+    Args:
+        encoders: prefix of an encoder's weights in the model -> encoder, in the order of the system.
+        posts: all posts that they will read.
+    """
+    return TrimmedVocabularies(
+        tuple(
+            trim_vocabulary(encoder, (post.parts[number] for post in posts), prefix)
+            if isinstance(encoder, Bert)
+            else None
+            for number, (prefix, encoder) in enumerate(encoders.items())
+        )
+    )
 
 
 def trim_vocabulary(encoder: Bert, posts: Iterable[EncodedView], prefix: str) -> TrimmedVocabulary:

@@ -7,7 +7,8 @@ The synthetic data set of the project:
 - images/ID.jpg: their images. Some are missing and one is broken, as on Twitter;
 - detector/, captioner/: VinVL's architectures at small width, trained on images of this kind; they are part of the
   package, and ``python -m ita.demo.training`` trains them anew;
-- encoder/: configuration and tokenizer of a small BERT without weights.
+- encoder/: configuration and tokenizer of a small BERT without weights;
+- cased-encoder/: the same with a tokenizer that keeps capital letters.
 
 The same settings write the same bytes.
 """
@@ -46,6 +47,7 @@ def work(settings: dict[str, Any], output: Path) -> None:
         for model in MODELS:
             shutil.copytree(SHIPPED_MODELS / model, folder / model)
         write_encoder(demo, folder / "encoder")
+        write_encoder(demo, folder / "cased-encoder", lowercase=False)
         for split in SPLITS:
             text = format_umt(post for post in posts if post.split == split)
             (folder / f"{split}.txt").write_text(text, encoding="utf-8")
@@ -63,7 +65,8 @@ def write_images(posts: Sequence[Post], seed: int, folder: Path) -> None:
             (folder / f"{post.image_id}.jpg").write_bytes(pictures.image_bytes(post, seed))
 
 
-def write_encoder(demo: Demo, folder: Path) -> None:
+def write_encoder(demo: Demo, folder: Path, lowercase: bool = True) -> None:
     """Writes an encoder that knows every word of posts, banners, tags and captions, but for the made-up names."""
     words = lexicon() | ground_truth.lexicon() | pictures.lexicon()
-    encoder.write_encoder(folder, encoder.vocabulary(words, EMOJI), hidden=demo.hidden, layers=demo.layers)
+    subwords = encoder.vocabulary(words, EMOJI, lowercase)
+    encoder.write_encoder(folder, subwords, demo.hidden, demo.layers, lowercase)

@@ -181,9 +181,12 @@ def prediction_rows(splits: Mapping[str, TaggedSplit]) -> list[dict[str, Any]]:
 def run_record(trained: Mapping[str, Any], run: Mapping[str, Any]) -> dict[str, Any]:
     """Which run this is: names in the configuration, and the settings that matter to a reader of the scores."""
     settings = trained["settings"]
+    encoder = {"key": run["encoder"], "model": settings["encoder"]["model"]}
+    if further := settings.get("further_encoders"):
+        encoder["further_models"] = [values["model"] for values in further]
     return {
         "dataset": run["dataset"],
-        "encoder": {"key": run["encoder"], "model": settings["encoder"]["model"]},
+        "encoder": encoder,
         "system": {"key": run["system"], **settings["system"]},
         "seed": trained["seed"],
         "label_version": trained["label_version"],

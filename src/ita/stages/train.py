@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ita.cli import read_section
-from ita.config import Encoder, Loss, System, Train
+from ita.config import Encoder, Loss, System, Train, load
 from ita.errors import UserError
 from ita.io.files import write_json, write_text
 from ita.io.provenance import provenance_of, region_inputs
@@ -30,8 +30,7 @@ if TYPE_CHECKING:
     from ita.model.relation_training import RelationData
     from ita.model.schedule import TrainingConfig
     from ita.model.tagger import Tagger
-    from ita.model.tokenizer import Tokenizer
-    from ita.model.vocabulary import TrimmedVocabulary
+    from ita.model.vocabulary import TrimmedVocabularies
 
 SPLITS = ("train", "dev")
 
@@ -44,6 +43,7 @@ class Settings(NamedTuple):
     system: System
     loss: Loss
     seed: int
+    further_encoders: list[Encoder]
     run: dict[str, Any]
     """Names of dataset, encoder and system in the configuration, and the seed; None where unknown."""
 
@@ -71,9 +71,9 @@ class PreparedRun(NamedTuple):
     """A run before its first epoch."""
 
     tagger: Tagger
-    tokenizer: Tokenizer
+    view_encoder: ViewEncoder
     splits: dict[str, EncodedPosts]
-    trimmed: TrimmedVocabulary | None
+    trimmed: TrimmedVocabularies | None
     """None where the whole vocabulary is trained."""
     relations: RelationData | None
     """What trains the relation gate."""
@@ -131,7 +131,8 @@ def work(
     write_text(history, history_csv(state.history, sections.run))
     write_json(run_settings, record)
     weights = run.trimmed.restore(state.best) if run.trimmed else state.best
-    save_model(output.parent, weights, run.tagger.encoder.config, run.tokenizer)
+    tokenizers = [encoder.tokenizer for encoder in run.view_encoder.parts]
+    save_model(output.parent, weights, run.tagger.encoders, tokenizers)
     shutil.rmtree(checkpoint, ignore_errors=True)
     log.info("best epoch %d, dev F1 %.2f", state.best_epoch, state.best_score)
 
@@ -140,33 +141,28 @@ def prepare(sections: Settings, files: RunFiles) -> PreparedRun:
     """Loads the data, builds the model and encodes the posts."""
     import torch
 
-    from ita.model.checkpoint import load_encoder, max_input_length
     from ita.model.dataset import load_corpus
     from ita.model.device import compute_dtype, resolve_device, use_threads
-    from ita.model.inputs import ViewEncoder
     from ita.model.relation_training import relation_updates
     from ita.model.schedule import TrainingConfig
-    from ita.model.tagger import input_layout
 
     train, system = sections.train, sections.system
     device, threads = resolve_device(train.device), use_threads(train.threads)
     torch.manual_seed(sections.seed)
     corpus = load_corpus(files.posts, files.context, files.features, SPLITS, files.objects)
     tag_names = corpus.tag_names(system.label_scheme, system.tag_format)
-    model, tokenizer = load_encoder(sections.encoder, padded=train.padding == "all")
-    layout = input_layout(system)
-    view_encoder = ViewEncoder(tokenizer, max_input_length(model.config, tokenizer, train.max_length), layout)
+    models, view_encoder = load_encoders(sections)
     corpus, relations = add_relations(corpus, files, view_encoder)
-    tagger, projection = build_tagger(model, tag_names, train, system, corpus)
+    tagger, projection = build_tagger(models, tag_names, train, system, corpus)
     splits = {split: corpus.encode(split, tag_names, view_encoder, system.tag_format) for split in SPLITS}
-    warn_truncated(splits, view_encoder.max_length)
+    warn_truncated(splits, view_encoder.parts[-1].max_length)
     splits, relations, trimmed = trim(tagger, splits, relations, train)
     tagger.to(device)
-    dtype = compute_dtype(device, train.precision, model.config.hidden_size)
+    dtype = compute_dtype(device, train.precision, models[0].config.hidden_size)
     record = {
         "label_version": corpus.label_version,
         "tags": tag_names,
-        "max_length": view_encoder.max_length,
+        **max_lengths(view_encoder),
         "seed": sections.seed,
         "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
         "precision": str(dtype).removeprefix("torch."),
@@ -175,10 +171,32 @@ def prepare(sections: Settings, files: RunFiles) -> PreparedRun:
         **region_record(system, corpus, splits, projection),
         **relation_record(system, relations),
     }
+    layout = view_encoder.layout
     config = TrainingConfig(train, system, sections.loss, sections.seed, tag_names, device, dtype, layout)
     if relations:
         config = replace(config, relation_updates=relation_updates(len(relations.train.views), config))
-    return PreparedRun(tagger, tokenizer, splits, trimmed, relations, config, record)
+    return PreparedRun(tagger, view_encoder, splits, trimmed, relations, config, record)
+
+
+def load_encoders(sections: Settings) -> tuple[list[Any], ViewEncoder]:
+    """The encoders of the system, and what makes their inputs."""
+    from ita.model.checkpoint import load_encoder, max_input_length
+    from ita.model.inputs import side_by_side
+    from ita.model.tagger import input_layout
+
+    train, models, tokenizers, lengths = sections.train, [], [], []
+    for encoder in (sections.encoder, *sections.further_encoders):
+        model, tokenizer = load_encoder(encoder, padded=train.padding == "all")
+        models.append(model)
+        tokenizers.append(tokenizer)
+        lengths.append(max_input_length(model.config, tokenizer, train.max_length))
+    return models, side_by_side(tokenizers, lengths, input_layout(sections.system))
+
+
+def max_lengths(encoder: ViewEncoder) -> dict[str, Any]:
+    """Longest inputs, as settings.json has them."""
+    further = [part.max_length for part in encoder.beside]
+    return {"max_length": encoder.max_length, **({"further_max_lengths": further} if further else {})}
 
 
 def add_relations(corpus: Corpus, files: RunFiles, encoder: ViewEncoder) -> tuple[Corpus, RelationData | None]:
@@ -200,6 +218,12 @@ def read_sections(settings: Mapping[str, Any], files: RunFiles) -> Settings:
     """
     system = read_section(settings, "system", System)
     check_files(system, files)
+    further = [load(Encoder, values, "setting further_encoders") for values in settings.get("further_encoders", [])]
+    if len(further) != len(system.encoders) - 1:
+        raise UserError(
+            f"setting system.encoders: {', '.join(system.encoders)}, so further_encoders must hold "
+            f"{len(system.encoders) - 1}; found {len(further)}"
+        )
     seed = int(settings.get("seed", 0))
     names = settings.get("run") or {}
     return Settings(
@@ -208,6 +232,7 @@ def read_sections(settings: Mapping[str, Any], files: RunFiles) -> Settings:
         system,
         read_section(settings, "loss", Loss),
         seed,
+        further,
         {**{key: names.get(key) for key in ("dataset", "encoder", "system")}, "seed": seed},
     )
 
@@ -237,37 +262,38 @@ def check_files(system: System, files: RunFiles) -> None:
 
 
 def build_tagger(
-    model: Any, tag_names: Sequence[str], train: Train, system: System, corpus: Corpus
+    models: Sequence[Any], tag_names: Sequence[str], train: Train, system: System, corpus: Corpus
 ) -> tuple[Tagger, str | None]:
-    """A tagger with new linear layers and a new CRF on top of an encoder; and where its region projection is from."""
+    """A tagger with new linear layers and a new CRF on top of encoders; and where its region projection is from."""
     import torch
 
     from ita.model.region_weights import init_projection
     from ita.model.tagger import Tagger
 
     region_dim = corpus.features.width if corpus.features else 0
-    tagger = Tagger(model, tag_names, train.word_dropout, train.constrained, train.padding, region_dim, system)
+    options = (train.word_dropout, train.constrained, train.padding, region_dim, system, models[1:])
+    tagger = Tagger(models[0], tag_names, *options)
     if corpus.features:
         tagger.set_region_features(torch.from_numpy(corpus.features.vectors))
     if train.compile:
         tagger.compile_encoder()
-    return tagger, init_projection(tagger.projection, model, system.region_embedding)
+    return tagger, init_projection(tagger.projection, models[-1], system.region_embedding)
 
 
 def trim(
     tagger: Tagger, splits: dict[str, EncodedPosts], relations: RelationData | None, train: Train
-) -> tuple[dict[str, EncodedPosts], RelationData | None, TrimmedVocabulary | None]:
-    """Leaves the encoder only the subwords of the posts, where training is the same without the rest."""
-    from ita.model.bert import Bert
-    from ita.model.vocabulary import trim_vocabulary
+) -> tuple[dict[str, EncodedPosts], RelationData | None, TrimmedVocabularies | None]:
+    """Leaves the encoders only the subwords of the posts, where training is the same without the rest."""
+    from ita.model.vocabulary import trim_vocabularies
 
     # With weight decay the rows of unused subwords would shrink all the same.
-    if not train.trim_vocabulary or train.weight_decay or not isinstance(tagger.encoder, Bert):
+    if not train.trim_vocabulary or train.weight_decay:
         return splits, relations, None
     views = [view for encoded in splits.values() for view in encoded.views.values()]
     if relations:
         views += [relations.train.views, relations.dev.views]
-    trimmed = trim_vocabulary(tagger.encoder, chain.from_iterable(views), "encoder.")
+    further = {f"further_encoders.{number}.": encoder for number, encoder in enumerate(tagger.encoders[1:])}
+    trimmed = trim_vocabularies({"encoder.": tagger.encoder, **further}, list(chain.from_iterable(views)))
     splits = {split: encoded.map_views(trimmed.renumber) for split, encoded in splits.items()}
     return splits, relations and relations.map_views(trimmed.renumber), trimmed
 

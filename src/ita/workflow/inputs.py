@@ -117,13 +117,15 @@ class JobInputs:
         return {**inputs, "external_texts": texts}
 
     def train(self, wildcards: Wildcards) -> Inputs:
-        """What a system reads, what trains its relation gate, and files of an encoder that lies in a local folder."""
-        dataset, encoder = wildcards["dataset"], wildcards["encoder"]
-        model = self.resolver.entry(dataset, "encoders", encoder, "table.encoders")["model"]
-        if model.startswith((".", "/")):
-            local_files([model], f"encoders.{encoder}.model")
-        files = present_files(f"{model}/{name}" for name in ("config.json", "tokenizer.json"))
-        return {**self.evaluate(wildcards), **self.relation_data(dataset, wildcards["system"]), "encoder": files}
+        """What a system reads, what trains its relation gate, and files of encoders that lie in local folders."""
+        dataset = wildcards["dataset"]
+        files: dict[str, None] = {}
+        for encoder in self.resolver.encoder_names(dataset, wildcards["encoder"], wildcards["system"]):
+            model = self.resolver.entry(dataset, "encoders", encoder, "table.encoders")["model"]
+            if model.startswith((".", "/")):
+                local_files([model], f"encoders.{encoder}.model")
+            files |= dict.fromkeys(present_files(f"{model}/{name}" for name in ("config.json", "tokenizer.json")))
+        return {**self.evaluate(wildcards), **self.relation_data(dataset, wildcards["system"]), "encoder": list(files)}
 
     def relation_data(self, dataset: str, system_name: str) -> Inputs:
         """Posts and region features of the data set that trains a system's relation gate."""
