@@ -135,7 +135,7 @@ def test_composed_taggers(reference):
     heads = reference.weights("heads.safetensors")
     tags, mask = reference.array("composed/tags"), reference.array("composed/word_mask").bool()
     lengths = mask.sum(1)
-    features = []
+    features, batches, taggers = [], [], []
     for model, inputs, image in (("ln", "in/words_tags", True), ("noln", "in/words", False)):
         tagger = build(reference, model)
         posts, counts = region_features(reference)
@@ -147,9 +147,18 @@ def test_composed_taggers(reference):
             torch.from_numpy(first) < 0, -1, batch.word_index.gather(1, torch.from_numpy(first).clamp(min=0))
         )
         tagger.set_region_features(torch.cat(posts).to(reference.dtype))
-        features.append(tagger.word_vectors(dataclasses.replace(batch, word_index=index)))
+        batches.append(dataclasses.replace(batch, word_index=index))
+        taggers.append(tagger)
+        features.append(tagger.word_vectors(batches[-1]))
     vinvl, text = features
-    for name, vectors in (("vinvl_crf", vinvl), ("bert_vinvl_crf", torch.cat([text, vinvl], 2))):
+    system = System(region_embedding="normalised", regions="vinvl", views=["it"], encoders=["{encoder}", "vinvl"])
+    options = {"region_dim": taggers[0].projection[0].in_features, "further_encoders": [taggers[0].encoder]}
+    both = Tagger(taggers[1].encoder, ["O"], 0.0, system=system, **options).double()
+    both.projection.load_state_dict(taggers[0].projection.state_dict())
+    both.set_region_features(taggers[0].region_features)
+    joined = both.eval().word_vectors(dataclasses.replace(batches[1], beside=(batches[0],)))
+    torch.testing.assert_close(joined, torch.cat([text, vinvl], 2), atol=0, rtol=0)
+    for name, vectors in (("vinvl_crf", vinvl), ("bert_vinvl_crf", joined)):
         emissions = vectors @ heads[f"{name}.weight"].T + heads[f"{name}.bias"]
         crf = Tagger(tagger.encoder, ["O"] * len(heads[f"{name}.bias"]), 0.0).crf
         names = {"start": "start_transitions", "transitions": "transitions", "end": "end_transitions"}

@@ -1,6 +1,7 @@
 """Posts with images for tests of taggers that read regions."""
 
 import random
+import string
 
 import numpy as np
 import pytest
@@ -9,6 +10,25 @@ from ita.io import parquet
 
 SPLITS = {"train": 64, "dev": 16, "test": 16}
 WIDTH = 6
+
+
+@pytest.fixture(scope="session")
+def pairs_encoder(tmp_path_factory):
+    """Folder of a BERT of 24 units with random weights, whose subwords are letters, also capital ones, and pairs."""
+    import torch
+    from transformers import BertConfig, BertModel, BertTokenizer
+
+    folder = tmp_path_factory.mktemp("pairs")
+    letters = string.ascii_letters
+    pairs = [first + second for first in "abcdex" for second in "abcde"]
+    specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    vocabulary = [*specials, *letters, *pairs, *(f"##{letter}" for letter in letters)]
+    (folder / "vocab.txt").write_text("\n".join(vocabulary))
+    BertTokenizer(str(folder / "vocab.txt"), do_lower_case=False, model_max_length=48).save_pretrained(folder)
+    torch.manual_seed(1)
+    sizes = {"hidden_size": 24, "num_hidden_layers": 1, "num_attention_heads": 3, "intermediate_size": 32}
+    BertModel(BertConfig(vocab_size=len(vocabulary), max_position_embeddings=48, **sizes)).save_pretrained(folder)
+    return folder
 
 
 def boxes_of(image):

@@ -15,6 +15,7 @@ from tests.support.runs import digest, evaluated, history, trained
 IMAGE = {"regions": "grid", "views": ["it"]}
 UMT = {**IMAGE, "fusion": "umt", "tag_format": "iob2"}
 VINVL = {**IMAGE, "region_embedding": "normalised", "context": "ga", "context_segment": "second", "max_regions": 50}
+BOTH = {**VINVL, "region_boxes": True, "encoders": ["{encoder}", "pairs"]}
 SYSTEMS = {
     "umt": {**UMT, "label_scheme": "x_subword"},
     "umt words": UMT,
@@ -25,6 +26,9 @@ SYSTEMS = {
     "rpbert with a BiLSTM": {**IMAGE, "relation_gate": True, "pooling": "mean", "rnn": 8},
     "vinvl": {**VINVL, "region_boxes": True},
     "vinvl without boxes": VINVL,
+    "bert and vinvl": BOTH,
+    "bert and vinvl with alignment": {**BOTH, "views": ["t", "it"], "alignment": "posterior"},
+    "bert and vinvl, means and a BiLSTM": {**BOTH, "pooling": "mean", "rnn": 8},
     "crf with extra labels": {"views": ["t"], "label_scheme": "x_subword", "tag_format": "iob2"},
 }
 
@@ -36,8 +40,17 @@ def shards_of(pictured, system):
     return {"features": features, "objects": objects}
 
 
-def train_system(pictured, encoder, folder, system, **overrides):
-    return trained(pictured[0], folder, encoder, system, **shards_of(pictured, system), **overrides)
+@pytest.fixture
+def train_system(pictured, tiny_encoder, pairs_encoder):
+    """A function that trains a system into a folder; a second encoder is the one of pairs."""
+
+    def train(folder, system, **overrides):
+        further = [pairs_encoder] if len(system.get("encoders", [])) > 1 else []
+        return trained(
+            pictured[0], folder, tiny_encoder, system, further=further, **shards_of(pictured, system), **overrides
+        )
+
+    return train
 
 
 def read_corpus(pictured, system):
@@ -47,19 +60,19 @@ def read_corpus(pictured, system):
 
 
 @pytest.mark.parametrize("name", [name for name, system in SYSTEMS.items() if "regions" in system])
-def test_a_system_learns_from_images_what_the_text_does_not_say(pictured, tiny_encoder, tmp_path, name):
+def test_a_system_learns_from_images_what_the_text_does_not_say(pictured, train_system, tmp_path, name):
     epochs = 60 if "rpbert" in name else 40
     # UMGF's six fusion layers are wider than this encoder by far: they need a smaller rate.
     rate = 5e-4 if name == "umgf" else 5e-3
-    run = train_system(pictured, tiny_encoder, tmp_path, SYSTEMS[name], epochs=epochs, learning_rate=rate)
+    run = train_system(tmp_path, SYSTEMS[name], epochs=epochs, learning_rate=rate)
     scores = evaluated(pictured[0], run, **shards_of(pictured, SYSTEMS[name]))["scores"]["test"]
     assert scores["it"]["default"]["f1"] > scores["t"]["default"]["f1"] + 10, "only the regions tell the type"
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
-def test_a_run_is_read_back_as_it_was_written(pictured, tiny_encoder, tmp_path, name):
+def test_a_run_is_read_back_as_it_was_written(pictured, train_system, tmp_path, name):
     system = SYSTEMS[name]
-    run = train_system(pictured, tiny_encoder, tmp_path, system, epochs=2)
+    run = train_system(tmp_path, system, epochs=2)
     view = system["views"][-1]
     scores = evaluated(pictured[0], run, **shards_of(pictured, system))["scores"]["dev"][view]
     best = max(float(row[f"dev_f1_{view}"]) for row in history(run))
@@ -70,9 +83,9 @@ def test_a_run_is_read_back_as_it_was_written(pictured, tiny_encoder, tmp_path, 
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
-def test_a_post_does_not_depend_on_its_neighbours(pictured, tiny_encoder, tmp_path, name):
+def test_a_post_does_not_depend_on_its_neighbours(pictured, train_system, tmp_path, name):
     system = SYSTEMS[name]
-    tagger, encoder, _ = load_model(train_system(pictured, tiny_encoder, tmp_path, system, epochs=1))
+    tagger, encoder, _ = load_model(train_system(tmp_path, system, epochs=1))
     corpus = read_corpus(pictured, system)
     if corpus.features:
         tagger.set_region_features(torch.from_numpy(corpus.features.vectors))
@@ -84,11 +97,11 @@ def test_a_post_does_not_depend_on_its_neighbours(pictured, tiny_encoder, tmp_pa
             torch.testing.assert_close(alone, together[row, : len(alone)], atol=2e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["umt", "umgf", "rpbert", "vinvl"])
-def test_a_killed_run_ends_in_the_same_weights(pictured, tiny_encoder, tmp_path, monkeypatch, name):
+@pytest.mark.parametrize("name", ["umt", "umgf", "rpbert", "bert and vinvl"])
+def test_a_killed_run_ends_in_the_same_weights(pictured, train_system, tmp_path, monkeypatch, name):
     from ita.model import trainer
 
-    whole = train_system(pictured, tiny_encoder, tmp_path / "whole", SYSTEMS[name], epochs=3)
+    whole = train_system(tmp_path / "whole", SYSTEMS[name], epochs=3)
     save = trainer.save_checkpoint
 
     def save_and_die(*arguments):
@@ -96,15 +109,15 @@ def test_a_killed_run_ends_in_the_same_weights(pictured, tiny_encoder, tmp_path,
         raise KeyboardInterrupt
 
     monkeypatch.setattr(trainer, "save_checkpoint", save_and_die)
-    train_system(pictured, tiny_encoder, tmp_path / "killed", SYSTEMS[name], epochs=3, expect=130)
+    train_system(tmp_path / "killed", SYSTEMS[name], epochs=3, expect=130)
     monkeypatch.undo()
-    resumed = train_system(pictured, tiny_encoder, tmp_path / "killed", SYSTEMS[name], epochs=3)
+    resumed = train_system(tmp_path / "killed", SYSTEMS[name], epochs=3)
     assert digest(resumed) == digest(whole)
 
 
-def test_max_regions_keeps_the_first(pictured, tiny_encoder, tmp_path):
+def test_max_regions_keeps_the_first(pictured, train_system, tmp_path):
     system = {**SYSTEMS["umgf"], "max_regions": 2}
-    tagger, encoder, _ = load_model(train_system(pictured, tiny_encoder, tmp_path, system, epochs=1))
+    tagger, encoder, _ = load_model(train_system(tmp_path, system, epochs=1))
     corpus = read_corpus(pictured, system)
     posts = corpus.split("dev")
     views = encode_views(encoder, posts, corpus.contexts, corpus.features)["it"]
@@ -114,17 +127,17 @@ def test_max_regions_keeps_the_first(pictured, tiny_encoder, tmp_path):
     assert collate([views], tagger.layout).fusion.feature_rows.shape == (len(views), 2)
 
 
-def test_alignment_and_contexts_combine_with_fusion(pictured, tiny_encoder, tmp_path):
+def test_alignment_and_contexts_combine_with_fusion(pictured, train_system, tmp_path):
     """UMT+CVA: configuration alone."""
     system = {**SYSTEMS["umt"], "context": "ga", "views": ["t", "it"], "alignment": "posterior"}
-    run = train_system(pictured, tiny_encoder, tmp_path, system, epochs=2)
+    run = train_system(tmp_path, system, epochs=2)
     assert {"loss_t", "loss_it", "loss_alignment", "loss_boundary"} <= history(run)[0].keys()
     evaluated(pictured[0], run, pictured[1])
 
 
-def test_each_part_has_its_learning_rate(pictured, tiny_encoder, tmp_path):
+def test_each_part_has_its_learning_rate(pictured, train_system, tmp_path):
     """Encoder, what lies between it and the CRF, and CRF; BertAdam decays weights, no biases and no LayerNorm."""
-    tagger = load_model(train_system(pictured, tiny_encoder, tmp_path, SYSTEMS["umt"], epochs=1))[0]
+    tagger = load_model(train_system(tmp_path, SYSTEMS["umt"], epochs=1))[0]
     names = {id(weight): name for name, weight in tagger.named_parameters()}
     rates = {"learning_rate": 1.0, "head_learning_rate": 2.0, "crf_learning_rate": 3.0, "weight_decay": 0.5}
     for kind in ("adamw", "bert_adam"):

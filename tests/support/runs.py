@@ -14,10 +14,11 @@ CVA = {"context": "ga", "views": ["t", "it"], "alignment": "posterior"}
 
 
 def trained(corpus, output, encoder, system=None, expect=0, features=(), objects=(), relations=None, **overrides):
-    weights = overrides.pop("loss_weights", {})
+    weights, further = overrides.pop("loss_weights", {}), overrides.pop("further", ())
     settings = {
         "train": {**TRAIN, **overrides},
         "encoder": {"model": str(encoder)},
+        "further_encoders": [{"model": str(model)} for model in further],
         "system": system or CVA,
         "loss": {**LOSS, **weights},
         "seed": overrides.pop("seed", 1),
