@@ -115,7 +115,7 @@ def test_without_a_stage_it_lists_what_there_is(run):
     assert "caption: vinvl, blip, updown" in output and "encoders: bert, xlmr, minilm, vinvl\n" in output
     assert "seeds: [1, 2, 3, 4, 5]" in output
     _, output, _ = run("demo")
-    assert "say nothing about tweets" in output and "encoders: bert, xlmr, minilm, demo" in output
+    assert "say nothing about tweets" in output and "encoders: bert, xlmr, minilm, vinvl, demo, demo-cased" in output
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ def test_replaces_an_older_dataset_and_leaves_nothing_behind(tmp_path: Path) -> 
     make(folder, **TINY)
     assert not (folder / "images" / "old.jpg").exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["source"]
-    names = ["captioner", "detector", "encoder", "images", "relation-train.csv", "relation-valid.csv"]
+    names = ["captioner", "cased-encoder", "detector", "encoder", "images", "relation-train.csv", "relation-valid.csv"]
     names += ["test.txt", "train.txt", "valid.txt"]
     assert sorted(path.name for path in folder.iterdir()) == names
 
