@@ -356,3 +356,24 @@ def test_the_shipped_configuration_has_no_value_without_effect(dataset):
             resolver.stage(dataset, "detect", detector)
         resolver.stage(dataset, "ocr", values["ocr_engine"])
     assert len(systems) > 5 and notes == []
+
+
+def test_a_system_names_its_encoders():
+    resolver = Resolver(CONFIG)
+    one, both = (resolver.train("twitter17", "minilm", system) for system in ("vinvl-crf", "bert-vinvl-crf"))
+    vinvl = {"model": CONFIG["encoders"]["vinvl"]["model"]}
+    assert one["encoder"] == vinvl and "further_encoders" not in one
+    assert both["encoder"]["model"].startswith("package:") and both["further_encoders"] == [vinvl]
+    assert one["train"]["learning_rate"] == 5.0e-5, "of VinVL"
+    assert both["train"]["learning_rate"] == 1.0e-4, "of the first"
+    assert resolver.encoder_names("twitter17", "minilm", "crf") == ["minilm"]
+    assert list(resolver.train("twitter17", "minilm", "crf")) == ["train", "encoder", "system", "loss"]
+    assert "encoders" not in resolver.train("twitter17", "minilm", "crf")["system"], (
+        "as before there was such a setting"
+    )
+
+
+def test_an_encoder_of_a_system_must_exist():
+    config = merge(CONFIG, {"systems": {"bert-vinvl-crf": {"encoders": ["{encoder}", "vinlv"]}}})
+    with pytest.raises(ConfigError, match="systems.bert-vinvl-crf.encoders names 'vinlv'.*did you mean 'vinvl'"):
+        Resolver(config).train("twitter17", "bert", "bert-vinvl-crf")

@@ -33,6 +33,8 @@ def test_everything_that_is_known_is_said():
         "Runs were made by code d.",
         "Synthetic posts.",
     ]
+    own = {**metadata, "commit": "abc", "system_models": {"ita-all": ["a", "b"], "not-shown": ["c"]}}
+    assert footer_sentences(own)[-2:] == ["ITA-All reads a and b.", "Synthetic posts."]
 
 
 def test_what_is_unknown_is_left_out():

@@ -46,6 +46,18 @@ def test_metadata_and_readable_names_of_the_files(metrics):
     assert [run.seed for run in runs.of("bert", "crf")] == [1, 2, 3]
 
 
+def test_models_of_a_system_that_names_its_encoders(metrics):
+    """They say nothing about the encoder of its block."""
+    for path in metrics:
+        metric = json.loads(path.read_text())
+        if metric["system"]["key"] == "ita-all":
+            encoder = {**metric["encoder"], "model": "a", "further_models": ["b"]}
+            edit(path, encoder=encoder, system={**metric["system"], "encoders": ["{encoder}", "vinvl"]})
+    metadata = Runs(DATASET, metrics, predictions_of(metrics)).metadata
+    assert metadata["models"] == {"bert": "bert-base-cased"}
+    assert metadata["system_models"] == {"ita-all": ["a", "b"]}
+
+
 def refused(metrics, predictions, *words):
     with pytest.raises(UserError) as error:
         Runs(DATASET, metrics, predictions)

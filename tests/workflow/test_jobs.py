@@ -112,6 +112,14 @@ def test_what_is_read_by_settings():
     assert boxes["objects"] == [path.replace("features", "objects") for path in boxes["features"]]
 
 
+def test_files_of_all_encoders_are_read():
+    run = {"dataset": "demo", "encoder": "demo", "system": "bert-vinvl-crf"}
+    folders = ("results/demo/source/cased-encoder", "results/demo/source/encoder")
+    assert inputs("train", run)["encoder"] == [
+        f"{folder}/{name}" for folder in folders for name in ("config.json", "tokenizer.json")
+    ]
+
+
 def test_a_grid_has_no_boxes():
     with pytest.raises(SystemExit, match="systems.vinvl-crf.region_boxes: the cells of .* have no boxes"):
         inputs("train", {**RUN, "system": "vinvl-crf"}, {"systems": {"vinvl-crf": {"regions": "resnet"}}})
@@ -209,7 +217,10 @@ def test_unknown_names_of_a_context_are_told(change, expected):
         ),
         ({"table": {"systems": ["nope"]}}, "table.systems names 'nope', which is not in 'systems'"),
         ({"table": {"control_systems": ["no"]}}, "table.control_systems names 'no'"),
-        ({"datasets": {"twitter17": {"table": {"baseline": "no"}}}}, "system 'no' of twitter17 is not in 'systems'"),
+        (
+            {"datasets": {"twitter17": {"table": {"baseline": "no"}}}},
+            "table.baseline names 'no', which is not in 'systems'",
+        ),
     ],
 )
 def test_unknown_names_of_a_table_are_told(change, expected):

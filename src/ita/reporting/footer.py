@@ -63,6 +63,9 @@ def footer_sentences(metadata: Mapping[str, Any]) -> list[str]:
     commits = [short_commit(commit) for commit in metadata.get("run_commits") or [] if commit != metadata["commit"]]
     if commits:
         lines.append(f"Runs were made by code {', '.join(commits)}.")
+    for system, models_read in (metadata.get("system_models") or {}).items():
+        if names := metadata["systems"].get(system):
+            lines.append(f"{' / '.join(names)} reads {' and '.join(models_read)}.")
     if metadata.get("note"):
         lines.append(str(metadata["note"]))
     return lines

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import pyarrow.compute as pc
 
+from ita.config.sections import RUN_ENCODER
 from ita.errors import UserError
 from ita.io import parquet
 from ita.io.files import read_json
@@ -71,6 +72,17 @@ class Run:
         """A number that its training states, such as ``updates``; None in metrics of an older version."""
         value = (self.metrics.get("training") or {}).get(name)
         return None if value is None else float(value)
+
+    @property
+    def names_encoders(self) -> bool:
+        """Whether its system reads other encoders than the one of the run."""
+        return bool(self.metrics["system"].get("encoders", [RUN_ENCODER]) != [RUN_ENCODER])
+
+    @property
+    def models(self) -> list[str]:
+        """Models of its encoders."""
+        encoder = self.metrics["encoder"]
+        return [str(encoder.get("model")), *encoder.get("further_models", [])]
 
     def has_scores(self, split: str, view: str, mode: str) -> bool:
         """Whether it has the scores of a scorer that only some systems have."""
@@ -141,11 +153,18 @@ class Runs:
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """Seeds, label version, models of the encoders and commits, for the footer of a table."""
+        """Seeds, label version, models of the encoders and commits, for the footer of a table.
+
+        Systems that name their encoders have their models in an entry of their own.
+        """
+        own = {run.id.system: run.models for run in self.all if run.names_encoders}
         return {
             "seeds": sorted({run.seed for run in self.all}),
             "label_version": self.label_version,
-            "models": {run.id.encoder: run.metrics["encoder"].get("model") for run in self.all},
+            "models": {
+                run.id.encoder: run.metrics["encoder"].get("model") for run in self.all if not run.names_encoders
+            },
+            **({"system_models": own} if own else {}),
             "run_commits": sorted({str(run.metrics["commit"]) for run in self.all if run.metrics.get("commit")}),
         }
 
