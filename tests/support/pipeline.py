@@ -16,6 +16,7 @@ SMALL = {
     "table": {"encoders": ["demo"], "systems": ["crf", "ita-all-cva"]},
     "tables": {
         "table2": {"encoders": ["demo"]},
+        "table3": {"encoders": ["demo"], "systems": ["crf", "crf-x"]},
         "table4": {"encoders": ["demo"], "systems": ["ita-all-cva"], "reported": []},
         "table5": {"encoders": ["demo"]},
     },

@@ -230,6 +230,27 @@ def test_the_chain_makes_a_table(done):
         assert metadata["inputs"]
 
 
+def test_tables_state_updates_and_compare_with_the_control_of_as_many(done):
+    folder = done.folder / "results" / "demo"
+    updates = {
+        system: json.loads((folder / f"runs/demo/{system}/seed1/metrics.json").read_text())["training"]["updates"]
+        for system in ("crf", "crf-updates", "ita-all-cva")
+    }
+    assert updates["ita-all-cva"] == updates["crf-updates"] > updates["crf"]
+    with open(folder / "table1.csv", newline="") as file:
+        rows = {row["system"]: row for row in csv.DictReader(file)}
+    assert {system: float(row["updates"]) for system, row in rows.items()} == {
+        system: float(updates[system]) for system in rows
+    }
+    assert rows["ita-all-cva"]["it_updates_gain"] and rows["ita-all-cva"]["t_updates_p_bootstrap"]
+    with open(folder / "table3.csv", newline="") as file:
+        schemes = {row["system"]: row for row in csv.DictReader(file)}
+    assert schemes["crf-x"]["upstream_mean"] and not schemes["crf"]["upstream_mean"]
+    assert schemes["crf"]["x_system"] == "crf-x" and schemes["crf"]["gain"]
+    notes = json.loads((folder / "table1.json").read_text())["metadata"]["notes"]
+    assert any(note.startswith("Rows of one seed bear no mark") for note in notes)
+
+
 def test_a_single_shard_is_stored_once(done):
     folder = done.folder / "results" / "demo"
     for table in ("objects/demo", "captions/demo", "ocr/tesseract"):
