@@ -65,7 +65,7 @@ def make_task(name: str, count: int) -> Task:
     from ita.data.visual_context import VisualContext
     from ita.io.features import Features
     from ita.model.dataset import encode_posts
-    from ita.model.inputs import ViewEncoder
+    from ita.model.inputs import side_by_side
     from ita.model.tagger import input_layout
     from ita.model.tokenizer import AutoTokenizer
 
@@ -87,7 +87,8 @@ def make_task(name: str, count: int) -> Task:
     tokenizer = step.numbers("bert", SIZES["vocab_size"])
     types = ("LOC", "MISC", "ORG", "PER")
     tag_names = label_names(types, system.label_scheme, system.tag_format)
-    encoder = ViewEncoder(AutoTokenizer(tokenizer), 512, input_layout(system))
+    encoders = len(system.encoders)
+    encoder = side_by_side([AutoTokenizer(tokenizer)] * encoders, [512] * encoders, input_layout(system))
     data = encode_posts(rows, contexts, tag_names, encoder, features, system.tag_format)
     return Task(rows, tag_names, tokenizer, features, data, system)
 
@@ -103,24 +104,27 @@ def ours(task: Task, options: argparse.Namespace) -> tuple[Callable[[Sequence[in
     from ita.model.schedule import TrainingConfig
     from ita.model.tagger import Tagger, input_layout
     from ita.model.trainer import configure_optimizer, run_epoch
-    from ita.model.vocabulary import trim_vocabulary
+    from ita.model.vocabulary import trim_vocabularies
 
     torch.manual_seed(0)
-    encoder = Bert(EncoderConfig(**SIZES))
-    encoder.init_weights()
+    encoders = [Bert(EncoderConfig(**SIZES)) for _ in task.system.encoders]
+    for encoder in encoders:
+        encoder.init_weights()
     rates = {"learning_rate": 5e-5, "crf_learning_rate": 0.05}
     train = Train(
         epochs=1000, batch_size=options.batch_size, precision=options.precision, device=options.device, **rates
     )
     place = device.resolve_device(train.device)
-    dtype = device.compute_dtype(place, train.precision, encoder.config.hidden_size)
+    dtype = device.compute_dtype(place, train.precision, encoders[0].config.hidden_size)
     layout = input_layout(task.system)
     config = TrainingConfig(train, task.system, Loss(), 0, task.tag_names, place, dtype, layout)
     width = task.features.width if task.features else 0
-    tagger = Tagger(encoder, task.tag_names, train.word_dropout, region_dim=width, system=task.system)
+    sizes = {"region_dim": width, "system": task.system, "further_encoders": encoders[1:]}
+    tagger = Tagger(encoders[0], task.tag_names, train.word_dropout, **sizes)
     if task.features:
         tagger.set_region_features(torch.from_numpy(task.features.vectors))
-    trimmed = trim_vocabulary(encoder, [post for view in task.data.views.values() for post in view], "encoder.")
+    views = [post for view in task.data.views.values() for post in view]
+    trimmed = trim_vocabularies({str(number): encoder for number, encoder in enumerate(encoders)}, views)
     data = task.data.map_views(trimmed.renumber)
     tagger.to(place)
     optimizer = configure_optimizer(tagger, train)
@@ -285,7 +289,7 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--upstream", type=Path, help="folder of the checkouts UMT, UMGF and RpBERT")
-    parser.add_argument("--systems", nargs="+", default=["crf", *REPOSITORIES, "vinvl-crf"])
+    parser.add_argument("--systems", nargs="+", default=["crf", *REPOSITORIES, "vinvl-crf", "bert-vinvl-crf"])
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--posts", type=int, default=600, help="synthetic posts")
     parser.add_argument("--steps", type=int, default=2, help="steps of a block")

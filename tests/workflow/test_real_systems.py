@@ -14,9 +14,10 @@ pytestmark = pytest.mark.slow
 
 GRID = {"umt", "umt-words", "rpbert", "rpbert-without-rp", "imgfeat", "acn"}
 """Read the cells of an image grid."""
-BOXES = {"umgf": "demo", "umgf-whole": "demo-whole", "vinvl-crf": "demo"}
+BOXES = {"umgf": "demo", "umgf-whole": "demo-whole", "vinvl-crf": "demo", "bert-vinvl-crf": "demo"}
 """Read regions of a detector: system -> entry of 'detectors'."""
 SYSTEMS = sorted({*GRID, *BOXES, "crf-x"})
+ENCODERS = {"vinvl-crf": ["{encoder}"], "bert-vinvl-crf": ["second", "{encoder}"]}
 SPLITS = {"train": "train", "dev": "valid", "test": "test"}
 BROKEN = {"train": ["torn", "text"], "dev": ["lost"], "test": ["stub"]}
 """Further posts, whose images are cut off, no images at all, or not there."""
@@ -38,17 +39,18 @@ def resnet(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def encoder(tiny_encoder, tmp_path_factory):
-    """The tiny encoder with room for a post and the 49 cells of an image."""
+def encoders(tiny_encoder, tmp_path_factory):
+    """Two encoders as the tiny one, with room for a post and the 49 cells of an image."""
     import torch
     from transformers import AutoConfig, AutoTokenizer, BertModel
 
     torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("encoder")
     config = AutoConfig.from_pretrained(tiny_encoder, max_position_embeddings=512)
-    BertModel(config).save_pretrained(folder)
-    AutoTokenizer.from_pretrained(tiny_encoder, model_max_length=512).save_pretrained(folder)
-    return folder
+    folders = {name: tmp_path_factory.mktemp(name) for name in ("tiny", "second")}
+    for folder in folders.values():
+        BertModel(config).save_pretrained(folder)
+        AutoTokenizer.from_pretrained(tiny_encoder, model_max_length=512).save_pretrained(folder)
+    return folders
 
 
 def add_posts(folder, data):
@@ -72,7 +74,7 @@ def add_images(folder, data):
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory, data, encoder, resnet):
+def results(tmp_path_factory, data, encoders, resnet):
     """Results of a run of all systems."""
     pipeline = Pipeline(tmp_path_factory.mktemp("systems"))
     add_posts(pipeline.folder / "posts", data)
@@ -86,8 +88,14 @@ def results(tmp_path_factory, data, encoder, resnet):
             "demo-whole": {"model": str(SHIPPED_MODELS / "detector"), "whole_image": 4},
         },
         "context": {"detector": "demo"},
-        "encoders": {"tiny": {"model": str(encoder), "defaults": {"learning_rate": 1.0e-3, "batch_size": 4}}},
-        "systems": {system: {"regions": detector} for system, detector in BOXES.items()},
+        "encoders": {
+            name: {"model": str(folder), "defaults": {"learning_rate": 1.0e-3, "batch_size": 4}}
+            for name, folder in encoders.items()
+        },
+        "systems": {
+            system: {"regions": detector, "encoders": ENCODERS.get(system, ["{encoder}"])}
+            for system, detector in BOXES.items()
+        },
         "train": {"epochs": EPOCHS},
         "seeds": [1],
     }
