@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import AutoTokenizer, DistilBertConfig, DistilBertModel
 
 from ita.commands import predict
 from ita.config import Encoder, System, load
@@ -15,7 +16,7 @@ from ita.model.checkpoint import load_encoder, load_model
 from ita.model.inputs import InputLayout, ViewEncoder, side_by_side
 from ita.model.tagger import Tagger, input_layout
 from tests.model.conftest import WIDTH
-from tests.support.runs import digest, trained
+from tests.support.runs import digest, evaluated, trained
 
 POSTS = [["Aab", "x"], ["abc"] * 30, ["c", "\ufe0f", "ba"]]
 CONTEXTS = [VisualContext(["cd", "e"], ["la"] * 2), VisualContext(["b"], ["la"]), VisualContext([], [])]
@@ -135,6 +136,20 @@ def test_the_second_encoder_learns(pictured, tiny_encoder, pairs_encoder, tmp_pa
     name = "further_encoders.0.encoder.layer.0.output.dense.weight"
     assert (slow[name] - fast[name]).abs().max() > 1e-4
     assert digest(runs[0]) != digest(runs[1])
+
+
+def test_an_encoder_of_another_family_beside_ours(pictured, tiny_encoder, pairs_encoder, tmp_path):
+    folder = tmp_path / "distil"
+    tokenizer = AutoTokenizer.from_pretrained(tiny_encoder)
+    tokenizer.save_pretrained(folder)
+    torch.manual_seed(0)
+    sizes = {"dim": 16, "n_layers": 1, "n_heads": 2, "hidden_dim": 32, "max_position_embeddings": 64}
+    DistilBertModel(DistilBertConfig(vocab_size=len(tokenizer), **sizes)).save_pretrained(folder)
+    run = train(pictured, folder, pairs_encoder, tmp_path / "run", epochs=1)
+    assert isinstance(load_model(run)[0].encoders[0], DistilBertModel)
+    assert set(evaluated(pictured[0], run, pictured[1])["scores"]["test"]) == {"t", "it"}
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert metrics["encoder"]["further_models"] == [str(pairs_encoder)]
 
 
 def test_an_encoder_that_lacks_a_weight_is_refused_whichever_it_is(
