@@ -110,7 +110,7 @@ def configure_optimizer(tagger: Tagger, train: Train) -> Optimizer:
     for weights, rate in ((encoder, train.learning_rate), (heads, train.head_learning_rate or train.learning_rate)):
         if train.optimizer == "bert_adam":
             groups.append(ParameterGroup([weight for weight in weights if weight.dim() > 1], rate, decay))
-            groups.append(ParameterGroup([weight for weight in weights if weight.dim() == 1], rate, 0.0))
+            groups.append(ParameterGroup([weight for weight in weights if weight.dim() <= 1], rate, 0.0))
         else:
             groups.append(ParameterGroup(weights, rate, decay))
     groups.append(ParameterGroup(crf, train.crf_learning_rate, decay))
