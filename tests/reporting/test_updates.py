@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from ita.reporting.runs import Runs
-from ita.reporting.tables import f1
+from ita.reporting.tables import f1, types
 from ita.reporting.updates import short_count, training_cells, training_display
 from tests.support import made_runs
 from tests.support.made_reports import F1, table_inputs, table_settings
@@ -151,3 +151,12 @@ def test_training_is_read_from_metrics_without_it(metrics):
     content = json.loads(metrics[0].read_text())
     metrics[0].write_text(json.dumps({**content, "training": None}))
     assert Runs(DATASET, metrics[:1]).all[0].training("updates") is None
+
+
+def test_a_kind_that_does_not_compare_with_the_control_says_nothing_of_it(metrics):
+    state_training(metrics, UPDATES)
+    settings = table_settings("types", ["crf", "crf-updates", "ita-all-cva"], entries=ENTRIES)
+    notes = types.build(*table_inputs(metrics, settings)).notes
+    assert not [note for note in notes if "not compared" in note or note.startswith("vs crf-updates")]
+    (longer,) = [note for note in notes if "more updates than" in note]
+    assert longer.startswith("BERT-CRF (updates); ITA-All+CVA: ")

@@ -50,6 +50,12 @@ SYSTEM_TRAINING = ("train", "upstream")
 CONTEXT_TABLES = {"la": "objects", "ga": "captions", "oca": "ocr"}
 """Kind of a context -> the table it is made of; any other kind is a name of ``external_texts``."""
 
+BASELINE_KINDS = ("f1", "best", "types")
+"""Kinds of tables whose rows are compared with ``table.baseline``."""
+
+CONTROLLED_KINDS = ("f1", "best")
+"""Kinds of tables whose rows of two views are also compared with ``table.updates_control``."""
+
 REGION_CAPTIONERS = ("oscar", "updown")
 """Values of ``caption.backend`` that describe the regions of a detector instead of pixels."""
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ita.config import Table
+from ita.config.sections import BASELINE_KINDS
 from ita.reporting.report_rows import ReportSettings
 from ita.reporting.runs import Runs
 from ita.reporting.updates import CONTROL_PREFIX, TRAINING, control_notes, longer_notes
@@ -45,7 +46,7 @@ def run_notes(
     notes = control_notes(settings, table, rows, prefixes)
     if any(row.get("updates") is not None for row in rows):
         notes.append(TRAINING)
-    if table.baseline in settings.systems:
+    if table.kind in BASELINE_KINDS and table.baseline in settings.systems:
         notes += longer_notes(runs, settings, table, tested, controlled)
     return [
         *notes,

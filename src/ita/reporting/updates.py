@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from ita.config import Table
+from ita.config.sections import CONTROLLED_KINDS
 from ita.reporting.report_rows import ReportSettings
 from ita.reporting.report_table import format_number
 from ita.reporting.runs import Run, Runs
@@ -68,7 +69,8 @@ def control_heading(table: Table) -> str:
 
 def is_controlled(settings: ReportSettings, table: Table, system: str) -> bool:
     """Whether a row is compared with the control: it trains on two views, and the control is read."""
-    return table.updates_control in settings.systems and len(settings.systems[system].views) > 1
+    reads_control = table.kind in CONTROLLED_KINDS and table.updates_control in settings.systems
+    return reads_control and len(settings.systems[system].views) > 1
 
 
 def longer_notes(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
+from ita.config.sections import BASELINE_KINDS, CONTROLLED_KINDS
 from ita.errors import ConfigError
 from ita.workflow.sections import Sections
 
@@ -96,9 +97,9 @@ class Displays:
 
     def compared_with(self, dataset: str, values: Mapping[str, Any]) -> list[str]:
         """Baseline of a table, and the control of as many updates where a row trains on two views."""
-        settings = ["baseline"] if values["kind"] in ("f1", "best", "types") else []
+        settings = ["baseline"] if values["kind"] in BASELINE_KINDS else []
         views = [self.sections.system(dataset, system).views for system in values["systems"]]
-        if values["kind"] in ("f1", "best") and any(len(of_row) > 1 for of_row in views):
+        if values["kind"] in CONTROLLED_KINDS and any(len(of_row) > 1 for of_row in views):
             settings.append("updates_control")
         for setting in settings:
             if values[setting]:

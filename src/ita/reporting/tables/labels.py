@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 import pandas as pd
@@ -54,7 +54,7 @@ def build(runs: Runs, settings: ReportSettings, table: Table) -> ReportTable:
     add_corrected_p(rows, [""], table.significance_level)
     numbers = pd.DataFrame(rows, columns=list(COLUMNS))
     notes = [*table_notes(table, numbers), *reported.findings("table3", settings.dataset)]
-    notes += run_notes(runs, settings, replace(table, baseline=None, updates_control=None), rows)
+    notes += run_notes(runs, settings, table, rows)
     return ReportTable(TITLE, numbers, display_frame(numbers, table.digits), notes, runs.metadata, label_columns=4)
 
 
