@@ -90,6 +90,7 @@ def test_one_line_per_approach_with_both_values_of_the_literature(known_metrics)
     assert display["reported"].tolist() == ["83.44", "86.45", "86.45", "85.31", "85.51"]
     assert display["reproduced"].tolist() == ["85.18", "", "", "84.88", "85.27"]
     assert display["diff"].tolist() == ["-3.18", "-3.95", "-3.95", "", ""]
+    assert display["diff of mean"].tolist() == ["-4.18", "-4.95", "-5.28", "", ""]
     assert display["n"].tolist() == ["3", "3", "3", "", ""]
 
 

@@ -30,8 +30,9 @@ NOTES = (
     "so means (± standard deviation over seeds) are what should be compared. chosen on dev: test F1 of the seed that "
     "is best on the development posts, which needs no look at the test posts.",
     "reported: by the authors of the approach (of ITA: best of five); reproduced: by the authors of ITA, from the code "
-    "of the approach (of BERT-CRF: mean of five). diff: our best minus the reproduced value, or minus the reported one "
-    "where none is reproduced; of a system of two views by its better one, since the paper does not say which it read.",
+    "of the approach (of BERT-CRF: mean of five). diff: our best, or our mean, minus the reproduced value, or the "
+    "reported one where none is reproduced; of a system of two views by its better one, since the paper does not say "
+    "which it read.",
     "† / ‡: the mean differs, up or down, from {baseline} on text with p < {alpha} by Welch's t-test over seeds, "
     "uncorrected / by Holm over the {comparisons} comparisons of this table; the CSV has p of all four tests.",
 )
@@ -168,6 +169,8 @@ def display_frame(numbers: pd.DataFrame, digits: int, control: str) -> pd.DataFr
             columns[heading] = format_column(rows[column], spec)
     cells = zip(*(rows[column] for column in ("mean", "std", "mark")), strict=True)
     columns["mean"] = [mean_and_std(mean, std, digits) + ("" if pd.isna(mark) else mark) for mean, std, mark in cells]
+    if rows["mean_difference"].notna().any():
+        columns["diff of mean"] = format_column(rows["mean_difference"], f"+.{digits}f")
     gains, marks = (rows[f"{CONTROL_PREFIX}{column}"] for column in ("gain", "mark"))
     if gains.notna().any():
         columns[control] = format_marked(gains, marks, f"+.{digits}f")
