@@ -165,7 +165,7 @@ def test_kill_9_at_random_moments_loses_nothing(project: Project, server: str, k
         assert not project.output.exists()
 
     process = start_stage(project, connections=4)
-    errors = process.communicate(timeout=60)[1]
+    errors = process.communicate(timeout=600)[1]
     assert process.returncode == 0, errors
     assert f"download: {count} ok, 0 missing, 0 failed, 0 refused" in errors
     assert assert_nothing_is_half_written(project) == set(images)
