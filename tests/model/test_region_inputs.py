@@ -37,7 +37,8 @@ def test_room_goes_to_the_post_then_to_regions_then_to_the_context():
     text, both = encoded()
     without = ViewEncoder(Letters(), MAX_LENGTH).encode(POSTS, CONTEXTS)
     assert [len(post.regions) for post in both] == [3, 0, 2, 1, MAX_LENGTH - 5, 0]
-    assert all(len(post.regions) == 0 for post in (*text, *without))
+    assert [post.truncated_regions for post in both] == [0, 4, 0, 0, 20 - (MAX_LENGTH - 5), 0]
+    assert all(len(post.regions) == post.truncated_regions == 0 for post in (*text, *without))
     for post in both:
         assert sum(post.row_lengths) == post.length and max(post.row_lengths) <= MAX_LENGTH
     assert both[2].row_lengths == (MAX_LENGTH,) and both[2].truncated == without[2].truncated + 2, (

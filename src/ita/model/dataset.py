@@ -33,6 +33,11 @@ class EncodedPosts:
         return sum(post.truncated for post in self.views["it"])
 
     @property
+    def truncated_regions(self) -> int:
+        """Image regions that did not fit."""
+        return sum(part.truncated_regions for post in self.views["it"] for part in post.parts)
+
+    @property
     def with_regions(self) -> int:
         """Posts whose image has regions."""
         return sum(post.has_regions for post in self.views["it"])

@@ -62,6 +62,8 @@ class EncodedView(NamedTuple):
     """(S - V,) word of each subword, -1 for the others; only where words are means of their subwords."""
     context_start: int | None = None
     """Index of the first subword after the post; only where the context has a token type of its own."""
+    truncated_regions: int = 0
+    """Regions left out for lack of room."""
     beside: tuple[EncodedView, ...] = ()
     """The same post for the further encoders of a system, each cut by its own tokenizer."""
 
@@ -178,8 +180,9 @@ class ViewEncoder:
         self, post: Sequence[str], words: Sequence[str], kinds: Sequence[str], regions: NDArray[np.int32]
     ) -> EncodedView:
         subwords = [self._cache[word] for word in post]
+        regions = regions[: self.layout.max_regions]
         if sum(map(len, subwords)) + 2 > self.max_length:
-            return self._encode_windows(subwords, sum(kind != SEPARATOR for kind in kinds))
+            return self._encode_windows(subwords, sum(kind != SEPARATOR for kind in kinds), len(regions))
         row = [self.cls_id]
         first_subword = []
         for ids in subwords:
@@ -187,9 +190,10 @@ class ViewEncoder:
             row += ids
         row.append(self.sep_id)
         post_length = len(row)
-        regions = regions[: self.layout.max_regions]
+        truncated_regions = 0
         if self.layout.region_inputs:
-            regions = regions[: self.max_length - post_length]
+            all_regions, regions = len(regions), regions[: self.max_length - post_length]
+            truncated_regions = all_regions - len(regions)
         region_inputs = len(regions) if self.layout.region_inputs else 0
         truncated = 0
         if words:
@@ -205,6 +209,7 @@ class ViewEncoder:
             np.arange(post_length, dtype=np.int32) if self.layout.label_scheme == "x_subword" else None,
             self._subword_words(subwords, len(row)),
             post_length if self.layout.context_token_type else None,
+            truncated_regions,
         )
 
     def _subword_words(self, subwords: Sequence[list[int]], length: int) -> NDArray[np.int32] | None:
@@ -226,7 +231,7 @@ class ViewEncoder:
             context += ids
         return context, 0
 
-    def _encode_windows(self, subwords: Sequence[list[int]], truncated: int) -> EncodedView:
+    def _encode_windows(self, subwords: Sequence[list[int]], truncated: int, truncated_regions: int) -> EncodedView:
         """A long post in windows that overlap by half, each word where its first subword has the widest margin."""
         flat = list(chain.from_iterable(subwords))
         size = self.max_length - 2
@@ -255,6 +260,7 @@ class ViewEncoder:
             NO_REGIONS,
             labelled,
             subword_words,
+            truncated_regions=truncated_regions,
         )
 
 

@@ -299,10 +299,11 @@ def trim(
 
 
 def warn_truncated(splits: Mapping[str, EncodedPosts], max_length: int) -> None:
-    """Says how much of the training posts' context is not read."""
-    truncated = splits["train"].truncated
-    if truncated:
-        log.warning("train: %d context words did not fit into %d subwords and were truncated", truncated, max_length)
+    """Says how much of the training posts' context and image regions is not read."""
+    train = splits["train"]
+    for count, what in ((train.truncated, "context words"), (train.truncated_regions, "image regions")):
+        if count:
+            log.warning("train: %d %s did not fit into %d subwords and were truncated", count, what, max_length)
 
 
 def region_record(
@@ -317,6 +318,7 @@ def region_record(
         "width": corpus.features.width,
         **({"projection": projection} if projection else {}),
         "posts": {split: encoded.with_regions for split, encoded in splits.items()},
+        "truncated": {split: encoded.truncated_regions for split, encoded in splits.items()},
     }
     return {"regions": regions}
 
