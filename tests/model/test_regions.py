@@ -40,7 +40,7 @@ def test_regions_alone_tell_the_type(pictured, run):
     about = json.loads((run / "settings.json").read_text())
     posts = {"train": 56, "dev": 14}
     made = {"detector": "resnet", "engine": {"class": "ResNet"}, "width": WIDTH, "projection": "random"}
-    assert about["regions"] == {**made, "posts": posts}
+    assert about["regions"] == {**made, "posts": posts, "truncated": {"train": 0, "dev": 0}}
     assert {"1-of-2.parquet", "2-of-2.parquet"} <= about["inputs"].keys()
 
 
