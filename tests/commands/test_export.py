@@ -58,6 +58,10 @@ def random_tagger(constrained=False, system=None, further=(), **config):
     return tagger.eval()
 
 
+def built(tagger, int8=False):
+    return model_file.make_model(model_file.build_graph(tagger, tagger.encoder.config, NAMES, int8))
+
+
 def random_words(draw, count):
     """Words of one to four subwords, some of none."""
     return [
@@ -115,7 +119,7 @@ def test_a_thousand_random_posts_of_up_to_128_words(constrained, view_encoder):
     views = view_encoder.encode(posts)
     assert sum(len(view.row_lengths) > 1 for view in views) > 300, "posts in several windows"
     tagger = random_tagger(constrained)
-    session = session_of(model_file.build_model(tagger, tagger.encoder.config, NAMES))
+    session = session_of(built(tagger))
     order = draw.sample(range(1000), 1000)
     entities = sum(
         check_same(tagger, session, [views[index] for index in order[start : start + 25]])
@@ -127,14 +131,14 @@ def test_a_thousand_random_posts_of_up_to_128_words(constrained, view_encoder):
 def test_small_batches(view_encoder):
     """One word, no subword at all, one post among longer ones."""
     tagger = random_tagger()
-    session = session_of(model_file.build_model(tagger, tagger.encoder.config, NAMES))
+    session = session_of(built(tagger))
     for posts in ([["a"]], [["\u200d"]], [["\u200d", "\u200d"], ["\u200d"]], [["a"], ["b"] * 100], [["b"] * 61]):
         check_same(tagger, session, view_encoder.encode(posts))
 
 
 def test_more_padding_changes_nothing(view_encoder):
     tagger = random_tagger()
-    session = session_of(model_file.build_model(tagger, tagger.encoder.config, NAMES))
+    session = session_of(built(tagger))
     inputs = model_inputs(view_encoder.encode([["ab", "c", "def"], ["a"]]), 0)
     slots = inputs["input_ids"].shape[1]
     index = inputs["first_subwords"]
@@ -165,7 +169,7 @@ def test_more_padding_changes_nothing(view_encoder):
 def test_other_encoders_of_the_family(config, view_encoder):
     draw = random.Random(2)
     tagger = random_tagger(**config)
-    session = session_of(model_file.build_model(tagger, tagger.encoder.config, NAMES))
+    session = session_of(built(tagger))
     views = view_encoder.encode([random_words(draw, count) for count in (1, 5, 17, 40)])
     assert check_same(tagger, session, views, pad_id=config.get("pad_token_id", 0)) > 10
 
@@ -173,7 +177,7 @@ def test_other_encoders_of_the_family(config, view_encoder):
 def test_int8_is_near(view_encoder):
     draw = random.Random(3)
     tagger = random_tagger()
-    exact, quantized = (model_file.build_model(tagger, tagger.encoder.config, NAMES, int8) for int8 in (False, True))
+    exact, quantized = (built(tagger, int8) for int8 in (False, True))
     onnx.checker.check_model(quantized, full_check=True)
     assert sum(node.op_type == "MatMulInteger" for node in quantized.graph.node) == 4 * SIZES["num_hidden_layers"]
     views = view_encoder.encode([random_words(draw, count) for count in range(1, 30)])
@@ -210,7 +214,7 @@ def test_an_int8_product_is_that_of_integers():
 @pytest.mark.parametrize("int8", [False, True])
 def test_the_graph_is_valid(int8):
     tagger = random_tagger(constrained=True)
-    onnx.checker.check_model(model_file.build_model(tagger, tagger.encoder.config, NAMES, int8), full_check=True)
+    onnx.checker.check_model(built(tagger, int8), full_check=True)
 
 
 @pytest.mark.parametrize(

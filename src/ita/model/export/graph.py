@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,8 @@ WEIGHT_LIMIT = 63
 every CPU computes the same."""
 VALUE_ZERO, VALUE_LIMIT = 128, 127
 """What stands for 0 among the unsigned 8-bit values of a layer's input, and how far they go from there."""
+INLINE, ALIGNMENT = 1024, 64
+"""Arrays of up to so many bytes always lie in the graph; where others begin in a file of their own."""
 SMALLEST_ROW = 1e-20
 """Least largest value of a row: a row of zeros has a scale, too."""
 TYPES = {"float": TensorProto.FLOAT, "int64": TensorProto.INT64, "bool": TensorProto.BOOL, "double": TensorProto.DOUBLE}
@@ -31,12 +33,12 @@ class Graph:
         self.prefix = prefix
         self.int8 = int8
         self.nodes: list[NodeProto] = []
-        self.initializers: list[TensorProto] = []
+        self.arrays: dict[str, NDArray[Any]] = {}
         self._constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
 
     def name(self, stem: str) -> str:
         """A new name."""
-        return f"{self.prefix}{stem}_{len(self.nodes) + len(self.initializers)}"
+        return f"{self.prefix}{stem}_{len(self.nodes) + len(self.arrays)}"
 
     def add(self, operator: str, *inputs: str, **attributes: Any) -> str:
         """A node with one output, whose name is returned."""
@@ -56,7 +58,7 @@ class Graph:
     def weight(self, array: NDArray[Any], stem: str = "weight") -> str:
         """An array that is part of the model."""
         name = self.name(stem)
-        self.initializers.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
+        self.arrays[name] = np.ascontiguousarray(array)
         return name
 
     def ints(self, *values: int) -> str:
@@ -114,9 +116,40 @@ class Graph:
         product = self.add("Mul", product, self.weight(weight_scale))
         return self.add("Mul", product, self.add("Unsqueeze", scale, self.ints(1)))
 
-    def proto(self, name: str, inputs: Sequence[ValueInfoProto], outputs: Sequence[ValueInfoProto]) -> GraphProto:
-        """The finished graph."""
-        return helper.make_graph(self.nodes, name, list(inputs), list(outputs), self.initializers)
+    def proto(
+        self,
+        name: str,
+        inputs: Sequence[ValueInfoProto],
+        outputs: Sequence[ValueInfoProto],
+        data: tuple[BinaryIO, str] | None = None,
+    ) -> GraphProto:
+        """The finished graph.
+
+        Args:
+            name: of the graph.
+            inputs: what it reads.
+            outputs: what it computes.
+            data: a file for large arrays, and the name by which the graph refers to it; None keeps them in the graph.
+        """
+        tensors = [
+            external_tensor(name, array, *data)
+            if data and array.nbytes > INLINE
+            else numpy_helper.from_array(array, name)
+            for name, array in self.arrays.items()
+        ]
+        return helper.make_graph(self.nodes, name, list(inputs), list(outputs), tensors)
+
+
+def external_tensor(name: str, array: NDArray[Any], file: BinaryIO, location: str) -> TensorProto:
+    """An array whose values are written to the end of a file."""
+    file.write(bytes(-file.tell() % ALIGNMENT))
+    place = {"location": location, "offset": file.tell(), "length": array.nbytes}
+    tensor = TensorProto(name=name, dims=array.shape, data_location=TensorProto.EXTERNAL)
+    tensor.data_type = helper.np_dtype_to_tensor_dtype(array.dtype)
+    for key, content in place.items():
+        tensor.external_data.add(key=key, value=str(content))
+    file.write(array.data)
+    return tensor
 
 
 def value(name: str, dtype: str, *shape: str | int) -> ValueInfoProto:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import onnx
@@ -15,7 +15,7 @@ from torch import Tensor
 import ita
 from ita.config import System
 from ita.errors import UserError
-from ita.io.files import atomic, replace, temporary_folder
+from ita.io.files import atomic
 from ita.model.bert import FAMILY, EncoderConfig, packable
 from ita.model.checkpoint import load_model, read_config
 from ita.model.crf import CRF
@@ -36,6 +36,13 @@ INPUTS = (
     value("attention_mask", "int64", "rows", "subwords"),
     value("first_subwords", "int64", "posts", "words"),
     value("lengths", "int64", "posts"),
+)
+OUTPUTS = (
+    value("tags", "int64", "posts", "words"),
+    value("span_ends", "int64", "posts", "words"),
+    value("span_posteriors", "float", "posts", "words"),
+    value("log_partition", "float", "posts"),
+    value("emissions", "float", "posts", "words", "tags"),
 )
 DESCRIPTION = """\
 Named-entity tagger: encoder, emissions and linear-chain CRF (exact Viterbi, forward-backward) for any number of posts.
@@ -69,10 +76,9 @@ def export(folder: Path, file: Path, int8: bool = False) -> None:
             f"{folder}: the encoder is of type {config.get('model_type')!r}; ita export knows "
             f"{', '.join(sorted(FAMILY))} with absolute positions"
         )
-    model = build_model(tagger, EncoderConfig.from_dict(config), settings["tags"], int8)
-    helper.set_model_props(model, metadata(settings, view_encoder, config, int8))
+    graph = build_graph(tagger, EncoderConfig.from_dict(config), settings["tags"], int8)
     view_encoder.tokenizer.save(file.parent)
-    write_model(model, file)
+    write_model(graph, file, metadata(settings, view_encoder, config, int8))
 
 
 def check_exportable(tagger: Tagger, settings: Mapping[str, Any]) -> None:
@@ -97,8 +103,8 @@ def check_exportable(tagger: Tagger, settings: Mapping[str, Any]) -> None:
         )
 
 
-def build_model(tagger: Tagger, config: EncoderConfig, tag_names: Sequence[str], int8: bool = False) -> ModelProto:
-    """The graph of a tagger.
+def build_graph(tagger: Tagger, config: EncoderConfig, tag_names: Sequence[str], int8: bool = False) -> Graph:
+    """The nodes of a tagger.
 
     Args:
         tagger: encoder, linear layer, CRF.
@@ -126,15 +132,13 @@ def build_model(tagger: Tagger, config: EncoderConfig, tag_names: Sequence[str],
     for name, values in by_word.items():
         graph.rename(graph.add("Transpose", values, perm=[1, 0]), name)
     graph.rename(add_log_partition(graph, emissions, "lengths", is_word, forward, scores), "log_partition")
-    outputs = [
-        value("tags", "int64", "posts", "words"),
-        value("span_ends", "int64", "posts", "words"),
-        value("span_posteriors", "float", "posts", "words"),
-        value("log_partition", "float", "posts"),
-        value("emissions", "float", "posts", "words", len(tag_names)),
-    ]
+    return graph
+
+
+def make_model(graph: Graph, data: tuple[BinaryIO, str] | None = None) -> ModelProto:
+    """The model of a tagger's nodes; ``data`` as for :meth:`Graph.proto`."""
     return helper.make_model(
-        graph.proto("tagger", INPUTS, outputs),
+        graph.proto("tagger", INPUTS, OUTPUTS, data),
         opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
         producer_name="ita",
@@ -193,15 +197,15 @@ def metadata(
     return {name: json.dumps(item, ensure_ascii=False) for name, item in values.items()}
 
 
-def write_model(model: ModelProto, file: Path) -> None:
+def write_model(graph: Graph, file: Path, properties: Mapping[str, str]) -> None:
     """Writes the file, and weights of more than ``SINGLE_FILE_LIMIT`` bytes beside it."""
-    data = file.with_name(f"{file.name}.data")
-    if model.ByteSize() < SINGLE_FILE_LIMIT:
-        with atomic(file) as part:
-            onnx.save_model(model, part)
-        data.unlink(missing_ok=True)  # of an earlier, larger model
-        return
-    with temporary_folder(file.with_name(f"{file.name}.parts")) as folder:
-        onnx.save_model(model, folder / file.name, save_as_external_data=True, location=data.name)
-        for target in (data, file):
-            replace(folder / target.name, target)
+    data_file = file.with_name(f"{file.name}.data")
+    if sum(array.nbytes for array in graph.arrays.values()) > SINGLE_FILE_LIMIT:
+        with atomic(data_file) as part, open(part, "wb") as data:
+            model = make_model(graph, (data, data_file.name))
+    else:
+        model = make_model(graph)
+        data_file.unlink(missing_ok=True)  # of an earlier, larger model
+    helper.set_model_props(model, dict(properties))
+    with atomic(file) as part:
+        onnx.save_model(model, part)
