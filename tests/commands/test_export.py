@@ -3,6 +3,7 @@
 import copy
 import json
 import random
+import string
 import subprocess
 import sys
 
@@ -11,6 +12,10 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from tokenizers import Tokenizer
+from tokenizers.models import Unigram
+from tokenizers.pre_tokenizers import Metaspace
+from transformers import PreTrainedTokenizerFast, XLMRobertaConfig, XLMRobertaModel
 
 from ita.commands import export
 from ita.config import System
@@ -267,34 +272,55 @@ def test_a_folder_without_a_model_is_named(tmp_path, capsys):
     assert f"{tmp_path}: not a model folder" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("quantize", [[], ["--quantize", "int8"]], ids=["fp32", "int8"])
-def test_the_example_tags_without_torch(quantize, run, tmp_path):
-    """Both views, as the tagger does."""
-    lines = [
-        {"tokens": ["aa", "xb", "cc"]},
-        {"tokens": ["xa", "b"], "context": ["man"]},
-        {"tokens": ["b", "xc"], "context": ["house", "tree"]},
-        {"tokens": ["b", "xc"], "context": ["h " * 80, "tree"]},
-    ]
-    (tmp_path / "posts.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    file = tmp_path / "exported/model.onnx"
+POSTS = [
+    {"tokens": ["aa", "xb", "cc"]},
+    {"tokens": ["xa", "b"], "context": ["man"]},
+    {"tokens": ["b", "xc"], "context": ["house", "tree"]},
+    {"tokens": ["b", "xc"], "context": ["h " * 80, "tree"]},
+]
+
+
+def check_example(run, folder, quantize=()):
+    """Exports a run, asserts that the example without torch finds what the tagger finds in both views; returns it."""
+    file = folder / "exported/model.onnx"
     assert export.main([str(run), "--onnx", str(file), *quantize]) == 0
-    assert len(EXAMPLE.read_text().splitlines()) <= 40
     command = [sys.executable, "-c", WITHOUT_TORCH, str(EXAMPLE), str(file)]
-    with open(tmp_path / "posts.jsonl") as source:
-        done = subprocess.run(command, stdin=source, capture_output=True, text=True, check=True)
+    lines = "".join(json.dumps(post) + "\n" for post in POSTS)
+    done = subprocess.run(command, input=lines, capture_output=True, text=True, check=True)
     answers = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [answer["tokens"] for answer in answers] == [line["tokens"] for line in lines]
+    assert [answer["tokens"] for answer in answers] == [post["tokens"] for post in POSTS]
     tagger, encoder, settings = model_file.load_model(run)
-    contexts = [join_texts(line.get("context", []), "context") for line in lines]
-    views = encoder.encode([line["tokens"] for line in lines], contexts)
+    contexts = [join_texts(post.get("context", []), "context") for post in POSTS]
+    views = encoder.encode([post["tokens"] for post in POSTS], contexts)
     expected = predict_tags(tagger, views, settings["tags"], batch_size=4, device=torch.device("cpu"))
     spans = [[tuple(span[:3]) for span in answer["spans"]] for answer in answers]
     assert spans == [prediction.spans for prediction in expected]
-    assert spans[1:3] == [[(0, 1, "PER")], [(1, 2, "LOC")]]
     for answer, prediction in zip(answers, expected, strict=True):
         posteriors = [span[3] for span in answer["spans"]]
         np.testing.assert_allclose(posteriors, prediction.posteriors, atol=0.1 if quantize else 1e-4)
+    return spans
+
+
+@pytest.mark.parametrize("quantize", [[], ["--quantize", "int8"]], ids=["fp32", "int8"])
+def test_the_example_tags_without_torch(quantize, run, tmp_path):
+    assert check_example(run, tmp_path, quantize)[1:3] == [[(0, 1, "PER")], [(1, 2, "LOC")]]
+    assert len(EXAMPLE.read_text().splitlines()) <= 40
+
+
+def test_an_xlm_roberta_and_its_tokenizer(corpus, tmp_path):
+    """Positions from 2, padding id 1, subwords of a unigram model with a mark for the blank before them."""
+    letters = string.ascii_lowercase
+    vocabulary = ["<s>", "<pad>", "</s>", "<unk>", "▁", *letters, *(f"▁{letter}" for letter in letters)]
+    tokenizer = Tokenizer(Unigram([(piece, -float(rank)) for rank, piece in enumerate(vocabulary)], unk_id=3))
+    tokenizer.pre_tokenizer = Metaspace(prepend_scheme="always")
+    special = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
+    encoder = tmp_path / "encoder"
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=64, **special).save_pretrained(encoder)
+    sizes = {**SIZES, "vocab_size": len(vocabulary), "max_position_embeddings": 66, "type_vocab_size": 1}
+    torch.manual_seed(0)
+    XLMRobertaModel(XLMRobertaConfig(pad_token_id=1, **sizes)).save_pretrained(encoder)
+    run = trained(corpus, tmp_path / "run", encoder, {"views": ["it"]}, epochs=20)
+    assert any(check_example(run, tmp_path))
 
 
 def test_the_test_without_torch_can_fail(tmp_path):
