@@ -37,7 +37,7 @@ OUTPUTS = ["tags", "span_ends", "span_posteriors"]
 
 
 class Tagged(NamedTuple):
-    """What was found in one post."""
+    """Tags and entities of one post."""
 
     tags: list[str]
     spans: list[Span]

@@ -103,12 +103,12 @@ def check_same(tagger, session, views, names=NAMES, pad_id=0):
         starts = np.flatnonzero(ends)
         tags = [names[tag] for tag in result["tags"][row, : lengths[row]]]
         assert from_bioes(tags) == prediction.tags
-        found = [(start, ends[start], tags[start][2:]) for start in starts]
-        assert found == [tuple(span) for span in prediction.spans]
+        spans = [(start, ends[start], tags[start][2:]) for start in starts]
+        assert spans == [tuple(span) for span in prediction.spans]
         np.testing.assert_allclose(posteriors[starts], prediction.posteriors, rtol=0, atol=1e-4)
         assert not np.delete(posteriors, starts).any()
         assert not result["tags"][row, lengths[row] :].any()
-        entities += len(found)
+        entities += len(spans)
     return entities
 
 

@@ -96,9 +96,9 @@ def check_exportable(tagger: Tagger, settings: Mapping[str, Any]) -> None:
         "reads its context as a second segment": layout.context_token_type != paper.context_token_type,
         "has a recurrent layer (rnn)": tagger.rnn is not None,
     }
-    if found := [reason for reason, holds in reasons.items() if holds]:
+    if obstacles := [reason for reason, holds in reasons.items() if holds]:
         raise UserError(
-            f"this system {' and '.join(found)}; ita export takes systems that read text, that of images included, "
+            f"this system {' and '.join(obstacles)}; ita export takes systems that read text, that of images included, "
             "by one encoder: use one such as crf or ita-all-cva"
         )
 
@@ -153,8 +153,8 @@ def _add_emissions(graph: Graph, tagger: Tagger, config: EncoderConfig, is_word:
     has_subword = graph.add("GreaterOrEqual", "first_subwords", graph.scalar(0, np.int64))
     read = graph.add("And", has_subword, is_word)
     flat = graph.cast(graph.add("Reshape", read, graph.ints(-1)), "int64")
-    found = graph.add("Reshape", graph.add("NonZero", flat), graph.ints(-1))
-    slots = graph.add("Gather", graph.add("Reshape", "first_subwords", graph.ints(-1)), found)
+    words = graph.add("Reshape", graph.add("NonZero", flat), graph.ints(-1))
+    slots = graph.add("Gather", graph.add("Reshape", "first_subwords", graph.ints(-1)), words)
     # Slot 0, the first special token, comes along, so that a batch without any subword is no special case.
     slots = graph.add("Concat", graph.ints(0), slots, axis=0)
     vectors = add_encoder(graph, weights, config, "input_ids", "attention_mask", slots)
