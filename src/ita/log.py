@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -33,17 +33,29 @@ def configure_log(path: Path | None) -> None:
         logging.getLogger(noisy).setLevel(logging.ERROR)
 
 
-def progress(items: Iterable[T], total: int | None, what: str, unit: str = "it") -> Iterator[T]:
-    """Passes items on, showing a bar on a terminal and a line in the log every half minute elsewhere."""
+def progress(
+    items: Iterable[T], total: int | None, what: str, unit: str = "it", size: Callable[[T], int] = lambda item: 1
+) -> Iterator[T]:
+    """Passes items on, showing a bar on a terminal and a line in the log every half minute elsewhere.
+
+    Args:
+        items: the work.
+        total: units of it, where they are known.
+        what: name of the work.
+        unit: what is counted.
+        size: units of an item.
+    """
     from tqdm import tqdm
 
     start = last = time.monotonic()
     count = 0
-    for item in tqdm(items, total=total, desc=what, unit=unit, leave=False, disable=not sys.stderr.isatty()):
-        yield item
-        count += 1
-        now = time.monotonic()
-        if now - last > PROGRESS_SECONDS:
-            last = now
-            log.info("%s: %d of %s, %.1f %s/s", what, count, total or "?", count / (now - start), unit)
+    with tqdm(total=total, desc=what, unit=unit, leave=False, disable=not sys.stderr.isatty()) as bar:
+        for item in items:
+            yield item
+            count += size(item)
+            bar.update(size(item))
+            now = time.monotonic()
+            if now - last > PROGRESS_SECONDS:
+                last = now
+                log.info("%s: %d of %s, %.1f %s/s", what, count, total or "?", count / (now - start), unit)
     log.info("%s: %d %s in %.1f s", what, count, unit, time.monotonic() - start)

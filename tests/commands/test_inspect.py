@@ -6,9 +6,9 @@ import pytest
 from PIL import Image, ImageChops
 
 from ita.commands import inspect
-from ita.commands.predict import parse_post
 from ita.demo import SHIPPED_MODELS
 from ita.demo.training import dataset
+from ita.tagging.posts import parse_post
 
 SETTINGS = {
     "detect": {"model": str(SHIPPED_MODELS / "detector"), "min_objects": 1},
@@ -63,7 +63,7 @@ def test_the_context_is_that_of_a_tagger(tesseract, image_file, capsys):
     assert description["objects"][0]["label"] in texts[0].split()
     # A separator stands between captions only.
     assert description["context"] == [f"{texts[0]} {captions[0]}", *captions[1:4], f"{captions[4]} {ocr_words}"]
-    post = parse_post(json.dumps({"tokens": ["a"], "context": description["context"]}))
+    post = parse_post({"tokens": ["a"], "context": description["context"]})
     assert post.context.segments() == description["context"]
     limited = {"context": {"kinds": ["oca", "ga"], "captions": 2, "budget": {"oca": 1}, "separate_kinds": True}}
     (description,) = run(capsys, image_file, settings={**SETTINGS, **limited})

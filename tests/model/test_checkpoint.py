@@ -7,10 +7,19 @@ import shutil
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoTokenizer, BertModel, DistilBertConfig, DistilBertModel
+from transformers import (
+    AutoModel,
+    AutoTokenizer,
+    BertModel,
+    DistilBertConfig,
+    DistilBertModel,
+    RobertaConfig,
+    RobertaModel,
+)
 
 from ita.config import Encoder
 from ita.errors import UserError
+from ita.model.batching import collate
 from ita.model.bert import Bert
 from ita.model.checkpoint import load_encoder, load_model
 from tests.support.runs import evaluated, trained
@@ -115,3 +124,53 @@ def test_a_checkpoint_that_lacks_a_weight_is_refused_by_name(copied, lacking):
     save_file(weights, copied / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(UserError, match=rf"lack {re.escape(lacking)}; use a whole checkpoint"):
         load_encoder(Encoder(model=str(copied)))
+
+
+FAMILIES = {
+    "roberta": (RobertaModel, RobertaConfig, {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}),
+    "distil": (DistilBertModel, DistilBertConfig, {"dim": 16, "n_layers": 1, "n_heads": 2, "hidden_dim": 32}),
+}
+
+
+@pytest.fixture(params=["bert", "bert, the pass of transformers", *FAMILIES])
+def family_run(request, corpus, tiny_encoder, tmp_path):
+    """A run of an encoder of each make."""
+    folder = tiny_encoder
+    if request.param in FAMILIES:
+        model, config, sizes = FAMILIES[request.param]
+        folder = tmp_path / "encoder"
+        tokenizer = AutoTokenizer.from_pretrained(tiny_encoder)
+        tokenizer.save_pretrained(folder)
+        torch.manual_seed(0)
+        sizes = {**sizes, "vocab_size": len(tokenizer), "max_position_embeddings": 66, "pad_token_id": 0}
+        model(config(**sizes)).save_pretrained(folder)
+    padding = "all" if "pass" in request.param else "auto"
+    return trained(corpus, tmp_path / "run", folder, epochs=1, padding=padding), folder
+
+
+def test_transformers_opens_a_run_folder_with_the_trained_weights(family_run):
+    run, start = family_run
+    tagger, encoder, _ = load_model(run)
+    view = encoder.encode([["aa", "xb", "cc"]])[0]
+    theirs, report = AutoModel.from_pretrained(run, output_loading_info=True)
+    assert all("pooler" in name for name in report["missing_keys"]), "no weight of the encoder is drawn"
+    tokens = AutoTokenizer.from_pretrained(run)(["aa", "xb", "cc"], is_split_into_words=True, return_tensors="pt")
+    assert tokens["input_ids"][0].tolist() == view.ids.tolist()
+    with torch.no_grad():
+        hidden = theirs.eval()(input_ids=tokens["input_ids"]).last_hidden_state
+        ours = tagger.word_vectors(collate([[view]], tagger.layout))
+        untrained = AutoModel.from_pretrained(start).eval()(input_ids=tokens["input_ids"]).last_hidden_state
+    words = torch.from_numpy(view.first_subword)
+    torch.testing.assert_close(hidden[0, words], ours[0], atol=1e-5, rtol=1e-4)
+    assert (hidden - untrained).abs().max() > 1e-3, "training moved them"
+
+
+def test_weights_under_the_names_of_earlier_versions_are_read(corpus, tiny_encoder, tmp_path):
+    run = trained(corpus, tmp_path, tiny_encoder, epochs=1)
+    before = load_model(run)[0].state_dict()
+    weights = load_file(run / "model.safetensors")
+    old = {name.replace("bert.", "encoder."): weight for name, weight in weights.items()}
+    assert old.keys() == before.keys() != weights.keys()
+    save_file(old, run / "model.safetensors", {"format": "pt"})
+    after = load_model(run)[0].state_dict()
+    assert all(torch.equal(weight, after[name]) for name, weight in before.items())

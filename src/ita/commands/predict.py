@@ -1,173 +1,180 @@
-"""predict: tag new posts with a trained model.
+"""predict: tag new posts, with their images, by a trained model.
 
-Reads one post a line, from a file or standard input: plain text, or a JSON object with ``text`` or ``tokens`` and
-optionally ``context``, the text of its image (a string, or a list of strings such as captions, which are joined by the
-model's separator; the ``context`` that ``ita inspect`` prints). Writes one JSON object a line: the tokens, the view
-that was read, and the entities with their probability (and character offsets for ``text``). A line that cannot be read
-is answered with an ``error``; the others are tagged all the same. Image regions cannot be passed here: a model that
-reads them tags posts without, and warns.
+MODEL is a run folder or a repository of the Hugging Face Hub. INPUT is CSV, TSV, JSON lines, Parquet or plain text, a
+file or standard input, with the columns 'text' or 'tokens' and optionally 'image' (path, URL, or bytes in Parquet) and
+'context' (text that stands for the image). All other columns come back with the answers. Images are read by the
+detector, captioner and OCR engine that the model was trained with.
+
+Each answer has the text as it was given and the entities: first character and the one behind the last, type,
+probability, surface. Order is kept; a post that cannot be read is answered with an error. With --output, a run that was
+stopped goes on where it was, and the file appears when it is complete.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import re
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from ita.data.visual_context import VisualContext, join_texts
+from ita.cli import read_settings
 from ita.errors import UserError
-from ita.log import configure_log, log
+from ita.io.files import sha256
+from ita.log import configure_log, log, progress
+from ita.tagging import input_files, output_files
+from ita.tagging.batches import growing_batches
 
 if TYPE_CHECKING:
-    import torch
+    from ita.tagging.posts import Record
+    from ita.tagging.tagger import Tagger
 
-    from ita.model.inference import Prediction
-    from ita.model.inputs import ViewEncoder
-    from ita.model.tagger import Tagger
-
-WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*|\S")
-"""Words of plain text, as the public data sets split tweets: letters and digits together, any other sign alone."""
-CHUNK = 512
-"""Lines read at a time."""
-
-
-class NewPost(NamedTuple):
-    """A post to tag."""
-
-    tokens: list[str]
-    offsets: list[tuple[int, int]] | None
-    """Characters of each token in the text; None where tokens were given."""
-    context: VisualContext
-
-
-def parse_post(line: str) -> NewPost:
-    """A post from a line.
-
-    Raises:
-        ValueError: saying what was expected.
-    """
-    record: dict[str, Any] = {"text": line}
-    if line.lstrip().startswith("{"):
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"expected a JSON object or plain text: {error}") from None
-    offsets = None
-    if "tokens" in record:
-        tokens = record["tokens"]
-        if not isinstance(tokens, list) or not all(isinstance(token, str) and token for token in tokens):
-            raise ValueError("expected 'tokens' to be a list of non-empty strings")
-    elif isinstance(record.get("text"), str):
-        matches = list(WORD.finditer(record["text"]))
-        tokens, offsets = [match[0] for match in matches], [match.span() for match in matches]
-    else:
-        raise ValueError("expected 'tokens' or 'text'")
-    if not tokens:
-        raise ValueError("expected at least one word")
-    context = record.get("context") or []
-    texts = [context] if isinstance(context, str) else context
-    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-        raise ValueError("expected 'context' to be a string or a list of strings")
-    return NewPost(tokens, offsets, join_texts(texts, "context"))
-
-
-def tag_lines(
-    lines: Sequence[str],
-    tagger: Tagger,
-    encoder: ViewEncoder,
-    tags: Sequence[str],
-    batch_size: int,
-    device: torch.device,
-) -> Iterator[dict[str, Any]]:
-    """One answer per line, in order: the entities of its post, or an error."""
-    from ita.model.inference import predict_tags
-
-    posts: dict[int, NewPost] = {}
-    answers: dict[int, dict[str, Any]] = {}
-    for number, line in enumerate(lines):
-        try:
-            posts[number] = parse_post(line)
-        except ValueError as error:
-            answers[number] = {"error": str(error)}
-    if posts:
-        views = encoder.encode([post.tokens for post in posts.values()], [post.context for post in posts.values()])
-        predictions = predict_tags(tagger, views, tags, batch_size=batch_size, device=device)
-        for (number, post), prediction in zip(posts.items(), predictions, strict=True):
-            answers[number] = answer(post, prediction)
-    for number in range(len(lines)):
-        yield answers[number]
-
-
-def answer(post: NewPost, prediction: Prediction) -> dict[str, Any]:
-    """What is written about a tagged post."""
-    entities = []
-    for span, posterior in zip(prediction.spans, prediction.posteriors, strict=True):
-        entity: dict[str, Any] = {**span._asdict(), "posterior": round(posterior, 4)}
-        if post.offsets:
-            entity |= {"from": post.offsets[span.start][0], "to": post.offsets[span.end - 1][1]}
-        entities.append({**entity, "words": post.tokens[span.start : span.end]})
-    return {"tokens": post.tokens, "view": "it" if post.context.words else "t", "spans": entities}
-
-
-def predict(model: Path, source: TextIO, target: TextIO, batch_size: int, device_name: str) -> None:
-    """Tags all lines of ``source`` into ``target``; blank lines are skipped.
-
-    Args:
-        model: run folder.
-        source: posts, one a line.
-        target: gets the answers, one a line.
-        batch_size: posts per forward pass.
-        device_name: auto, cpu or cuda.
-
-    Raises:
-        UserError: for a folder without a model, or a device that is not there.
-    """
-    from ita.model.checkpoint import load_model
-    from ita.model.device import resolve_device
-
-    device = resolve_device(device_name)
-    tagger, encoder, settings = load_model(model)
-    tagger.to(device)
-    if regions := settings.get("regions"):
-        log.warning(
-            "predict: %s also reads image regions (detector '%s'), which cannot be passed here: posts are tagged "
-            "without them, in the view T unless they have a context; 'ita evaluate --features' reads regions",
-            model,
-            regions["detector"],
-        )
-    lines = (line.rstrip("\r\n") for line in source if line.strip())
-    while chunk := list(islice(lines, CHUNK)):
-        for line_answer in tag_lines(chunk, tagger, encoder, settings["tags"], batch_size, device):
-            target.write(json.dumps(line_answer, ensure_ascii=False) + "\n")
-        target.flush()
+STANDARD_INPUT = "-"
+IMAGE_WEIGHT = 32
+"""Posts of text that take as long as one with an image, or less."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line: ``ita predict MODEL [INPUT]``."""
-    parser = argparse.ArgumentParser(
-        prog="ita predict", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("model", type=Path, help="run folder: results/DATASET/runs/ENCODER/SYSTEM/seedN")
-    parser.add_argument("input", nargs="?", default="-", help="file of posts, one a line (default: standard input)")
-    parser.add_argument("--batch-size", type=int, default=32, help="posts per forward pass (default: 32)")
-    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="where the model runs")
-    options = parser.parse_args(argv)
+    options = parser().parse_args(argv)
     configure_log(None)
     try:
-        if options.input == "-":
-            predict(options.model, sys.stdin, sys.stdout, options.batch_size, options.device)
-        else:
-            with open(options.input, encoding="utf-8") as source:
-                predict(options.model, source, sys.stdout, options.batch_size, options.device)
+        predict(options)
     except (UserError, OSError) as error:
         log.error("predict: %s", error)
         return 1
+    except KeyboardInterrupt:
+        log.error("predict: interrupted; with --output the same command goes on where it was")
+        return 130
     return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="ita predict", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("model", help="run folder (results/DATASET/runs/ENCODER/SYSTEM/seedN) or hub id")
+    parser.add_argument("input", nargs="?", default=STANDARD_INPUT, help="file of posts (default: standard input)")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="file for the answers (default: standard output)")
+    parser.add_argument(
+        "--format", choices=output_files.FORMATS, help="of the answers (default: by the end of FILE, else jsonl)"
+    )
+    parser.add_argument(
+        "--input-format",
+        choices=input_files.FORMATS,
+        help="of the posts (default: by the end of INPUT, else lines: JSON objects and plain text mixed)",
+    )
+    parser.add_argument(
+        "--view", choices=["auto", "t"], default="auto", help="t: the text alone, images are not looked at"
+    )
+    parser.add_argument(
+        "--images", type=Path, metavar="FOLDER", help="where relative paths of images start (default: folder of INPUT)"
+    )
+    parser.add_argument(
+        "--settings",
+        default="{}",
+        metavar="JSON",
+        help="sections detect, caption, ocr, context and download, or @FILE; they win over those of the model",
+    )
+    parser.add_argument("--revision", help="commit, tag or branch of a model on the hub")
+    parser.add_argument("--batch-size", type=int, default=32, help="posts per forward pass (default: 32)")
+    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="where the model runs")
+    return parser
+
+
+def predict(options: argparse.Namespace) -> None:
+    """Tags all posts.
+
+    Args:
+        options: of the command line.
+
+    Raises:
+        UserError: for a model, an input or settings that cannot be used.
+    """
+    output_format = options.format or output_files.format_of(str(options.output or ""))
+    if options.output is None and output_format not in output_files.STREAMED:
+        raise UserError(f"--format {output_format} needs --output: the columns are known at the end alone")
+    settings = read_settings(options.settings)
+    input_format = options.input_format or input_files.format_of(options.input)
+    with ExitStack() as stack:
+        source = open_input(options.input, stack)
+        records = input_files.read_records(source, input_format, options.input)
+        if options.output is None:
+            output_files.write_stream(tag_stream(records, options, settings), output_format, sys.stdout)
+            return
+        identity = run_identity(options, settings, input_format)
+        with output_files.PartialAnswers(options.output, identity) as answers:
+            if options.input == STANDARD_INPUT:
+                answers.drop()
+            if answers.count:
+                log.info("predict: %d posts were answered by an earlier run, which goes on", answers.count)
+            records = islice(records, answers.count, None)
+            for batch in shown(tag_stream(records, options, settings), options, input_format, answers.count):
+                answers.add(batch)
+            answers.finish(output_format)
+
+
+def open_input(name: str, stack: ExitStack) -> BinaryIO:
+    """The bytes of the input."""
+    if name == STANDARD_INPUT:
+        return sys.stdin.buffer
+    try:
+        return stack.enter_context(open(name, "rb"))
+    except OSError as error:
+        raise UserError(f"{name}: cannot be read ({error.strerror}); expected a file of posts") from None
+
+
+def tag_stream(
+    records: Iterator[Record], options: argparse.Namespace, settings: dict[str, Any]
+) -> Iterator[list[dict[str, Any]]]:
+    """Answers, batch by batch; the model is loaded while the first posts are read."""
+    tagger, view = load_tagger(options, settings), options.view
+
+    def weight(record: Record) -> int:
+        return IMAGE_WEIGHT if tagger.reads_image(record.values, view) else 1
+
+    for batch in growing_batches(records, weight):
+        yield [answer.to_dict() for answer in tagger.tag(batch, view, options.batch_size)]
+
+
+def load_tagger(options: argparse.Namespace, settings: dict[str, Any]) -> Tagger:
+    """The model of the command line."""
+    from ita.tagging.tagger import Tagger
+
+    folder = options.images or (Path() if options.input == STANDARD_INPUT else Path(options.input).parent)
+    names = {"revision": options.revision, "device": options.device, "settings": settings, "image_folder": folder}
+    return Tagger.from_pretrained(options.model, **names)
+
+
+def shown(
+    batches: Iterator[list[dict[str, Any]]], options: argparse.Namespace, input_format: str, done: int
+) -> Iterator[list[dict[str, Any]]]:
+    """Passes batches on, with a progress bar over their posts."""
+    total = None
+    if options.input != STANDARD_INPUT:
+        count = input_files.count_records(Path(options.input), input_format)
+        total = None if count is None else max(count - done, 0)
+    return progress(batches, total, "predict", "post", size=len)
+
+
+def run_identity(options: argparse.Namespace, settings: dict[str, Any], input_format: str) -> dict[str, Any]:
+    """What the answers depend on: model, input, view and settings."""
+    from ita.tagging.hub_folders import MARK, fetch_folder
+
+    folder = fetch_folder(options.model, options.revision)
+    weights = folder / "model.safetensors"
+    known = {file.name: [file.stat().st_size, file.stat().st_mtime_ns] for file in (weights,) if file.is_file()}
+    return {
+        "model": [str(folder.resolve()), sha256(folder / MARK) if (folder / MARK).is_file() else None, known],
+        "input": None if options.input == STANDARD_INPUT else sha256(Path(options.input)),
+        "input_format": input_format,
+        "view": options.view,
+        "images": str(options.images),
+        "settings": settings,
+    }
 
 
 if __name__ == "__main__":

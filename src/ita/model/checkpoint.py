@@ -34,6 +34,8 @@ WEIGHTS = "model.safetensors"
 PICKLED = "pytorch_model.bin"
 """Weights of encoders that read regions, which are published in no other form; it is read as tensors alone."""
 CONFIG = "config.json"
+OWN_PREFIX = "encoder."
+"""Before the names of the first encoder's weights in the tagger."""
 
 
 def resolve_model(model: str) -> str:
@@ -184,7 +186,8 @@ def save_model(
 ) -> None:
     """Writes weights, and configuration and tokenizer of each encoder.
 
-    The weights, which are those of the whole tagger, come last, under their final name.
+    The weights, which are those of the whole tagger, come last, under their final name. Those of the first encoder are
+    named as in a model of transformers with a head, whose AutoModel finds them and leaves the others.
     """
     for part, encoder, tokenizer in zip(encoder_folders(folder, len(encoders)), encoders, tokenizers, strict=True):
         if isinstance(encoder.config, EncoderConfig):
@@ -192,8 +195,31 @@ def save_model(
         else:
             encoder.config.save_pretrained(part)
         tokenizer.save(part)
+    prefix = published_prefix(encoders[0])
+    named = {renamed(name, OWN_PREFIX, prefix): weight.contiguous() for name, weight in weights.items()}
     with atomic(folder / WEIGHTS) as part:
-        save_file({name: weight.contiguous() for name, weight in weights.items()}, part, metadata={"format": "pt"})
+        save_file(named, part, metadata={"format": "pt"})
+
+
+def published_prefix(encoder: Any) -> str:
+    """What transformers has before the names of an encoder's weights in models with a head."""
+    if isinstance(encoder.config, EncoderConfig):
+        return "bert." if encoder.config.model_type == "bert" else "roberta."
+    return f"{encoder.base_model_prefix}."
+
+
+def renamed(name: str, prefix: str, other: str) -> str:
+    """A name with another prefix, where it has this one."""
+    return other + name.removeprefix(prefix) if name.startswith(prefix) else name
+
+
+def read_tagger_weights(folder: Path, encoder: Any) -> dict[str, torch.Tensor]:
+    """The weights of a run folder by their names in the tagger; earlier versions wrote them under these."""
+    weights = load_file(folder / WEIGHTS)
+    if any(name.startswith(OWN_PREFIX) for name in weights):
+        return weights
+    prefix = published_prefix(encoder)
+    return {renamed(name, prefix, OWN_PREFIX): weight for name, weight in weights.items()}
 
 
 def load_model(folder: Path) -> tuple[Tagger, ViewEncoder, dict[str, Any]]:
@@ -217,7 +243,7 @@ def load_model(folder: Path) -> tuple[Tagger, ViewEncoder, dict[str, Any]]:
         constrained = train.get("constrained", False)
         options = {"region_dim": region_dim, "system": system, "further_encoders": further}
         tagger = Tagger(model, settings["tags"], 0.0, constrained, **options)
-        tagger.load_state_dict(load_file(folder / WEIGHTS), assign=True)
+        tagger.load_state_dict(read_tagger_weights(folder, model), assign=True)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise UserError(f"{folder}: not a model folder written by 'ita train' ({error})") from None
     return tagger.eval(), side_by_side(tokenizers, max_lengths, tagger.layout), settings

@@ -126,6 +126,12 @@ class ViewEncoder:
         """One for each encoder."""
         return (self, *self.beside)
 
+    def limit_cache(self, most: int) -> None:
+        """Forgets the subwords of all words where more than ``most`` are known, so that memory does not grow."""
+        for encoder in self.parts:
+            if len(encoder._cache) > most:
+                encoder._cache.clear()
+
     def _tokenize(self, words: Iterable[str]) -> None:
         """Adds the words that are not in the cache, in one call of the tokenizer."""
         new = sorted(set(words) - self._cache.keys())

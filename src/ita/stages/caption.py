@@ -96,7 +96,8 @@ def open_captions(
         return {}, engine, caption_images(captioner, shard_batches(image_files, shard, caption.batch_size))
     if not (objects and features):
         raise UserError(f"captioner '{caption.backend}' describes regions: give --objects and --features")
-    engine["detector"] = parquet.metadata(objects).get("engine")
+    detection = parquet.metadata(objects)
+    engine |= {"detector": detection.get("engine"), "detector_settings": detection.get("settings", {}).get("detect")}
     blocks = shard_batches([image_file.image_id for image_file in image_files], shard)
     return {}, engine, caption_regions(captioner, read_regions(objects, features), blocks)
 

@@ -22,6 +22,9 @@ from ita.log import log
 
 Row = Mapping[str, Any]
 
+STAGE_TABLES = {"detect": "objects", "caption": "captions", "ocr": "ocr"}
+"""Stage -> table that it makes."""
+
 
 def work(
     settings: dict[str, Any],
@@ -66,9 +69,22 @@ def work(
         {
             **provenance_of(settings, {"posts": posts, **tables, **{str(path): path for path in external_texts}}),
             "label_version": parquet.metadata(table).get("label_version"),
+            "image_settings": image_settings(tables),
             "statistics": kind_statistics([visual for visual, _ in composed], context.kinds),
         },
     )
+
+
+def image_settings(tables: Mapping[str, Path | None]) -> dict[str, Any]:
+    """Settings of the stages that made the tables, so that new images can be read in the same way."""
+    made_by = {name: parquet.metadata(path) for name, path in tables.items() if path is not None}
+    settings = {
+        stage: made_by[table]["settings"].get(stage)
+        for stage, table in STAGE_TABLES.items()
+        if "settings" in made_by.get(table, {})
+    }
+    regions = made_by.get("captions", {}).get("engine", {}).get("detector_settings")
+    return {**settings, **({"caption_detect": regions} if regions else {})}
 
 
 def row_of(post: Row, composed: tuple[VisualContext, int]) -> dict[str, Any]:

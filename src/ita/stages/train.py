@@ -20,9 +20,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ita.cli import read_section
 from ita.config import Encoder, Loss, System, Train, load
 from ita.errors import UserError
+from ita.io import parquet
 from ita.io.files import write_json, write_text
 from ita.io.provenance import provenance_of, region_inputs
 from ita.log import log
+from ita.tagging.words import marks_of
 
 if TYPE_CHECKING:
     from ita.model.dataset import Corpus, EncodedPosts
@@ -121,7 +123,7 @@ def work(
     from ita.model.device import peak_memory_mb
 
     run = prepare(sections, files)
-    record = {"run": sections.run, **provenance_of(settings, files.named()), **run.record}
+    record = {"run": sections.run, **provenance_of(settings, files.named()), **run.record, **image_record(files)}
     identity = json.dumps([settings, record["inputs"], run.config.tag_names], sort_keys=True)
     fingerprint = hashlib.sha256(identity.encode()).hexdigest()
     train, dev = (run.splits[split] for split in SPLITS)
@@ -162,6 +164,7 @@ def prepare(sections: Settings, files: RunFiles) -> PreparedRun:
     record = {
         "label_version": corpus.label_version,
         "tags": tag_names,
+        "marks": marks_of(post["tokens"] for post in corpus.posts),
         **max_lengths(view_encoder),
         "seed": sections.seed,
         "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
@@ -321,6 +324,16 @@ def region_record(
         "truncated": {split: encoded.truncated_regions for split, encoded in splits.items()},
     }
     return {"regions": regions}
+
+
+def image_record(files: RunFiles) -> dict[str, Any]:
+    """What settings.json says about how images were turned into text and regions, for images of new posts."""
+    context = parquet.metadata(files.context)
+    record = {"context": context.get("settings", {}).get("context"), **context.get("image_settings", {})}
+    if files.features:
+        record["regions"] = parquet.metadata(files.features[0]).get("settings", {}).get("detect")
+    known = {stage: settings for stage, settings in record.items() if settings is not None}
+    return {"images": known} if known else {}
 
 
 def relation_record(system: System, relations: RelationData | None) -> dict[str, Any]:

@@ -1,0 +1,116 @@
+"""Which detector, captioner and OCR engine made what a model reads of an image, with which settings.
+
+Tables carry the settings that made them, context tables those of the tables below them, and train writes them all
+into settings.json of the run folder under ``images``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from ita.config import Caption, Context, Detect, Download, Ocr, load
+from ita.config.sections import CONTEXT_TABLES
+from ita.errors import UserError
+
+KINDS = tuple(CONTEXT_TABLES)
+"""Kinds of context that are made of an image, in the order of the paper's ITA-All."""
+SECTION_OF_KIND = {"la": "detect", "ga": "caption", "oca": "ocr"}
+"""Kind of a context -> the section that says what it is made with."""
+SECTIONS: dict[str, Any] = {
+    "context": Context,
+    "detect": Detect,
+    "caption": Caption,
+    "caption_detect": Detect,
+    "ocr": Ocr,
+    "regions": Detect,
+    "download": Download,
+}
+
+
+@dataclass(frozen=True)
+class ImageSettings:
+    """Sections of the stages that an image passes through; None of a stage that the model has no use for."""
+
+    context: Context
+    detect: Detect | None = None
+    """Objects of the context."""
+    caption: Caption | None = None
+    caption_detect: Detect | None = None
+    """Regions that a captioner of regions describes."""
+    ocr: Ocr | None = None
+    regions: Detect | None = None
+    """Regions that the tagger itself reads."""
+    region_boxes: bool = False
+    """Their positions too."""
+    download: Download = Download()
+
+    @property
+    def kinds(self) -> list[str]:
+        """Kinds of context that are made of the image."""
+        return [kind for kind in self.context.kinds if kind in KINDS]
+
+    @property
+    def reads_images(self) -> bool:
+        """Whether the model reads anything of an image."""
+        return bool(self.kinds) or self.regions is not None
+
+
+def image_settings(record: Mapping[str, Any], overrides: Mapping[str, Any], folder: Path) -> ImageSettings:
+    """The settings of a model.
+
+    Args:
+        record: its settings.json.
+        overrides: sections whose values win over those recorded; of ``detect`` those of the other detectors too.
+        folder: the run folder; a local path is looked for from the working folder and from those above the run folder.
+
+    Raises:
+        UserError: for a wrong setting or section.
+    """
+    for name in overrides:
+        if name not in SECTIONS:
+            raise UserError(f"--settings: unknown section '{name}'; expected some of {', '.join(SECTIONS)}")
+    recorded = record.get("images") or {}
+    sections: dict[str, Any] = {}
+    for name, cls in SECTIONS.items():
+        override = {**overrides.get("detect", {})} if cls is Detect else {}
+        override |= overrides.get(name, {})
+        if recorded.get(name) is not None or name in ("context", "download"):
+            sections[name] = with_local_paths(load(cls, {**(recorded.get(name) or {}), **override}, name), folder)
+        elif override:
+            sections[name] = load(cls, override, name)
+    boxes = bool(record.get("settings", {}).get("system", {}).get("region_boxes"))
+    return ImageSettings(**sections, region_boxes=boxes)
+
+
+def with_local_paths(section: Any, folder: Path) -> Any:
+    """A section whose ``model``, ``vocabulary`` and the like are found where the run folder lies, if not here."""
+    names = {field.name for field in fields(section)} & {"model", "vocabulary", "detection_model", "recognition_model"}
+    moved = {}
+    for name in names:
+        value = getattr(section, name)
+        if value and not Path(value).is_absolute() and not Path(value).exists():
+            places = [parent / value for parent in folder.resolve().parents if (parent / value).exists()]
+            if places:
+                moved[name] = str(places[0])
+    return replace(section, **moved) if moved else section
+
+
+def check_complete(record: Mapping[str, Any], settings: ImageSettings) -> None:
+    """Raises UserError where images are to be read and the run folder does not say with what.
+
+    Args:
+        record: settings.json.
+        settings: what was made of it.
+    """
+    lacking = [SECTION_OF_KIND[kind] for kind in settings.kinds if getattr(settings, SECTION_OF_KIND[kind]) is None]
+    system = record.get("settings", {}).get("system", {})
+    trained_on_images = system.get("context", "none") != "none" or bool(record.get("regions"))
+    if lacking or trained_on_images and "images" not in record and not settings.reads_images:
+        raise UserError(
+            f"the run folder does not say with which {', '.join(lacking) or 'detector, captioner and OCR engine'} its "
+            "image text was made: train it again with this version, name them by --settings "
+            """'{"context": {"kinds": ["la"]}, "detect": {"model": ...}}', or take --view t"""
+        )
