@@ -8,6 +8,7 @@ rule evaluate:
     output:
         metrics="results/{dataset}/runs/{encoder}/{system}/seed{seed}/metrics.json",
         predictions="results/{dataset}/runs/{encoder}/{system}/seed{seed}/predictions.parquet",
+        card="results/{dataset}/runs/{encoder}/{system}/seed{seed}/README.md",
     log:
         "results/logs/{dataset}/evaluate/{encoder}/{system}/seed{seed}.log",
     benchmark:
@@ -25,4 +26,5 @@ rule evaluate:
         "python -m ita evaluate --settings {params.settings:q} --model {input.model:q} --history {input.history:q}"
         " --posts {input.posts:q} --context {input.context:q} --features {input.features:q}"
         " --objects {input.objects:q}"
-        " --metrics {output.metrics:q} --predictions {output.predictions:q} --log {log:q}"
+        " --metrics {output.metrics:q} --predictions {output.predictions:q} --card {output.card:q}"
+        " --log {log:q}"

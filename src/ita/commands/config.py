@@ -96,7 +96,7 @@ def overview(resolver: Resolver, dataset: str) -> Rows:
             yield f"{stage}: {', '.join(resolver.names(ENTRIES[stage], dataset))}", ""
         else:
             yield stage, ""
-    for key in ("seeds", "note"):
+    for key in ("seeds", "note", "licence"):
         yield f"{key}: {text(resolver.value(dataset, key))}", ""
 
 

@@ -86,6 +86,7 @@ Seeds = Annotated[
     Field(min_length=1, json_schema_extra=UNIQUE_ITEMS, description="Seeds: one run of every system for each."),
 ]
 Note = Annotated[str, Field(description="A sentence that tables and pages of the data set print.")]
+Licence = Annotated[str, Field(description="Licence or terms of the data, which model cards state.")]
 Jobs = Annotated[
     Whole, Field(ge=1, description="Jobs that share one GPU at a time, such as several seeds of a system.")
 ]
@@ -116,7 +117,12 @@ def _summary(model: type) -> str:
 
 STRICT = ConfigDict(extra="forbid")
 Overrides: type[BaseModel] = create_model(
-    "Dataset", __config__=STRICT, **_sections(), seeds=(Seeds, [1, 2, 3, 4, 5]), note=(Note, "")
+    "Dataset",
+    __config__=STRICT,
+    **_sections(),
+    seeds=(Seeds, [1, 2, 3, 4, 5]),
+    note=(Note, ""),
+    licence=(Licence, ""),
 )
 Config: type[BaseModel] = create_model(
     "Config",

@@ -1,4 +1,4 @@
-"""evaluate: run folder, posts, context, region features -> metrics.json, predictions.parquet.
+"""evaluate: run folder, posts, context, region features -> metrics.json, predictions.parquet, README.md.
 
 Every model is evaluated on both views, whichever it was trained on. ``representation_distance`` is the mean distance
 between the word representations of the two views (Fig. 3 of the paper), null where the views are the same.
@@ -18,8 +18,9 @@ from ita.data.metrics import report
 from ita.data.tags import from_bioes
 from ita.errors import UserError
 from ita.io import parquet
-from ita.io.files import write_json
+from ita.io.files import write_json, write_text
 from ita.io.provenance import provenance_of, region_inputs
+from ita.reporting.model_card import model_card
 
 if TYPE_CHECKING:
     import torch
@@ -39,11 +40,12 @@ def work(
     context: Path,
     features: Sequence[Path] = (),
     objects: Sequence[Path] = (),
+    card: Path | None = None,
 ) -> None:
     """Tags the evaluation splits in both views and scores them.
 
     Args:
-        settings: ``evaluate``.
+        settings: ``evaluate``, and ``licence`` and ``note`` of the data set for the model card.
         metrics: metrics.json to write.
         predictions: predictions.parquet to write.
         model: model.safetensors of a run folder.
@@ -52,6 +54,7 @@ def work(
         context: the context table that the I+T view reads.
         features: shards of the region features that it reads, for a model that was trained with some.
         objects: shards of the objects that the regions show, for a model that was trained with their boxes.
+        card: README.md to write, the model card.
 
     Raises:
         UserError: when features and model do not fit together.
@@ -68,6 +71,9 @@ def work(
     identity = {"label_version": trained["label_version"], "seed": trained["seed"], "run": run}
     parquet.write("predictions", prediction_rows(splits), predictions, {**provenance, **identity})
     results = {**run_record(trained, run), **score_record(splits), "training": training_record(history, trained)}
+    if card is not None:
+        described = {name: settings[name] for name in ("licence", "note") if settings.get(name)}
+        write_text(card, model_card(trained, {**results, "inputs": provenance["inputs"], **described}))
     write_json(metrics, {**results, "peak_memory_mb": peak_memory_mb(device), **provenance})
 
 

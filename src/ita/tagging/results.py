@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ita.tagging.posts import printable
+from ita.tagging.posts import missing_to_none, printable
 
 RENAMED = "input_"
 """Before the name of a column of the input that is also one of the answer."""
@@ -119,4 +119,4 @@ def json_value(value: Any) -> Any:
         return [json_value(item) for item in value]
     if hasattr(value, "tolist"):
         return json_value(value.tolist())
-    return None if value != value or str(value) == "<NA>" else str(value)
+    return None if missing_to_none(value) is None else str(value)

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
-from ita.config import Download
 from ita.data.visual_context import EMPTY, VisualContext
 from ita.errors import UserError
 from ita.tagging import hub_folders
@@ -57,14 +56,13 @@ class Tagger:
 
         from ita.model.checkpoint import load_model
         from ita.model.device import resolve_device
-        from ita.tagging.image_sources import ImageSources
 
         self.folder = folder
         self.device = resolve_device(device)
         self.model, self._encoder, self.record = load_model(folder)
         self.images: ImageSettings = image_settings(self.record, settings or {}, folder)
         self.marks = cast(Marks, self.record.get("marks", "apart"))
-        self._sources = ImageSources(self.images.download or Download(), image_folder)
+        self.image_folder = image_folder
         self._engines: ImageEngines | None = None
         self._lock, self._engines_lock = threading.Lock(), threading.Lock()
         self._region_width = int((self.record.get("regions") or {}).get("width", 0))
@@ -171,11 +169,13 @@ class Tagger:
         if not self.images.reads_images:
             return {}
         from ita.tagging.image_engines import ImageEngines, read_images
+        from ita.tagging.image_sources import ImageSources
 
+        sources = ImageSources(self.images.download, self.image_folder)
         with self._engines_lock:
             if self._engines is None:
                 self._engines = ImageEngines(self.images)
-            with self._sources.open(list(wanted.values())) as found:
+            with sources.open(list(wanted.values())) as found:
                 return dict(zip(wanted, read_images(self._engines, found), strict=True))
 
     def _predict(

@@ -10,7 +10,7 @@ VERSIONS = {
     "gather": 1,
     "context": 3,
     "train": 6,
-    "evaluate": 6,
+    "evaluate": 7,
     "table": 4,
     "figure": 3,
     "cases": 2,
