@@ -134,10 +134,9 @@ def test_what_cannot_be_used_is_named(run, tmp_path, capsys):
 def test_a_model_without_images_leaves_them_alone(run, tmp_path, capsys):
     (tmp_path / "a.png").write_bytes(picture())
     (tmp_path / "posts.csv").write_text("text,image\nb xc,a.png\n")
-    settings = json.loads((run / "settings.json").read_text())
-    assert settings["images"] == {} or "images" not in settings
-    (answer,) = predicted(capsys, run, tmp_path / "posts.csv", "--view", "t")
-    assert answer["image_status"] == "unread" and answer["image"] == "a.png"
+    for view in ("auto", "t"):
+        (answer,) = predicted(capsys, run, tmp_path / "posts.csv", "--view", view)
+        assert (answer["view"], answer["image_status"], answer["image"]) == ("t", "unread", "a.png")
 
 
 @pytest.fixture
