@@ -47,7 +47,7 @@ def test_json_lines_hold_objects():
     assert "expected a JSON object" in text.error and "found a JSON list" in number.error
 
 
-@pytest.mark.parametrize(("format_name", "content"), [("lines", '{"text": "a"}'), ("lines", "a"), ("csv", "text\na")])
+@pytest.mark.parametrize(("format_name", "content"), [("lines", '{"text": "a"}'), ("lines", "a"), ("csv", '"text"\na')])
 def test_a_byte_order_mark_is_no_text(format_name, content):
     assert values("\ufeff" + content, format_name) == [{"text": "a"}]
     if content.startswith("{"):

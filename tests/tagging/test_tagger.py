@@ -131,6 +131,11 @@ def test_no_entity_is_lost_at_the_seams_of_a_long_document(tagger):
         assert all(answer.text[entity.start : entity.end] == "xc" for entity in answer.entities)
 
 
+def test_a_context_that_does_not_fit_was_not_read(tagger):
+    fits, fills, long = tagger.predict([{"text": "b " * count + "xc", "context": "man"} for count in (40, 60, 100)])
+    assert [post.view for post in (fits, fills, long)] == ["it", "t", "t"]
+
+
 def test_memory_of_words_is_bounded(tagger, monkeypatch):
     from ita.tagging import tagger as module
 

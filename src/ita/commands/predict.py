@@ -157,7 +157,7 @@ def shown(
     if options.input != STANDARD_INPUT:
         count = input_files.count_records(Path(options.input), input_format)
         total = None if count is None else max(count - done, 0)
-    return progress(batches, total, "predict", "post", size=len)
+    return progress(batches, total, "predict", "posts", size=len)
 
 
 def run_identity(options: argparse.Namespace, settings: dict[str, Any], input_format: str) -> dict[str, Any]:

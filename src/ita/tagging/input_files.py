@@ -28,6 +28,7 @@ SUFFIXES = {
     ".pq": "parquet",
 }
 BOM = "\ufeff"
+BOM_BYTES = BOM.encode()
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
 PARQUET_ROWS = 64
 """Rows of a Parquet file in memory at a time: they may hold images."""
@@ -62,8 +63,10 @@ def read_records(source: BinaryIO, format_name: str, name: str) -> Iterator[Reco
 
 def text_of(source: BinaryIO, name: str, newline: str | None) -> TextIO:
     """The text of a UTF-8 file; bytes that are not UTF-8 become halves of characters, which ``parse_post`` reports."""
-    peek = getattr(source, "peek", None)
-    if peek is not None and peek(2)[:2] in UTF16:
+    start = source.peek(len(BOM_BYTES))[: len(BOM_BYTES)] if isinstance(source, io.BufferedReader) else b""
+    if start == BOM_BYTES:
+        source.read(len(BOM_BYTES))
+    if start[:2] in UTF16:
         raise UserError(f"{name}: the file is UTF-16; expected UTF-8 (iconv -f UTF-16 -t UTF-8 {name})")
     return io.TextIOWrapper(source, encoding="utf-8", errors="surrogateescape", newline=newline)
 

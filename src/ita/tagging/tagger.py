@@ -188,7 +188,6 @@ class Tagger:
 
         contexts = [context_of(post, image, view) for post, image in zip(posts, images, strict=True)]
         features, regions = region_table(images, self._region_width)
-        read = [bool(context.words) or len(rows) > 0 for context, rows in zip(contexts, regions, strict=True)]
         with self._lock:
             if features is not None:
                 self.model.set_region_features(torch.from_numpy(features).to(self.device))
@@ -197,9 +196,12 @@ class Tagger:
             predictions = predict_tags(
                 self.model, views, self.record["tags"], batch_size=batch_size, device=self.device
             )
-        return [
-            (prediction, "it" if image_read else "t") for prediction, image_read in zip(predictions, read, strict=True)
+        # Where a post fills the encoder by itself, nothing of its image is read.
+        views_read = [
+            "it" if context.word_count > encoded.truncated or encoded.has_regions else "t"
+            for context, encoded in zip(contexts, views, strict=True)
         ]
+        return list(zip(predictions, views_read, strict=True))
 
 
 def list_posts(posts: Any) -> Iterable[Any]:
