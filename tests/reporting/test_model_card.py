@@ -16,7 +16,7 @@ def run(corpus, tiny_encoder, tmp_path_factory):
     from ita.cli import run_stage
 
     run = trained(corpus, tmp_path_factory.mktemp("card") / "run", tiny_encoder, CVA, epochs=20)
-    settings = {"licence": "for tests alone", "note": "Made up."}
+    settings = {"licence": "for tests alone"}
     files = {"model": run / "model.safetensors", "posts": corpus / "posts.parquet", "context": corpus / "ga.parquet"}
     files |= {"metrics": run / "metrics.json", "predictions": run / "predictions.parquet", "card": run / "README.md"}
     options = [str(word) for name, file in files.items() for word in (f"--{name}", file)]
@@ -49,7 +49,7 @@ def test_it_says_what_a_reader_needs(run, corpus):
     text = (run / "README.md").read_text()
     posts = json.loads((run / "metrics.json").read_text())["inputs"]["posts"]
     for words in (
-        "Data set: corpus. Made up.",
+        "Data set: corpus",
         "Label version: made up",
         "Licence of the data: for tests alone",
         posts,

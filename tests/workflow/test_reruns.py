@@ -51,6 +51,7 @@ RERUNS = [
     ("datasets.demo.train.word_dropout", 0.2, RUNS),
     ("datasets.demo.seeds", [1, 2], RUNS),
     ("datasets.demo.note", "Changed.", READ),
+    ("datasets.demo.licence", "Changed.", {"evaluate"} | READ),
     ("evaluate.batch_size", 16, {"evaluate"} | READ),
     ("table.digits", 1, {"table", "paper"}),
     ("tables.table5.significance_level", 0.01, {"table", "paper"}),
@@ -89,7 +90,7 @@ def edited(config, path, value):
 
 def test_every_section_has_a_row():
     sections = {path.removeprefix("datasets.demo.").partition(".")[0] for path, _, _ in RERUNS}
-    assert {*STAGES, *NAMED, "seeds", "note"} <= sections
+    assert {*STAGES, *NAMED, "seeds", "note", "licence"} <= sections
 
 
 @pytest.mark.parametrize(("path", "value", "expected"), RERUNS, ids=[path for path, _, _ in RERUNS])

@@ -26,7 +26,7 @@ def model_card(settings: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
 
     Args:
         settings: settings.json of the run.
-        metrics: metrics.json of the run, with ``licence`` and ``note`` of the data set where it has some.
+        metrics: metrics.json of the run, with the ``licence`` of the data where it is stated.
     """
     front = yaml.safe_dump(front_matter(settings, metrics), sort_keys=False, allow_unicode=True, width=1000)
     sections = [introduction(metrics), *score_section(metrics), *data_section(metrics), *use_section(settings)]
@@ -127,7 +127,7 @@ def data_section(metrics: Mapping[str, Any]) -> list[str]:
     lines = [
         "## Data",
         "",
-        f"- Data set: {metrics['dataset'] or 'not named'}" + (f". {metrics['note']}" if metrics.get("note") else ""),
+        f"- Data set: {metrics['dataset'] or 'not named'}",
         f"- Label version: {metrics.get('label_version') or 'unknown'}",
         f"- SHA-256 of the evaluated posts: `{metrics['inputs']['posts']}`",
         f"- Licence of the data: {metrics.get('licence') or 'not stated; ask those who give the data out'}",

@@ -45,7 +45,7 @@ def work(
     """Tags the evaluation splits in both views and scores them.
 
     Args:
-        settings: ``evaluate``, and ``licence`` and ``note`` of the data set for the model card.
+        settings: ``evaluate``, and the ``licence`` of the data for the model card.
         metrics: metrics.json to write.
         predictions: predictions.parquet to write.
         model: model.safetensors of a run folder.
@@ -72,8 +72,8 @@ def work(
     parquet.write("predictions", prediction_rows(splits), predictions, {**provenance, **identity})
     results = {**run_record(trained, run), **score_record(splits), "training": training_record(history, trained)}
     if card is not None:
-        described = {name: settings[name] for name in ("licence", "note") if settings.get(name)}
-        write_text(card, model_card(trained, {**results, "inputs": provenance["inputs"], **described}))
+        evaluated = {**results, "inputs": provenance["inputs"], "licence": settings.get("licence")}
+        write_text(card, model_card(trained, evaluated))
     write_json(metrics, {**results, "peak_memory_mb": peak_memory_mb(device), **provenance})
 
 

@@ -54,10 +54,9 @@ class JobSettings:
         return {**self._train(**run), "seed": int(wildcards["seed"]), "run": run}
 
     def evaluate(self, stage: str, wildcards: Wildcards) -> Settings:
-        """Also what the model card says of the data set."""
-        dataset = wildcards["dataset"]
-        described = {key: self.resolver.value(dataset, key) for key in ("licence", "note")}
-        return {**self.section(stage, wildcards), **{key: text for key, text in described.items() if text}}
+        """Also the licence of the data, which the model card states."""
+        licence = self.resolver.value(wildcards["dataset"], "licence")
+        return {**self.section(stage, wildcards), **({"licence": licence} if licence else {})}
 
     def table(self, stage: str, wildcards: Wildcards) -> Settings:
         """Of a table or figure: its rows, what they are compared with, and the names of all of them."""
