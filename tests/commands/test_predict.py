@@ -172,6 +172,31 @@ def test_a_stream_is_answered_post_by_post(process):
     assert child.wait(10) == 0
 
 
+def test_a_reader_that_goes_away_ends_it_quietly(process):
+    """Though its own input is still open: ``tail -f posts | ita predict MODEL | head -1``."""
+    child = process()
+    child.stdin.write("a\n")
+    child.stdin.flush()
+    assert json.loads(child.stdout.readline())["text"] == "a"
+    child.stdout.close()
+    for _ in range(3):
+        child.stdin.write("b\n")
+        child.stdin.flush()
+        time.sleep(0.2)
+    child.stdout = None
+    assert child.wait(10) == 0 and child.stderr.read() == ""
+
+
+def test_an_interrupt_ends_it_while_it_waits(process):
+    child = process()
+    child.stdin.write("a\n")
+    child.stdin.flush()
+    child.stdout.readline()
+    child.send_signal(signal.SIGINT)
+    assert child.wait(10) == 130
+    assert child.stderr.read() == "predict: interrupted; with --output the same command goes on where it was\n"
+
+
 def test_the_first_lines_of_a_long_file_come_at_once(process, tmp_path):
     (tmp_path / "posts.txt").write_text("b xc d e\n" * 20_000)
     child = process(tmp_path / "posts.txt")

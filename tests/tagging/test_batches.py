@@ -47,10 +47,22 @@ def test_no_more_is_read_ahead_than_said():
     assert next(read) <= len(first) + AHEAD + 2
 
 
-def test_a_heavy_item_ends_a_batch():
-    batches = list(growing_batches([1, 1, 9, 1, 9, 9], weight=lambda item: item, heaviest=9))
-    assert list(itertools.chain(*batches)) == [1, 1, 9, 1, 9, 9]
-    assert all(sum(batch[:-1]) < 9 for batch in batches)
+def test_heavy_items_are_few():
+    read = []
+
+    def items():
+        for number in range(200):
+            read.append(number)
+            yield number
+
+    sizes, came = [], []
+    for batch in growing_batches(items(), weight=lambda item: AHEAD // 4):
+        time.sleep(0.005)
+        assert len(read) <= len(came) + len(batch) + 5
+        sizes.append(len(batch))
+        came += batch
+    assert came == [*range(200)] and max(sizes) <= 4
+    assert list(itertools.chain(*growing_batches(range(5), weight=lambda item: 10 * AHEAD))) == [*range(5)]
 
 
 def test_an_error_comes_behind_what_was_read_before():

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 STANDARD_INPUT = "-"
 IMAGE_WEIGHT = 32
-"""Posts of text that take as long as one with an image, or less."""
+"""Posts of text that take the time, or the memory, of one with an image, or less."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -42,6 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     configure_log(None)
     try:
         predict(options)
+    except BrokenPipeError:
+        raise  # nobody reads on: the caller ends quietly
     except (UserError, OSError) as error:
         log.error("predict: %s", error)
         return 1
@@ -120,7 +122,11 @@ def predict(options: argparse.Namespace) -> None:
 def open_input(name: str, stack: ExitStack) -> BinaryIO:
     """The bytes of the input."""
     if name == STANDARD_INPUT:
-        return sys.stdin.buffer
+        try:
+            # A file of its own: Python could not end while a thread still waits for a line of sys.stdin.
+            return open(sys.stdin.fileno(), "rb", closefd=False)
+        except OSError:  # a stream that a program put in its place
+            return sys.stdin.buffer
     try:
         return stack.enter_context(open(name, "rb"))
     except OSError as error:
@@ -134,7 +140,8 @@ def tag_stream(
     tagger, view = load_tagger(options, settings), options.view
 
     def weight(record: Record) -> int:
-        return IMAGE_WEIGHT if tagger.reads_image(record.values, view) else 1
+        held = not isinstance(record.values.get("image"), str | None)
+        return IMAGE_WEIGHT if held or tagger.reads_image(record.values, view) else 1
 
     for batch in growing_batches(records, weight):
         yield [answer.to_dict() for answer in tagger.tag(batch, view, options.batch_size)]

@@ -2,81 +2,87 @@
 
 from __future__ import annotations
 
-import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
 AHEAD = 512
-"""Most items that are read before they are asked for, and of a batch."""
+"""Most items, each of weight 1, that are read before they are asked for, and of a batch."""
 FIRST = 8
 """Most items of the first batch, which is answered at once."""
 
 
-class _End:
-    """Behind the last item: the error that ended the stream, if one did."""
-
-    def __init__(self, error: BaseException | None) -> None:
-        self.error = error
-
-
-def growing_batches(
-    items: Iterable[T], weight: Callable[[T], int] = lambda item: 1, heaviest: int = AHEAD
-) -> Iterator[list[T]]:
-    """Batches of the items that have come, in order.
-
-    A thread reads ahead, at most AHEAD items. A batch is what is there; its limit starts at FIRST and doubles as long
-    as batches are full.
+class ReadAhead(Generic[T]):
+    """What a thread has read of a stream, at most AHEAD in weight (and one item, however heavy).
 
     Args:
         items: the stream.
         weight: of an item.
-        heaviest: weight from which on a batch ends.
-
-    Raises:
-        Whatever ``items`` raises.
     """
-    waiting: queue.Queue[T | _End] = queue.Queue(AHEAD)
 
-    def read() -> None:
+    def __init__(self, items: Iterable[T], weight: Callable[[T], int]) -> None:
+        self.items, self.weight = items, weight
+        self.waiting: deque[tuple[T, int]] = deque()
+        self.load = 0
+        self.ended = False
+        self.error: BaseException | None = None
+        self.changed = threading.Condition()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
         error = None
         try:
-            for item in items:
-                waiting.put(item)
+            for item in self.items:
+                self._put(item)
         except BaseException as raised:
             error = raised
-        waiting.put(_End(error))
+        with self.changed:
+            self.ended, self.error = True, error
+            self.changed.notify_all()
 
-    threading.Thread(target=read, daemon=True).start()
+    def _put(self, item: T) -> None:
+        weight = self.weight(item)
+        with self.changed:
+            while self.waiting and self.load + weight > AHEAD:
+                self.changed.wait()
+            self.waiting.append((item, weight))
+            self.load += weight
+            self.changed.notify_all()
+
+    def take(self, most: int) -> list[T]:
+        """What has come, at least one item and at most ``most``; nothing at the end. Raises what the stream raised."""
+        with self.changed:
+            while not self.waiting and not self.ended:
+                self.changed.wait()
+            if not self.waiting and self.error is not None:
+                raise self.error
+            batch: list[T] = []
+            while self.waiting and len(batch) < most:
+                item, weight = self.waiting.popleft()
+                self.load -= weight
+                batch.append(item)
+            self.changed.notify_all()
+            return batch
+
+
+def growing_batches(items: Iterable[T], weight: Callable[[T], int] = lambda item: 1) -> Iterator[list[T]]:
+    """Batches of the items that have come, in order.
+
+    A batch is what is there; its limit starts at FIRST and doubles as long as batches are full.
+
+    Args:
+        items: the stream, which a thread reads ahead.
+        weight: of an item; heavy ones are fewer in memory and in a batch.
+
+    Raises:
+        Whatever ``items`` raises, behind the batches of what came before.
+    """
+    stream = ReadAhead(items, weight)
     limit = FIRST
-    while True:
-        batch, end = _take(waiting, limit, weight, heaviest)
-        if batch:
-            yield batch
-        if end is not None:
-            if end.error is not None:
-                raise end.error
-            return
-        limit = min(2 * limit, AHEAD) if len(batch) == limit else limit
-
-
-def _take(
-    waiting: queue.Queue[T | _End], limit: int, weight: Callable[[T], int], heaviest: int
-) -> tuple[list[T], _End | None]:
-    """What has come, at least one item, and the end if it has been reached."""
-    batch: list[T] = []
-    load = 0
-    item = waiting.get()
-    while True:
-        if isinstance(item, _End):
-            return batch, item
-        batch.append(item)
-        load += weight(item)
-        if len(batch) == limit or load >= heaviest:
-            return batch, None
-        try:
-            item = waiting.get_nowait()
-        except queue.Empty:
-            return batch, None
+    while batch := stream.take(limit):
+        yield batch
+        if len(batch) == limit:
+            limit = min(2 * limit, AHEAD)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ita.config import Detect
 from ita.data.visual_context import EMPTY, VisualContext, compose, image_context
 from ita.errors import UserError
+from ita.log import log
 from ita.tagging.image_settings import KINDS, ImageSettings
 from ita.tagging.image_sources import FoundImage
 from ita.vision.images import Unreadable, decode
@@ -60,6 +61,8 @@ class ImageEngines:
 
         self.settings = settings
         kinds = settings.kinds
+        if written := [kind for kind in settings.context.kinds if kind not in KINDS]:
+            log.warning("the model also reads %s, which no image gives: it goes without", ", ".join(written))
         self.detectors: list[tuple[Detect, Detector]] = []
         self.objects_by = settings.detect if "la" in kinds else None
         self.captioner = self.ocr_engine = self.captions_by = None

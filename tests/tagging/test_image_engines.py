@@ -1,0 +1,81 @@
+"""The detector, captioner and OCR engine of a model."""
+
+import json
+import logging
+
+import pytest
+from PIL import Image
+
+from ita import Tagger
+from ita.commands import inspect
+from ita.config import Context
+from ita.errors import UserError
+from ita.io.files import read_json
+from ita.tagging.image_engines import ImageEngines
+from ita.tagging.image_settings import ImageSettings, image_settings
+from ita.vision.types import ImageFile
+from tests.tagging.conftest import SECTIONS
+
+
+@pytest.fixture
+def settings(pictured):
+    """Those of the model that reads all kinds."""
+    run = pictured.run("image-text")
+    return image_settings(read_json(run / "settings.json", "settings"), {}, run)
+
+
+def test_what_inspect_prints_is_what_predict_reads(tesseract, pictured, capsys):
+    """The printed context in place of the image gives the same entities with the same probabilities."""
+    run, files = pictured.run("image-text"), [pictured.folder / f"test-{number}.png" for number in range(4)]
+    assert inspect.main(["--model", str(run), *map(str, files)]) == 0
+    printed = [json.loads(line)["context"] for line in capsys.readouterr().out.splitlines()]
+    assert max(map(len, printed)) == 4, "objects, two captions, characters: separators between them"
+    tagger = Tagger.from_pretrained(run)
+    text = "b xc d"
+    images = tagger.predict([{"text": text, "image": str(file)} for file in files])
+    contexts = tagger.predict([{"text": text, "context": context} for context in printed])
+    assert [post.entities for post in images] == [post.entities for post in contexts]
+    assert {post.view for post in (*images, *contexts)} == {"it"}
+    (bare,) = tagger.predict([text])
+    assert any(post.entities != bare.entities for post in images)
+
+
+def test_settings_are_those_of_the_stages(pictured, settings):
+    assert settings.detect == settings.caption_detect and settings.detect.model == SECTIONS["detect"]["model"]
+    assert settings.detect.min_objects == 1 and settings.caption.model == SECTIONS["caption"]["model"]
+    assert settings.ocr.processes == 1 and settings.context.captions == 2 and settings.context.separate_kinds
+    assert settings.kinds == ["la", "ga", "oca"] and settings.regions is None
+    for system, boxes in (("regions", False), ("boxes", True)):
+        run = pictured.run(system)
+        regions = image_settings(read_json(run / "settings.json", "settings"), {}, run)
+        assert (regions.regions, regions.kinds, regions.region_boxes) == (settings.detect, [], boxes)
+
+
+def test_one_detector_serves_all_that_need_it(tesseract, settings):
+    assert len(ImageEngines(settings).detectors) == 1
+
+
+def test_images_of_odd_sizes_and_broken_ones(tesseract, settings, tmp_path):
+    sizes = [(1, 1), (1, 900), (900, 2), (64, 48)]
+    files = []
+    for number, size in enumerate(sizes):
+        Image.new("RGB", size, "red").save(tmp_path / f"{number}.png")
+        files.append(ImageFile(str(number), tmp_path / f"{number}.png"))
+    (tmp_path / "broken.png").write_bytes(b"broken")
+    read = ImageEngines(settings).read([*files, ImageFile("broken", tmp_path / "broken.png")])
+    assert [read[str(number)].status for number in range(4)] == ["ok"] * 4
+    assert read["broken"].status == "refused" and read["broken"].error.startswith("unreadable")
+    assert not read["broken"].context.words
+
+
+def test_texts_that_no_image_gives_are_named(caplog):
+    with caplog.at_level(logging.WARNING, "ita"):
+        ImageEngines(ImageSettings(Context(kinds=["knowledge"])))
+    assert "the model also reads knowledge" in caplog.text
+
+
+def test_a_captioner_of_regions_needs_their_detector(settings):
+    from dataclasses import replace
+
+    with pytest.raises(UserError, match="name their detector"):
+        ImageEngines(replace(settings, caption_detect=None))
