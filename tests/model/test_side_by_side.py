@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoTokenizer, DistilBertConfig, DistilBertModel
+from transformers import AutoModel, AutoTokenizer, DistilBertConfig, DistilBertModel
 
 from ita.commands import predict
 from ita.config import Encoder, System, load
@@ -105,6 +105,10 @@ def test_a_run_folder_holds_both_encoders(pictured, tiny_encoder, pairs_encoder,
     assert encoder.parts[1].tokenizer.subwords(["aab"]) != encoder.parts[0].tokenizer.subwords(["aab"])
     assert {file.name for file in (run / "encoders" / "2").iterdir()} >= {"config.json", "tokenizer.json"}
     assert not list((run / "encoders").rglob("*.safetensors")), "all weights are in one file"
+    _, report = AutoModel.from_pretrained(run, output_loading_info=True)
+    assert all("pooler" in name for name in report["missing_keys"]), "the first one opens in transformers"
+    with pytest.raises(OSError, match="no file named model.safetensors"):
+        AutoModel.from_pretrained(run / "encoders" / "2")
     (tmp_path / "posts.txt").write_text('aa xb cc\n{"text": "b xc", "context": "b"}\n')
     capsys.readouterr()
     assert predict.main([str(run), str(tmp_path / "posts.txt")]) == 0
