@@ -6,7 +6,7 @@ import pytest
 from ita.config import Encoder
 from ita.data.visual_context import SEPARATOR, VisualContext
 from ita.model.checkpoint import load_encoder, max_input_length
-from ita.model.inputs import ViewEncoder
+from ita.model.inputs import ViewEncoder, widest_margins
 
 NOTHING = ([], [])
 
@@ -92,3 +92,12 @@ def test_longest_input_is_bounded_by_positions(loaded, tokenizer, model_type, po
     config = type("Config", (), {"model_type": model_type, "max_position_embeddings": positions, "pad_token_id": 1})
     assert max_input_length(config, tokenizer, 512) == expected
     assert max_input_length(config, tokenizer, 16) == 16
+
+
+@pytest.mark.parametrize("size", [2, 3, 5, 8, 13, 62])
+def test_windows_are_those_of_a_search_through_all(size):
+    for length in range(size + 1, 5 * size + 3):
+        starts = np.unique(np.minimum(np.arange(0, length - size + size // 2, max(size // 2, 1)), length - size))
+        for position, row in enumerate(widest_margins(starts, size, length)):
+            margins = [min(position - start, start + size - 1 - position) for start in starts]
+            assert row == margins.index(max(margins)) and max(margins) >= 0

@@ -131,6 +131,13 @@ def test_no_entity_is_lost_at_the_seams_of_a_long_document(tagger):
         assert all(answer.text[entity.start : entity.end] == "xc" for entity in answer.entities)
 
 
+def test_a_book_is_a_document_too(tagger):
+    """2,000 windows; a search through all of them for each word would take minutes."""
+    words = ["b", "xc", "a"] * 10_000
+    (answer,) = tagger.predict([words])
+    assert [entity.words for entity in answer.entities] == [(at, at + 1) for at in range(1, len(words), 3)]
+
+
 def test_a_context_that_does_not_fit_was_not_read(tagger):
     fits, fills, long = tagger.predict([{"text": "b " * count + "xc", "context": "man"} for count in (40, 60, 100)])
     assert [post.view for post in (fits, fills, long)] == ["it", "t", "t"]

@@ -241,14 +241,11 @@ class ViewEncoder:
         """A long post in windows that overlap by half, each word where its first subword has the widest margin."""
         flat = list(chain.from_iterable(subwords))
         size = self.max_length - 2
-        starts = list(range(0, max(len(flat) - size, 0) + size // 2, max(size // 2, 1)))
-        starts = sorted({min(start, len(flat) - size) for start in starts})
+        starts = np.arange(0, max(len(flat) - size, 0) + size // 2, max(size // 2, 1))
+        starts = np.unique(np.minimum(starts, len(flat) - size))
         rows = [[self.cls_id, *flat[start : start + size], self.sep_id] for start in starts]
-        inputs = []  # where each subword of the post is read
-        for position in range(len(flat)):
-            margins = [min(position - start, start + size - 1 - position) for start in starts]
-            row = max(range(len(starts)), key=margins.__getitem__)
-            inputs.append(row * self.max_length + position - starts[row] + 1)
+        row_of = widest_margins(starts, size, len(flat))
+        inputs = row_of * self.max_length + np.arange(len(flat)) - starts[row_of] + 1  # where each subword is read
         firsts = np.cumsum([0, *map(len, subwords)])[:-1]
         first_subword = [inputs[first] if ids else -1 for first, ids in zip(firsts, subwords, strict=True)]
         all_ids = np.array(list(chain.from_iterable(rows)), np.int32)
@@ -268,6 +265,22 @@ class ViewEncoder:
             subword_words,
             truncated_regions=truncated_regions,
         )
+
+
+def widest_margins(starts: NDArray[np.int64], size: int, length: int) -> NDArray[np.int64]:
+    """(length,) the window in which each position lies farthest from an end; the first of several.
+
+    Args:
+        starts: of the windows, ascending, which overlap by half, the last one by more.
+        size: of a window.
+        length: positions.
+    """
+    positions = np.arange(length)
+    last = np.searchsorted(starts, positions, "right") - 1
+    candidates = np.maximum(last - np.arange(3, -1, -1)[:, None], 0)  # no position lies in more than four windows
+    margins = np.minimum(positions - starts[candidates], starts[candidates] + size - 1 - positions)
+    rows: NDArray[np.int64] = candidates[margins.argmax(0), positions]
+    return rows
 
 
 def side_by_side(tokenizers: Sequence[Tokenizer], max_lengths: Sequence[int], layout: InputLayout) -> ViewEncoder:
