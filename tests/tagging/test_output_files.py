@@ -95,6 +95,29 @@ def test_parquet(tmp_path):
     assert rows[1]["entities"] == [] and rows[2]["entities"] is None and rows[2]["line"] == 3
 
 
+def test_parquet_keeps_the_types_of_columns(tmp_path):
+    values = {
+        "whole": [1, None, 3],
+        "number": [1, 2.5, None],
+        "truth": [True, None, False],
+        "words": [["a"], [], None],
+        "structure": [{"a": 1}, None, {"a": 2, "b": "c"}],
+        "nothing": [None, None, None],
+    }
+    mixed = {"mixed": [1, "a", [2]], "empty": [{}, None, {}], "large": [1 << 70, 1, None], "both": [True, 1, None]}
+    columns = {**values, **mixed}
+    with PartialAnswers(tmp_path / "a.parquet", {}) as answers:
+        for number in range(3):
+            given = {name: column[number] for name, column in columns.items()}
+            answers.add([TaggedPost("a", ["a"], [], "t", columns=given).to_dict()])
+        answers.finish("parquet")
+    table = pq.ParquetFile(tmp_path / "a.parquet").read().to_pydict()
+    expected = {**values, "structure": [{"a": 1, "b": None}, None, {"a": 2, "b": "c"}]}
+    assert {name: table[name] for name in values} == expected
+    text = {name: [None if value is None else json.dumps(value) for value in mixed[name]] for name in mixed}
+    assert {name: table[name] for name in mixed} == {**text, "mixed": ["1", "a", "[2]"]}
+
+
 def test_conll_is_read_back(tmp_path):
     text = finished(tmp_path, "a.conll", "conll").read_text()
     assert "# id = 1\n" in text and "# error = expected 'text'\n" in text

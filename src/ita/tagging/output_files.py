@@ -14,6 +14,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, Self, TextIO
 
@@ -186,7 +187,7 @@ def cell(value: Any) -> Any:
 
 
 def write_parquet(answers: Path, part: Path) -> None:
-    """Parquet from JSON lines, a row a post; columns of the input whose values differ in type hold JSON text."""
+    """Parquet from JSON lines, a row a post; a column of the input whose values differ in type holds JSON text."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -195,14 +196,11 @@ def write_parquet(answers: Path, part: Path) -> None:
     own = answer_types()
     schema = pa.schema([(name, given[name] if name in given else own[name]) for name in columns])
     texts = {name for name, kind in given.items() if pa.types.is_string(kind)}
-    rows: list[dict[str, Any]] = []
     with pq.ParquetWriter(part, schema, compression="zstd") as file:
-        for answer in read_answers(answers):
-            rows.append({name: as_text(value) if name in texts else value for name, value in answer.items()})
-            if len(rows) == ROWS:
-                file.write_table(pa.Table.from_pylist(rows, schema=schema))
-                rows.clear()
-        if rows:
+        for chunk in chunks(read_answers(answers)):
+            rows = [
+                {name: as_text(value) if name in texts else value for name, value in answer.items()} for answer in chunk
+            ]
             file.write_table(pa.Table.from_pylist(rows, schema=schema))
 
 
@@ -217,26 +215,36 @@ def answer_types() -> dict[str, Any]:
 
 
 def given_types(names: list[str], answers: Path) -> dict[str, Any]:
-    """Arrow types of the columns of the input: whole numbers, numbers, truth values; text for all else."""
+    """Arrow types of the columns of the input: the one that fits all values of a column, else text."""
     import pyarrow as pa
 
-    kinds: dict[str, set[type]] = {name: set() for name in names}
-    for answer in read_answers(answers):
+    types = dict.fromkeys(names, pa.null())
+    for chunk in chunks(read_answers(answers)):
         for name in names:
-            if (value := answer.get(name)) is not None:
-                kinds[name].add(int_or_text(value))
-    simple = {
-        frozenset({int}): pa.int64(),
-        frozenset({float}): pa.float64(),
-        frozenset({int, float}): pa.float64(),
-        frozenset({bool}): pa.bool_(),
-    }
-    return {name: simple.get(frozenset(kinds[name]), pa.string()) for name in names}
+            types[name] = common_type(types[name], [answer.get(name) for answer in chunk])
+    return {name: pa.string() if pa.types.is_null(kind) else kind for name, kind in types.items()}
 
 
-def int_or_text(value: Any) -> type:
-    """The type of a value; text for whole numbers beyond 64 bits."""
-    return str if type(value) is int and not -(1 << 63) <= value < 1 << 63 else type(value)
+def common_type(known: Any, values: list[Any]) -> Any:
+    """The Arrow type of a column so far and of further values; text where they have none in common."""
+    import pyarrow as pa
+
+    if pa.types.is_string(known):
+        return known
+    try:
+        found = pa.array(values).type  # unlike infer_type, it looks at all of them
+        pair = [pa.schema([("column", kind)]) for kind in (known, found)]
+        kind = pa.unify_schemas(pair, promote_options="permissive").field("column").type
+    except (pa.ArrowException, OverflowError):
+        return pa.string()
+    # Parquet has no structure without fields, which an empty JSON object would be.
+    return pa.string() if "struct<>" in str(kind) else kind
+
+
+def chunks(answers: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """ROWS answers at a time."""
+    while chunk := list(islice(answers, ROWS)):
+        yield chunk
 
 
 def as_text(value: Any) -> Any:
