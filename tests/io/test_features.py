@@ -33,6 +33,11 @@ def test_the_table_holds_the_images_asked_for(tmp_path):
         assert table.rows_of(name).dtype == np.int32 and len(table.rows_of(name)) == 0
 
 
+def test_a_known_width_does_without_images(tmp_path):
+    table = load_features([write(tmp_path / "1.parquet", a=numbers(2, 0))], {"b"}, known_width=7)
+    assert table.width == 7 and len(table.vectors) == 1 and not len(table.rows_of("b"))
+
+
 def test_wrong_tables_are_refused(tmp_path):
     good = write(tmp_path / "good.parquet", a=numbers(2, 0))
     with pytest.raises(UserError, match="no features of these posts' images.*vinvl, bottomup or grid"):

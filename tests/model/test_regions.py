@@ -130,6 +130,15 @@ def test_what_does_not_fit_is_refused(pictured, run, tiny_encoder, corpus, tmp_p
     assert "the model was trained without regions" in capsys.readouterr().err
 
 
+def test_posts_without_any_image_are_tagged_all_the_same(pictured, run, tmp_path):
+    folder, shards = pictured
+    scores = evaluated(folder, run, shards)["scores"]["test"]
+    parquet.write("features", [], tmp_path / "none.parquet")
+    without = evaluated(folder, run, [tmp_path / "none.parquet"])["scores"]["test"]
+    assert without["t"]["default"] == scores["t"]["default"]
+    assert without["it"]["default"]["f1"] < scores["it"]["default"]["f1"] - 15, "only the regions tell the type"
+
+
 def test_predict_without_images_reads_no_regions(run, tmp_path, capsys):
     (tmp_path / "posts.txt").write_text('aa xb cc\n{"text": "b xc", "context": "b"}\n')
     capsys.readouterr()

@@ -115,16 +115,19 @@ def iter_regions(objects: Path, features: Path) -> Iterator[ImageRegions]:
         )
 
 
-def load_features(shards: Sequence[Path], images: Collection[str], objects: Sequence[Path] = ()) -> Features:
+def load_features(
+    shards: Sequence[Path], images: Collection[str], objects: Sequence[Path] = (), known_width: int = 0
+) -> Features:
     """Features of some images in one matrix.
 
     Args:
         shards: of the table of features.
         images: which; others are passed over, and an image without regions has no features.
         objects: the same shards of the table of objects, where the position of each region follows its features.
+        known_width: numbers of a region, where a model knows them; it can then tag posts none of whose images has any.
 
     Raises:
-        UserError: for a file that is no such table, features of several widths, or none at all.
+        UserError: for a file that is no such table, features of several widths, or none at all without a known width.
     """
     if objects and len(objects) != len(shards):
         raise UserError(f"{len(objects)} shards of objects, expected the same {len(shards)} as of features")
@@ -151,6 +154,9 @@ def load_features(shards: Sequence[Path], images: Collection[str], objects: Sequ
             values.resize((count + regions) * width, refcheck=False)
             values[count * width :] = image_values
             count += regions
+    if not spans and known_width:
+        log.warning("%s: no features of these posts' images; all posts are read without", ", ".join(map(str, shards)))
+        return Features(np.zeros((1, known_width), np.float16), {})  # one row, since fusion layers look one up
     if not spans:
         raise UserError(
             f"{', '.join(map(str, shards))}: holds no features of these posts' images; a system with regions needs a "

@@ -77,7 +77,12 @@ class Corpus:
 
 
 def load_corpus(
-    posts: Path, context: Path, features: Sequence[Path], splits: Collection[str], objects: Sequence[Path] = ()
+    posts: Path,
+    context: Path,
+    features: Sequence[Path],
+    splits: Collection[str],
+    objects: Sequence[Path] = (),
+    region_width: int = 0,
 ) -> Corpus:
     """Reads the inputs of a run.
 
@@ -87,6 +92,7 @@ def load_corpus(
         features: shards of region features; none for a system that reads none.
         splits: splits whose images' features are read.
         objects: shards of the objects that the regions show, for a system that reads their boxes.
+        region_width: numbers of a region of a trained model, which can then do without any.
 
     Raises:
         UserError: for files that do not fit together.
@@ -95,7 +101,7 @@ def load_corpus(
     rows = table.to_pylist()
     contexts = load_contexts(rows, context)
     images = {row["image_id"] for row in rows if row["split"] in splits and row["image_id"]}
-    vectors = load_features(features, images, objects) if features else None
+    vectors = load_features(features, images, objects, region_width) if features else None
     engine = parquet.metadata(features[0]).get("engine") if features else None
     return Corpus(rows, contexts, vectors, parquet.metadata(table).get("label_version"), engine)
 

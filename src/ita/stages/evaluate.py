@@ -96,7 +96,8 @@ def tag_splits(
 
     tagger, encoder, trained = load_model(folder)
     check_features(trained, features, objects)
-    corpus = load_corpus(posts, context, features, evaluate.splits, objects)
+    width = (trained.get("regions") or {}).get("width", 0)
+    corpus = load_corpus(posts, context, features, evaluate.splits, objects, width)
     if corpus.features:
         check_width(trained, features, corpus.features.width)
         tagger.set_region_features(torch.from_numpy(corpus.features.vectors))
