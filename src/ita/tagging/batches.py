@@ -78,7 +78,7 @@ def growing_batches(items: Iterable[T], weight: Callable[[T], int] = lambda item
         weight: of an item; heavy ones are fewer in memory and in a batch.
 
     Raises:
-        Whatever ``items`` raises, behind the batches of what came before.
+        Whatever ``items`` raises, after the batches of the items before it.
     """
     stream = ReadAhead(items, weight)
     limit = FIRST

@@ -61,10 +61,10 @@ class TaggedPost:
     line: int | None = None
     """Line or row of the input, from 1."""
     columns: Mapping[str, Any] = field(default_factory=dict)
-    """What else came with the post."""
+    """Further columns of the post."""
 
     def to_dict(self) -> dict[str, Any]:
-        """The answer as JSON has it: what came with the post, then what was found."""
+        """The answer for JSON: further columns of the post, then its entities."""
         if self.error is not None:
             line = {"line": self.line} if self.line is not None else {}
             return {**carried(self.columns), **unread_words(self.columns), **line, "error": self.error}
