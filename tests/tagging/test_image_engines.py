@@ -13,6 +13,7 @@ from ita.errors import UserError
 from ita.io.files import read_json
 from ita.tagging.image_engines import ImageEngines
 from ita.tagging.image_settings import ImageSettings, image_settings
+from ita.vision.images import decode
 from ita.vision.types import ImageFile
 from tests.tagging.conftest import SECTIONS
 
@@ -79,3 +80,44 @@ def test_a_captioner_of_regions_needs_their_detector(settings):
 
     with pytest.raises(UserError, match="name their detector"):
         ImageEngines(replace(settings, caption_detect=None))
+
+
+def test_an_image_at_which_a_model_fails_costs_only_itself(tesseract, pictured, monkeypatch, caplog):
+    """The detector raises on one of three images: that post is tagged by its text, the others as without it."""
+    tagger = Tagger.from_pretrained(pictured.run("image-text"))
+    posts = [{"text": "b xc d", "image": str(pictured.folder / f"test-{number}.png")} for number in range(3)]
+    expected = [post.to_dict() for post in tagger.predict(posts)]
+    detector = tagger.image_engines().detectors[0][1]
+    regions, wanted = detector.regions, decode(pictured.folder / "test-1.png").tobytes()
+
+    def fail(images):
+        if any(item.image.tobytes() == wanted for item in images):
+            raise IndexError("index 7 is out of bounds\nfor axis 0")
+        return regions(images)
+
+    monkeypatch.setattr(detector, "regions", fail)
+    first, failed, last = (post.to_dict() for post in tagger.predict(posts))
+    assert (first, last) == (expected[0], expected[2])
+    assert failed["image_status"] == "failed" and failed["view"] == "t"
+    assert failed["image_error"] == "unreadable: IndexError: index 7 is out of bounds for axis 0"
+    assert failed["entities"] == tagger.predict("b xc d")[0].to_dict()["entities"]
+    assert "IndexError" in caplog.text
+
+    def misconfigured(images):
+        raise UserError("a program is missing")
+
+    monkeypatch.setattr(detector, "regions", misconfigured)
+    with pytest.raises(UserError, match="a program is missing"):
+        tagger.predict(posts)
+
+
+def test_an_answer_says_what_its_image_said_when_asked(tesseract, pictured, capsys):
+    run, file = pictured.run("image-text"), pictured.folder / "test-0.png"
+    assert inspect.main(["--model", str(run), str(file)]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    tagger = Tagger.from_pretrained(run)
+    posts = [{"text": "b xc", "image": str(file)}, {"text": "b xc"}, {"text": "b xc", "context": "man"}]
+    explained, bare, given = (post.to_dict() for post in tagger.predict(posts, explain=True))
+    assert {"image": str(file), **explained.pop("image_text")} == printed and printed["objects"]
+    assert "image_text" not in bare and "image_text" not in given
+    assert [explained, bare, given] == [post.to_dict() for post in tagger.predict(posts)]

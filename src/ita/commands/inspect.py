@@ -23,7 +23,7 @@ from ita.errors import UserError
 from ita.io.files import atomic, read_json
 from ita.log import configure_log, log
 from ita.tagging.hub_folders import MARK, fetch_folder
-from ita.tagging.image_engines import ImageEngines, ReadImage, check_backend, context_kinds
+from ita.tagging.image_engines import ImageEngines, check_backend, context_kinds, image_text
 from ita.tagging.image_settings import ImageSettings, check_complete, image_settings
 from ita.vision.images import decode
 from ita.vision.types import DetectedObject, ImageFile
@@ -61,18 +61,6 @@ def settings_of(settings: Mapping[str, Any], model: str | None) -> ImageSettings
     )
 
 
-def description(file: Path, image: ReadImage) -> dict[str, Any]:
-    """What is printed about an image."""
-    return {
-        "image": str(file),
-        "objects": [without(row, "image_id", "rank") for row in image.rows.get("la", [])],
-        "captions": [without(row, "rank") for row in image.rows.get("ga", [])],
-        "ocr_text": "".join(row["text"] for row in image.rows.get("oca", [])).strip(),
-        "context": image.context.segments(),
-        "alignments": [{"kind": kind, "text": text} for kind, text in image.context.runs()],
-    }
-
-
 def inspect(files: Sequence[Path], settings: ImageSettings, draw: Path | None) -> None:
     """Prints a JSON object per image file.
 
@@ -90,14 +78,9 @@ def inspect(files: Sequence[Path], settings: ImageSettings, draw: Path | None) -
         if image.error is not None:
             print(json.dumps({"image": str(file), "error": image.error}), flush=True)
             continue
-        print(json.dumps(description(file, image), ensure_ascii=False), flush=True)
+        print(json.dumps({"image": str(file), **image_text(image)}, ensure_ascii=False), flush=True)
         if draw:
             draw_objects(file, image.objects, settings.context.attribute_threshold, draw / f"{file.stem}.png")
-
-
-def without(row: Mapping[str, Any], *columns: str) -> dict[str, Any]:
-    """A row without some columns."""
-    return {column: value for column, value in row.items() if column not in columns}
 
 
 def draw_objects(file: Path, objects: Sequence[DetectedObject], threshold: float, path: Path) -> None:

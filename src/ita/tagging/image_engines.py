@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ita.config import Detect
 from ita.data.visual_context import EMPTY, VisualContext, compose, image_context
+from ita.download.store import single_line
 from ita.errors import UserError
 from ita.log import log
 from ita.tagging.image_settings import KINDS, ImageSettings
@@ -184,14 +185,48 @@ def context_kinds(kinds: Sequence[str]) -> list[str]:
     return [kind for kind in kinds if kind in KINDS] or list(KINDS)
 
 
+def image_text(image: ReadImage) -> dict[str, Any]:
+    """What was found in an image, as JSON: objects with attributes, captions, OCR text, and the context of these."""
+    return {
+        "objects": [without(row, "image_id", "rank") for row in image.rows.get("la", [])],
+        "captions": [without(row, "rank") for row in image.rows.get("ga", [])],
+        "ocr_text": "".join(row["text"] for row in image.rows.get("oca", [])).strip(),
+        "context": image.context.segments(),
+        "alignments": [{"kind": kind, "text": text} for kind, text in image.context.runs()],
+    }
+
+
+def without(row: Mapping[str, Any], *columns: str) -> dict[str, Any]:
+    """A row without some columns."""
+    return {column: value for column, value in row.items() if column not in columns}
+
+
 def read_images(engines: ImageEngines, found: Sequence[FoundImage]) -> list[ReadImage]:
     """What is found in images, each file read once, a few files at a time."""
     paths = list(dict.fromkeys(image.path for image in found if image.path is not None))
     read: dict[Path, ReadImage] = {}
     for start in range(0, len(paths), IMAGES):
         files = [ImageFile(str(path), path) for path in paths[start : start + IMAGES]]
-        results = engines.read(files)
+        results = read_or_fail(engines, files)
         read |= {file.path: results[file.image_id] for file in files}
     return [
         ReadImage(status=image.status, error=image.error) if image.path is None else read[image.path] for image in found
     ]
+
+
+def read_or_fail(engines: ImageEngines, files: Sequence[ImageFile]) -> dict[str, ReadImage]:
+    """What is found in images, by image id; one at which a model fails has the status failed, the others are read.
+
+    Raises:
+        UserError: for what ails every image.
+    """
+    try:
+        return engines.read(files)
+    except UserError:
+        raise
+    except Exception as error:  # a model may raise anything on an image that nobody foresaw
+        if len(files) > 1:
+            return {file.image_id: read_or_fail(engines, [file])[file.image_id] for file in files}
+        log.warning("an image of %d bytes was not read", files[0].path.stat().st_size, exc_info=error)
+        message = single_line(f"unreadable: {type(error).__name__}: {error}")
+        return {files[0].image_id: ReadImage(status="failed", error=message)}

@@ -62,6 +62,8 @@ class TaggedPost:
     """Line or row of the input, from 1."""
     columns: Mapping[str, Any] = field(default_factory=dict)
     """Further columns of the post."""
+    image_text: Mapping[str, Any] | None = None
+    """What was found in the image, where it was asked for: objects, captions, ocr_text, context, alignments."""
 
     def to_dict(self) -> dict[str, Any]:
         """The answer for JSON: further columns of the post, then its entities."""
@@ -76,10 +78,11 @@ class TaggedPost:
             "view": self.view,
             **{name: value for name, value in image.items() if value is not None},
             "entities": [entity.to_dict() for entity in self.entities],
+            **({"image_text": self.image_text} if self.image_text is not None else {}),
         }
 
 
-ANSWER_COLUMNS = ("text", "tokens", "view", "image_status", "image_error", "entities", "line", "error")
+ANSWER_COLUMNS = ("text", "tokens", "view", "image_status", "image_error", "entities", "image_text", "line", "error")
 
 
 def carried(columns: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from ita.model.inference import Prediction
     from ita.tagging.image_engines import ImageEngines, ReadImage
+    from ita.tagging.image_sources import ImageSources
 
 View = Literal["auto", "t"]
 """auto: image text and text where a post has an image or a context; t: the text alone, images are not looked at."""
@@ -64,7 +66,7 @@ class Tagger:
         self.marks = cast(Marks, self.record.get("marks", "apart"))
         self.image_folder = image_folder
         self._engines: ImageEngines | None = None
-        self._lock, self._engines_lock = threading.Lock(), threading.Lock()
+        self._lock, self._engines_lock = threading.Lock(), threading.RLock()
         self._region_width = int((self.record.get("regions") or {}).get("width", 0))
         if self._region_width:
             # A fusion layer reads a table even where no post has regions.
@@ -97,7 +99,9 @@ class Tagger:
         """Entity types that it knows."""
         return sorted({tag.partition("-")[2] for tag in self.record["tags"] if "-" in tag})
 
-    def predict(self, posts: Any, *, view: View = "auto", batch_size: int = BATCH_SIZE) -> list[TaggedPost]:
+    def predict(
+        self, posts: Any, *, view: View = "auto", batch_size: int = BATCH_SIZE, explain: bool = False
+    ) -> list[TaggedPost]:
         """Tags posts.
 
         Args:
@@ -105,39 +109,93 @@ class Tagger:
                 bytes) and ``context``; or a pandas frame with these columns. Other columns are carried through.
             view: auto or t.
             batch_size: posts per forward pass.
+            explain: say also what was found in the image, in ``image_text``.
 
         Returns:
             An answer for each post, in order; one that cannot be read has an ``error``.
         """
-        return self.tag([record_of(post) for post in list_posts(posts)], view, batch_size)
+        return self.tag([record_of(post) for post in list_posts(posts)], view, batch_size, explain)
 
-    def tag(self, records: Sequence[Record], view: View = "auto", batch_size: int = BATCH_SIZE) -> list[TaggedPost]:
+    def tag(
+        self, records: Sequence[Record], view: View = "auto", batch_size: int = BATCH_SIZE, explain: bool = False
+    ) -> list[TaggedPost]:
         """Tags what a reader found; arguments and result as of ``predict``."""
         answers: dict[int, TaggedPost] = {}
         posts: dict[int, NewPost] = {}
         for number, record in enumerate(records):
             try:
-                if record.error is not None:
-                    raise UnreadablePost(record.error)
-                posts[number] = parse_post(record.values, self.marks)
+                posts[number] = self.parse(record)
             except UnreadablePost as error:
-                answers[number] = TaggedPost(None, [], [], error=str(error), line=record.line, columns=record.values)
+                answers[number] = unread(record, str(error))
         if posts:
             images = self._read_images(posts, view)
-            predictions = self._predict(
-                list(posts.values()), [images.get(number) for number in posts], view, batch_size
-            )
-            for (number, post), (prediction, read_view) in zip(posts.items(), predictions, strict=True):
-                answers[number] = TaggedPost(
-                    post.text,
-                    post.tokens,
-                    entities_of(post, prediction),
-                    read_view,
-                    *image_status(post, images.get(number)),
-                    line=records[number].line,
-                    columns=records[number].values,
-                )
+            read = [images.get(number) for number in posts]
+            tagged = self.tag_posts(list(posts.values()), read, view, batch_size, explain)
+            for number, answer in zip(posts, tagged, strict=True):
+                answers[number] = replace(answer, line=records[number].line, columns=records[number].values)
         return [answers[number] for number in range(len(records))]
+
+    def parse(self, record: Record) -> NewPost:
+        """The post of a record, cut into words as the training data are.
+
+        Raises:
+            UnreadablePost: saying what was expected.
+        """
+        if record.error is not None:
+            raise UnreadablePost(record.error)
+        return parse_post(record.values, self.marks)
+
+    def tag_posts(
+        self,
+        posts: Sequence[NewPost],
+        images: Sequence[ReadImage | None],
+        view: View = "auto",
+        batch_size: int = BATCH_SIZE,
+        explain: bool = False,
+    ) -> list[TaggedPost]:
+        """Tags posts whose images have been read: the last step of ``tag``.
+
+        Args:
+            posts: the posts.
+            images: what was found in the image of each; None of one that is not read.
+            view: as of ``predict``.
+            batch_size: as of ``predict``.
+            explain: as of ``predict``.
+        """
+        from ita.tagging.image_engines import image_text
+
+        answers = []
+        for post, image, (prediction, read_view) in zip(
+            posts, images, self._predict(posts, images, view, batch_size), strict=True
+        ):
+            entities, status = entities_of(post, prediction), image_status(post, image)
+            found = image_text(image) if explain and image is not None else None
+            answers.append(TaggedPost(post.text, post.tokens, entities, read_view, *status, image_text=found))
+        return answers
+
+    def wants_image(self, post: NewPost, view: View) -> bool:
+        """Whether the image of a post is to be read, if the model reads any."""
+        return view == "auto" and post.image is not None and (post.context is None or bool(self._region_width))
+
+    def image_sources(self) -> ImageSources:
+        """What makes files of the images of posts."""
+        from ita.tagging.image_sources import ImageSources
+
+        return ImageSources(self.images.download, self.image_folder)
+
+    def image_engines(self) -> ImageEngines:
+        """The models that read images, loaded when they are first asked for; one thread at a time may use them.
+
+        Raises:
+            UserError: where the run folder does not say which, or one cannot be loaded.
+        """
+        check_complete(self.record, self.images)
+        from ita.tagging.image_engines import ImageEngines
+
+        with self._engines_lock:
+            if self._engines is None:
+                self._engines = ImageEngines(self.images)
+            return self._engines
 
     def reads_image(self, values: Mapping[str, Any], view: View) -> bool:
         """Whether tagging such a post takes its image, which takes longer."""
@@ -158,25 +216,17 @@ class Tagger:
 
     def _read_images(self, posts: Mapping[int, NewPost], view: View) -> dict[int, ReadImage]:
         """What is found in the images of posts, where the view and the model read any."""
-        wanted = {
-            number: post.image
-            for number, post in posts.items()
-            if post.image is not None and (post.context is None or self._region_width)
-        }
-        if view == "t" or not wanted:
+        wanted = {number: post.image for number, post in posts.items() if post.image and self.wants_image(post, view)}
+        if not wanted:
             return {}
         check_complete(self.record, self.images)
         if not self.images.reads_images:
             return {}
-        from ita.tagging.image_engines import ImageEngines, read_images
-        from ita.tagging.image_sources import ImageSources
+        from ita.tagging.image_engines import read_images
 
-        sources = ImageSources(self.images.download, self.image_folder)
-        with self._engines_lock:
-            if self._engines is None:
-                self._engines = ImageEngines(self.images)
-            with sources.open(list(wanted.values())) as found:
-                return dict(zip(wanted, read_images(self._engines, found), strict=True))
+        engines = self.image_engines()
+        with self._engines_lock, self.image_sources().open(list(wanted.values())) as found:
+            return dict(zip(wanted, read_images(engines, found), strict=True))
 
     def _predict(
         self, posts: Sequence[NewPost], images: Sequence[ReadImage | None], view: View, batch_size: int
@@ -226,6 +276,11 @@ def record_of(post: Any) -> Record:
     if isinstance(post, list | tuple):
         return Record({"tokens": list(post)})
     return Record({}, f"expected a text, tokens or a mapping, found {type(post).__name__}")
+
+
+def unread(record: Record, error: str) -> TaggedPost:
+    """The answer for a post that cannot be read."""
+    return TaggedPost(None, [], [], error=error, line=record.line, columns=record.values)
 
 
 def context_of(post: NewPost, image: ReadImage | None, view: View) -> VisualContext:
