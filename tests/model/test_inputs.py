@@ -5,8 +5,10 @@ import pytest
 
 from ita.config import Encoder
 from ita.data.visual_context import SEPARATOR, VisualContext
+from ita.model.bert import Bert, EncoderConfig
 from ita.model.checkpoint import load_encoder, max_input_length
 from ita.model.inputs import ViewEncoder, widest_margins
+from tests.support.letters import SIZES
 
 NOTHING = ([], [])
 
@@ -89,9 +91,10 @@ def test_a_very_long_post_is_read_in_windows(tokenizer):
     ("model_type", "positions", "expected"), [("bert", 64, 64), ("xlm-roberta", 66, 64), ("bert", 30, 30)]
 )
 def test_longest_input_is_bounded_by_positions(loaded, tokenizer, model_type, positions, expected):
-    config = type("Config", (), {"model_type": model_type, "max_position_embeddings": positions, "pad_token_id": 1})
-    assert max_input_length(config, tokenizer, 512) == expected
-    assert max_input_length(config, tokenizer, 16) == 16
+    config = {"model_type": model_type, "max_position_embeddings": positions, "pad_token_id": 1}
+    encoder = Bert(EncoderConfig(**SIZES, **config))
+    assert max_input_length(encoder, tokenizer, 512) == expected
+    assert max_input_length(encoder, tokenizer, 16) == 16
 
 
 @pytest.mark.parametrize("size", [2, 3, 5, 8, 13, 62])

@@ -15,6 +15,7 @@ from ita.model.crf.constraints import bioes_constraints
 from ita.model.inputs import ViewEncoder
 from ita.model.tagger import Tagger
 from ita.stages import train
+from tests.support.families import make_encoder
 from tests.support.runs import CVA, LOSS, TRAIN, digest, history, trained
 
 
@@ -164,6 +165,17 @@ def test_settings_that_do_not_fit_are_refused(corpus, tiny_encoder, tmp_path, ca
     trained(corpus, tmp_path, tiny_encoder, epochs=0, expect=1)
     assert "setting train.epochs: found 0, expected 1 or more" in capsys.readouterr().err
     assert not (tmp_path / "model.safetensors").exists()
+
+
+def test_a_tokenizer_that_knows_no_word_is_refused(corpus, tmp_path, capsys):
+    """Its file is of letters; the class that reads it joins no letters to words."""
+    source = make_encoder(tmp_path / "source", "distilbert")
+    trained(corpus, tmp_path / "run", source)
+    tokenizer = json.loads((source / "tokenizer.json").read_text())
+    tokenizer["pre_tokenizer"] = {"type": "Split", "pattern": {"Regex": ".*"}, "behavior": "Removed", "invert": False}
+    (source / "tokenizer.json").write_text(json.dumps(tokenizer))
+    trained(corpus, tmp_path / "other", source, expect=1)
+    assert "words of the training posts no subwords" in capsys.readouterr().err
 
 
 def test_weights_of_another_origin_are_refused(corpus, tiny_encoder, tmp_path, capsys):

@@ -163,7 +163,7 @@ def test_every_row_of_the_paper_is_a_system_that_is_trained(dataset):
     assert {f"table{number}" for number in range(1, 7)} <= set(paper["tables"]) and not left_out
     systems = {name: displays.of(dataset, "table", f"table{name}").settings["systems"] for name in (1, 2, 3, 4)}
     assert "crf-updates" in systems[1]
-    assert [system for system in systems[2] if system != "umgf-whole"] == ["crf", "umt", "umgf", "rpbert", "ita-all-cva"]
+    assert [name for name in systems[2] if name != "umgf-whole"] == ["crf", "umt", "umgf", "rpbert", "ita-all-cva"]
     assert ("umgf-whole" in systems[2]) == (dataset != "demo"), "the control costs the demo as much as all other rows"
     assert systems[3] == ["crf", "crf-x", "umt-words", "umt"]
     reported_rows = {row["system"] for row in reported.rows("table4", dataset)}

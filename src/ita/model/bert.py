@@ -79,9 +79,14 @@ def packable(config: Mapping[str, Any]) -> bool:
     )
 
 
+def padding_id(config: Any) -> int:
+    """Id of the subword that padding has; 0 of a family without one."""
+    return getattr(config, "pad_token_id", None) or 0
+
+
 def position_offset(config: Any) -> int:
     """Id of the first position: families derived from RoBERTa count from after the padding index."""
-    return (config.pad_token_id or 0) + 1 if config.model_type in OFFSET_FAMILIES else 0
+    return padding_id(config) + 1 if config.model_type in OFFSET_FAMILIES else 0
 
 
 class Bert(nn.Module):

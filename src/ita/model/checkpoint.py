@@ -21,8 +21,9 @@ from ita.config import Encoder, System, load
 from ita.errors import UserError
 from ita.io.files import atomic, sha256, write_json
 from ita.model import hub
-from ita.model.bert import Bert, EncoderConfig, packable, position_offset
+from ita.model.bert import Bert, EncoderConfig, packable
 from ita.model.inputs import ViewEncoder, side_by_side
+from ita.model.other_encoders import check_vectors, load_other_encoder, position_limit
 from ita.model.region_weights import REGION_WIDTH, select_region_weights
 from ita.model.tagger import Tagger
 from ita.model.tokenizer import FILES, AutoTokenizer, JsonTokenizer, Tokenizer, is_bert_tokenizer
@@ -80,12 +81,10 @@ def load_encoder(encoder: Encoder, padded: bool = False, without_weights: bool =
             model = Bert(EncoderConfig.from_dict(config))
         if not without_weights:
             model.to_empty(device="cpu").init_weights()
-    elif encoder.pretrained:
-        model = hub.load("AutoModel", source, SETTING, use_safetensors=True, dtype=torch.float32)
     else:
-        from transformers import AutoModel
-
-        model = AutoModel.from_config(hub.load("AutoConfig", source, SETTING), dtype=torch.float32)
+        model = load_other_encoder(source, SETTING, encoder.pretrained)
+        if not without_weights:
+            check_vectors(model, f"setting {SETTING}: '{source['model']}' (type {config.get('model_type')})")
     if is_bert_tokenizer(folder, config.get("model_type", "")):
         return model, JsonTokenizer(folder)
     # The published ones have a vocab.txt alone.
@@ -170,10 +169,9 @@ def check_weights(folder: Path, expected: str) -> None:
         raise UserError(f"{weights}: SHA-256 is {actual}, expected {expected} (setting encoders.*.sha256)")
 
 
-def max_input_length(config: Any, tokenizer: Tokenizer, limit: int) -> int:
+def max_input_length(model: Any, tokenizer: Tokenizer, limit: int) -> int:
     """Longest input in subwords: the setting, bounded by what tokenizer and position embeddings allow."""
-    positions = getattr(config, "max_position_embeddings", None) or limit
-    return min(limit, tokenizer.max_length, positions - position_offset(config))
+    return min(limit, tokenizer.max_length, position_limit(model) or limit)
 
 
 def encoder_folders(folder: Path, count: int) -> list[Path]:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ita.errors import UserError
 from ita.model.batching import Batch
-from ita.model.bert import Bert, position_offset, token_type_ids
+from ita.model.bert import Bert, padding_id, position_offset, token_type_ids
 
 
 def first_subword_vectors(
@@ -46,6 +46,9 @@ def first_subword_vectors(
         pad_index, mask, unpad_index = bucket.inputs.pad_index, bucket.inputs.mask, bucket.inputs.unpad_index
         end = start + len(unpad_index)
         inputs = {name: values[start:end][pad_index] for name, values in packed.items()}
+        if "input_ids" in inputs:
+            # MobileBERT's embeddings see their neighbours.
+            inputs["input_ids"] = inputs["input_ids"].where(mask, padding_id(encoder.config))
         # Given only where the encoder would derive them from the padding id.
         if offset:
             inputs["position_ids"] = torch.where(mask, batch.positions[start:end][pad_index] + offset, offset - 1)

@@ -1,7 +1,8 @@
 """The two views of a post as subwords: T (text) and I+T (text, separator, visual context, image regions).
 
 Input of T: <cls> post <sep>. Input of I+T: <cls> post <sep> context <sep>, where every separator of the context is
-<sep> too: the encoder's eos token, else its sep token (official code: flair/embeddings.py:3139-3165). Image regions
+<sep> too: the encoder's eos token, else its sep token (official code: flair/embeddings.py:3139-3165). An encoder that
+knows no <cls>, such as T5, reads the same without it. Image regions
 follow, for systems that read them. What does not fit is truncated from the end of the context, then from that of the
 regions, never from the post. A post that is too long by itself loses both and is read in overlapping windows; each
 word is represented where it has most context on both sides.
@@ -18,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ita.data.visual_context import SEPARATOR, VisualContext
+from ita.errors import UserError
 from ita.io.features import NO_REGIONS, Features
 from ita.model.tokenizer import Tokenizer
 
@@ -105,6 +107,9 @@ class ViewEncoder:
         max_length: longest row in subwords, special tokens and regions included.
         layout: how the system arranges its inputs.
         beside: view encoders of the further encoders of a system, with tokenizers of their own.
+
+    Raises:
+        UserError: for a layout that labels a token which the tokenizer does not have.
     """
 
     def __init__(
@@ -117,7 +122,14 @@ class ViewEncoder:
         self.tokenizer = tokenizer
         self.max_length = max_length
         self.layout = layout or InputLayout()
-        self.cls_id, self.sep_id = tokenizer.cls_id, tokenizer.sep_id
+        if self.layout.label_scheme == "x_subword" and tokenizer.cls_id is None:
+            raise UserError(
+                "setting label_scheme: x_subword labels the token that starts a post, and the encoder's tokenizer has "
+                "none (cls or bos); use first_subword"
+            )
+        self.start = [] if tokenizer.cls_id is None else [tokenizer.cls_id]
+        self.sep_id = tokenizer.sep_id
+        self.special_count = len(self.start) + 1
         self.beside = tuple(beside)
         self._cache: dict[str, list[int]] = {}
 
@@ -187,9 +199,9 @@ class ViewEncoder:
     ) -> EncodedView:
         subwords = [self._cache[word] for word in post]
         regions = regions[: self.layout.max_regions]
-        if sum(map(len, subwords)) + 2 > self.max_length:
+        if sum(map(len, subwords)) + self.special_count > self.max_length:
             return self._encode_windows(subwords, sum(kind != SEPARATOR for kind in kinds), len(regions))
-        row = [self.cls_id]
+        row = [*self.start]
         first_subword = []
         for ids in subwords:
             first_subword.append(len(row) if ids else -1)
@@ -219,12 +231,12 @@ class ViewEncoder:
         )
 
     def _subword_words(self, subwords: Sequence[list[int]], length: int) -> NDArray[np.int32] | None:
-        """Word of each subword of a row, after its first special token; -1 for what follows the post."""
+        """Word of each subword of a row; -1 for special tokens and what follows the post."""
         if self.layout.pooling == "first":
             return None
         words = np.full(length, -1, np.int32)
         of_post = np.repeat(np.arange(len(subwords)), [len(ids) for ids in subwords])
-        words[1 : len(of_post) + 1] = of_post
+        words[len(self.start) : len(self.start) + len(of_post)] = of_post
         return words
 
     def _encode_context(self, words: Sequence[str], kinds: Sequence[str], room: int) -> tuple[list[int], int]:
@@ -240,12 +252,13 @@ class ViewEncoder:
     def _encode_windows(self, subwords: Sequence[list[int]], truncated: int, truncated_regions: int) -> EncodedView:
         """A long post in windows that overlap by half, each word where its first subword has the widest margin."""
         flat = list(chain.from_iterable(subwords))
-        size = self.max_length - 2
+        size = self.max_length - self.special_count
         starts = np.arange(0, max(len(flat) - size, 0) + size // 2, max(size // 2, 1))
         starts = np.unique(np.minimum(starts, len(flat) - size))
-        rows = [[self.cls_id, *flat[start : start + size], self.sep_id] for start in starts]
+        rows = [[*self.start, *flat[start : start + size], self.sep_id] for start in starts]
         row_of = widest_margins(starts, size, len(flat))
-        inputs = row_of * self.max_length + np.arange(len(flat)) - starts[row_of] + 1  # where each subword is read
+        # Where each subword is read.
+        inputs = row_of * self.max_length + np.arange(len(flat)) - starts[row_of] + len(self.start)
         firsts = np.cumsum([0, *map(len, subwords)])[:-1]
         first_subword = [inputs[first] if ids else -1 for first, ids in zip(firsts, subwords, strict=True)]
         all_ids = np.array(list(chain.from_iterable(rows)), np.int32)

@@ -22,8 +22,8 @@ FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "
 class Tokenizer(Protocol):
     """What views and model folders need of a tokenizer."""
 
-    cls_id: int
-    """Starts every input."""
+    cls_id: int | None
+    """Starts every input: the cls token, else the bos token; None where there is neither (T5)."""
     sep_id: int
     """Ends every input and separates contexts: the eos token, else the sep token."""
     max_length: int
@@ -45,7 +45,7 @@ class JsonTokenizer:
         self.tokenizer.no_padding()
         self.tokenizer.no_truncation()
         config = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
-        self.cls_id = self.special_id(config.get("cls_token"), "[CLS]")
+        self.cls_id: int | None = self.special_id(config.get("cls_token"), "[CLS]")
         self.sep_id = self.special_id(config.get("sep_token"), "[SEP]")
         self.max_length = int(config.get("model_max_length", 512))
 
@@ -72,12 +72,21 @@ class JsonTokenizer:
 
 
 class AutoTokenizer:
-    """A tokenizer of transformers."""
+    """A tokenizer of transformers.
+
+    Raises:
+        UserError: for one without a token that ends a text.
+    """
 
     def __init__(self, tokenizer: Any) -> None:
         self.tokenizer = tokenizer
         self.cls_id = tokenizer.cls_token_id if tokenizer.cls_token_id is not None else tokenizer.bos_token_id
         self.sep_id = tokenizer.eos_token_id if tokenizer.eos_token_id is not None else tokenizer.sep_token_id
+        if self.sep_id is None:
+            raise UserError(
+                f"{tokenizer.name_or_path}: the tokenizer has neither an eos nor a sep token, which ends a post and "
+                "separates it from its context; name one in its tokenizer_config.json"
+            )
         self.max_length = tokenizer.model_max_length
 
     def subwords(self, words: Sequence[str]) -> list[list[int]]:

@@ -161,7 +161,8 @@ def loading_section() -> list[str]:
         "```",
         "",
         "or `ita predict FOLDER_OR_HUB_ID posts.csv`. `AutoModel` and `AutoTokenizer` of transformers open the encoder "
-        "alone, with the trained weights (its pooler, where it has one, was not trained).",
+        "alone, with the trained weights (its pooler, where it has one, was not trained; a T5 is opened by "
+        "`AutoModelForTextEncoding`).",
         "",
     ]
 

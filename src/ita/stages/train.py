@@ -157,6 +157,7 @@ def prepare(sections: Settings, files: RunFiles) -> PreparedRun:
     corpus, relations = add_relations(corpus, files, view_encoder)
     tagger, projection = build_tagger(models, tag_names, train, system, corpus)
     splits = {split: corpus.encode(split, tag_names, view_encoder, system.tag_format) for split in SPLITS}
+    check_subwords(splits["train"])
     warn_truncated(splits, view_encoder.parts[-1].max_length)
     splits, relations, trimmed = trim(tagger, splits, relations, train)
     tagger.to(device)
@@ -192,7 +193,7 @@ def load_encoders(sections: Settings) -> tuple[list[Any], ViewEncoder]:
         model, tokenizer = load_encoder(encoder, padded=train.padding == "all")
         models.append(model)
         tokenizers.append(tokenizer)
-        lengths.append(max_input_length(model.config, tokenizer, train.max_length))
+        lengths.append(max_input_length(model, tokenizer, train.max_length))
     return models, side_by_side(tokenizers, lengths, input_layout(sections.system))
 
 
@@ -299,6 +300,23 @@ def trim(
     trimmed = trim_vocabularies({"encoder.": tagger.encoder, **further}, list(chain.from_iterable(views)))
     splits = {split: encoded.map_views(trimmed.renumber) for split, encoded in splits.items()}
     return splits, relations and relations.map_views(trimmed.renumber), trimmed
+
+
+def check_subwords(train: EncodedPosts) -> None:
+    """Says how many words of the training posts have no subwords; raises UserError where most have none.
+
+    A tokenizer that is read as of another class than the one that wrote it may know no word.
+    """
+    for number, parts in enumerate(zip(*(post.parts for post in train.views["t"]), strict=True), 1):
+        words = sum(len(part.first_subword) for part in parts)
+        dropped = sum(int((part.first_subword < 0).sum()) for part in parts)
+        if dropped > words / 2:
+            raise UserError(
+                f"the tokenizer of encoder {number} gives {dropped} of the {words} words of the training posts no "
+                "subwords; expected tokenizer files that belong to the encoder"
+            )
+        if dropped:
+            log.info("train: %d of %d words have no subwords and are not read", dropped, words)
 
 
 def warn_truncated(splits: Mapping[str, EncodedPosts], max_length: int) -> None:
