@@ -11,6 +11,7 @@ from ita.config.levels import merge
 from ita.config.sections import CONTEXT_TABLES, REGION_CAPTIONERS
 from ita.vision.captioners import BACKENDS
 from ita.workflow.inputs import CASES, FORMS, READS
+from ita.workflow.files import without_dots
 from ita.workflow.jobs import Jobs
 from ita.workflow.versions import VERSIONS
 from tests.support.paths import ROOT
@@ -268,6 +269,23 @@ def test_missing_files_are_told_before_anything_runs(tmp_path, monkeypatch, stag
     assert (
         any("gone" in path for files in inputs(stage, wildcards, change).values() for path in files) or stage == "train"
     )
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("./models/a", "models/a"),
+        ("././a//b/./c/", "a/b/c"),
+        ("a/../b", "a/../b"),
+        ("/a//b", "/a/b"),
+        ("../a", "../a"),
+        ("./", "."),
+        ("/", "/"),
+        (".a/..b", ".a/..b"),
+    ],
+)
+def test_paths_are_written_as_snakemake_wants_them(path, expected):
+    assert without_dots(path) == expected
 
 
 def test_what_the_pipeline_makes_need_not_be_there():

@@ -96,6 +96,8 @@ def expected(error: Mapping[str, Any]) -> str:
         return f"one of {limits['expected']}".replace("'", "").replace(" or ", ", ")
     if kind == "string_pattern_mismatch":
         return f"text that matches {limits['pattern']}"
+    if kind == "string_too_long":
+        return f"at most {limits['max_length']} letters"
     if kind == "too_short":
         return f"{limits['min_length']} item or more"
     bounds = {"ge": "{} or more", "gt": "more than {}", "le": "at most {}", "lt": "less than {}"}
@@ -111,6 +113,18 @@ def text(value: Any) -> str:
     """A value as a user writes it, shortened where it is long."""
     written = value if isinstance(value, str) and value else json.dumps(value, default=str)
     return written if len(written) <= 60 else written[:57] + "..."
+
+
+def name(part: str) -> str:
+    """A part of a setting's path: shortened where it is long, as JSON where it could not be told from the rest."""
+    written = part if part.isprintable() and not set(part) & set(" .\"'") else json.dumps(part)
+    return written if len(written) <= 60 else written[:57] + "..."
+
+
+def kind(value: Any) -> str:
+    """What YAML has made of a word that was meant as text."""
+    kinds = {bool: "a truth value", int: "a number", float: "a number", type(None): "nothing"}
+    return kinds.get(type(value), f"a {type(value).__name__}")
 
 
 def summary(lines: Collection[str]) -> str:

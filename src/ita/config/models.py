@@ -17,6 +17,8 @@ from ita.config.vision import Caption, Context, Detect, ExternalText, Gather, Oc
 
 NAME = "^[a-z0-9][a-z0-9_.+-]*$"
 """Names of entries become parts of paths, so they hold no slash and no leading dot."""
+LONGEST_NAME = 60
+"""Letters of a name: several of them stand in one path."""
 KINDS = (*CONTEXT_TABLES, "sep")
 """Kinds of context that have a meaning already: no external text may be called so."""
 
@@ -76,9 +78,9 @@ def _no_kind(name: str) -> str:
     return name
 
 
-Name = Annotated[str, Field(pattern=NAME)]
+Name = Annotated[str, Field(pattern=NAME, max_length=LONGEST_NAME)]
 TextName = Annotated[
-    str, Field(pattern=NAME, json_schema_extra={"not": {"enum": list(KINDS)}}), AfterValidator(_no_kind)
+    str, Field(pattern=NAME, max_length=LONGEST_NAME, json_schema_extra={"not": {"enum": list(KINDS)}}), AfterValidator(_no_kind)
 ]
 Seeds = Annotated[
     list[Annotated[Whole, Field(ge=0)]],

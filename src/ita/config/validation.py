@@ -120,9 +120,12 @@ def _problem(problem: Any, model: Any, section: str) -> str:
         return messages.unknown(key, known, messages.RENAMED.get(section, {}))
     if key == "[key]" and problem["type"] == "string_pattern_mismatch":
         return "names are made of small letters, digits and _ . + -, and start with a letter or digit"
+    if key == "[key]" and problem["type"] == "string_type":
+        return f"YAML takes this name for {messages.kind(problem['input'])}; write it in quotes: '{problem['input']}'"
     return messages.unfit(problem, messages.RENAMED_VALUES.get((section, key), {}))
 
 
 def _dotted(place: Sequence[str | int]) -> str:
     """A path as a user writes it: ``systems.crf.views[0]``."""
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).removeprefix(".")
+    parts = (f"[{part}]" if isinstance(part, int) else f".{messages.name(str(part))}" for part in place)
+    return "".join(parts).removeprefix(".")

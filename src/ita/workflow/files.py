@@ -21,7 +21,7 @@ def local_files(names: Iterable[str], setting: str) -> list[str]:
     Raises:
         ConfigError: for a file that is missing.
     """
-    paths = {name.partition("::")[0] for name in names if not name.startswith(("http://", "https://"))}
+    paths = {without_dots(name.partition("::")[0]) for name in names if not name.startswith(("http://", "https://"))}
     for path in sorted(paths):
         if not is_there(path):
             raise ConfigError(f"config: {setting} names {path!r}, which is not there (looked for in {Path.cwd()})")
@@ -30,7 +30,16 @@ def local_files(names: Iterable[str], setting: str) -> list[str]:
 
 def present_files(paths: Iterable[str]) -> list[str]:
     """The files that are there or will be made."""
-    return [path for path in paths if is_there(path)]
+    return [path for path in map(without_dots, paths) if is_there(path)]
+
+
+def without_dots(path: str) -> str:
+    """A path as Snakemake wants it: without ``.`` as a part of it, and without empty parts.
+
+    ``..`` stays: behind a link it is not the folder before.
+    """
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    return "/" * path.startswith("/") + ("/".join(parts) or "." * (not path.startswith("/")))
 
 
 def is_there(path: str) -> bool:
