@@ -10,8 +10,8 @@ import yaml
 from ita.config.levels import merge
 from ita.config.sections import CONTEXT_TABLES, REGION_CAPTIONERS
 from ita.vision.captioners import BACKENDS
-from ita.workflow.inputs import CASES, FORMS, READS
 from ita.workflow.files import without_dots
+from ita.workflow.inputs import CASES, FORMS, READS
 from ita.workflow.jobs import Jobs
 from ita.workflow.versions import VERSIONS
 from tests.support.paths import ROOT

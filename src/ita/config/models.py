@@ -80,7 +80,9 @@ def _no_kind(name: str) -> str:
 
 Name = Annotated[str, Field(pattern=NAME, max_length=LONGEST_NAME)]
 TextName = Annotated[
-    str, Field(pattern=NAME, max_length=LONGEST_NAME, json_schema_extra={"not": {"enum": list(KINDS)}}), AfterValidator(_no_kind)
+    str,
+    Field(pattern=NAME, max_length=LONGEST_NAME, json_schema_extra={"not": {"enum": list(KINDS)}}),
+    AfterValidator(_no_kind),
 ]
 Seeds = Annotated[
     list[Annotated[Whole, Field(ge=0)]],
