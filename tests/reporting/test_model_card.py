@@ -5,8 +5,10 @@ import json
 import pytest
 from huggingface_hub import ModelCard
 
+from ita.reporting.escape import escape_markdown
 from ita.reporting.model_card import model_card
 from ita.stages import evaluate
+from tests.support.hostile import TEXTS
 from tests.support.runs import CVA, beside, trained
 
 
@@ -72,3 +74,19 @@ def test_hub_ids_are_base_models_and_gaps_are_named(run):
     text = model_card(settings, metrics)
     assert ModelCard(text).data.base_model == ["google-bert/bert-base-cased"]
     assert "Licence of the data: not stated" in text and "Label version: unknown" in text and "None" not in text
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_words_of_the_data_are_no_markup(run, text):
+    settings, metrics = (json.loads((run / f"{name}.json").read_text()) for name in ("settings", "metrics"))
+    settings["tags"] = ["O", f"B-{text}"]
+    metrics |= {"dataset": text, "label_version": text, "licence": text}
+    metrics["system"]["name"] = text
+    metrics["scores"]["test"]["t"]["default"]["types"][text] = {"f1": 1.0}
+    metrics["encoder"]["model"] = text
+    card = model_card(settings, metrics)
+    assert ModelCard(card).data.eval_results[0].dataset_type == text
+    body = card.split("---\n", 2)[2]
+    for start in ("# ", "- Data set: ", "- Label version: ", "- Licence of the data: ", "- Encoder: "):
+        lines = [line for line in body.splitlines() if line.startswith(start)]
+        assert len(lines) == 1 and escape_markdown(text) in lines[0], start

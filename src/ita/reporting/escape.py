@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+if TYPE_CHECKING:
+    import pandas as pd
 
 MARKDOWN = re.compile(
     r"[\\`*{}\[\]<>#|~&@$]"  # code, emphasis, links, tags, headings, cells, entities, addresses, formulas
@@ -65,6 +66,8 @@ def escape_csv_cell(value: Any) -> Any:
 
 def to_csv(numbers: pd.DataFrame) -> str:
     """A data frame as CSV: six digits, text cells escaped."""
+    import pandas as pd
+
     columns = {
         escape_csv_cell(name): pd.Series(
             [escape_csv_cell(value) for value in column], index=numbers.index, dtype=column.dtype

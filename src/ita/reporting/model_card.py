@@ -12,6 +12,7 @@ import yaml
 
 from ita.config.sections import RUN_ENCODER
 from ita.data import VIEWS
+from ita.reporting.escape import escape_markdown
 
 SCORERS = {"default": "seqeval, default mode (the paper's)", "strict": "seqeval, strict IOB2"}
 """Scorers of metrics.json -> their names."""
@@ -88,7 +89,8 @@ def introduction(metrics: Mapping[str, Any]) -> str:
     """What the model is."""
     views = " and ".join(VIEWS[view] for view in metrics["system"].get("views", ["t", "it"]))
     return (
-        f"# {name_of(metrics)}\n\nA tagger of named entities in posts with images: an encoder with a linear-chain CRF, "
+        f"# {escape_markdown(name_of(metrics))}\n\n"
+        "A tagger of named entities in posts with images: an encoder with a linear-chain CRF, "
         f"trained on the view{'s' if ' and ' in views else ''} {views} (T: the text; I+T: text of the image and the "
         "text), by [ITA](https://arxiv.org/abs/2112.06482) (Wang et al., NAACL 2022).\n"
     )
@@ -115,7 +117,7 @@ def score_section(metrics: Mapping[str, Any]) -> list[str]:
     by_view = metrics["scores"].get(SPLIT, {})
     types = sorted({name for scores in by_view.values() for name in scores["default"]["types"]})
     if types:
-        rows += [f"| {SPLIT} F1 by type | {' | '.join(types)} |", "|---|" + "---|" * len(types)]
+        rows += [f"| {SPLIT} F1 by type | {' | '.join(map(escape_markdown, types))} |", "|---|" + "---|" * len(types)]
     for view, scores in by_view.items():
         cells = [scores["default"]["types"].get(name, {}).get("f1") for name in types]
         rows.append(f"| {VIEWS[view]} | {' | '.join('' if cell is None else f'{cell:.2f}' for cell in cells)} |")
@@ -127,21 +129,21 @@ def data_section(metrics: Mapping[str, Any]) -> list[str]:
     lines = [
         "## Data",
         "",
-        f"- Data set: {metrics['dataset'] or 'not named'}",
-        f"- Label version: {metrics.get('label_version') or 'unknown'}",
+        f"- Data set: {escape_markdown(metrics['dataset'] or 'not named')}",
+        f"- Label version: {escape_markdown(str(metrics.get('label_version') or 'unknown'))}",
         f"- SHA-256 of the evaluated posts: `{metrics['inputs']['posts']}`",
-        f"- Licence of the data: {metrics.get('licence') or 'not stated; ask those who give the data out'}",
+        f"- Licence of the data: {escape_markdown(metrics.get('licence') or 'not stated; ask those who give it out')}",
     ]
     return [*lines, ""]
 
 
 def use_section(settings: Mapping[str, Any]) -> list[str]:
     """What the model is for, and what not."""
-    types = sorted({tag.partition("-")[2] for tag in settings["tags"] if "-" in tag})
+    types = ", ".join(map(escape_markdown, sorted({tag[2:] for tag in settings["tags"] if "-" in tag})))
     return [
         "## Intended use",
         "",
-        f"Finding entities of the types {', '.join(types)} in short posts like those of its data, with or without an "
+        f"Finding entities of the types {types} in short posts like those of its data, with or without an "
         "image. Other languages, long documents and formal text were not evaluated. Posts name people: its output must "
         "not be used to profile, rank or monitor them, and no decision about a person may rest on it alone.",
         "",
@@ -170,7 +172,7 @@ def loading_section() -> list[str]:
 def training_section(settings: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[str]:
     """How the model was trained, and by which code."""
     training, versions = metrics["training"], settings["versions"]
-    encoders = ", ".join([metrics["encoder"]["model"], *metrics["encoder"].get("further_models", [])])
+    encoders = escape_markdown(", ".join([metrics["encoder"]["model"], *metrics["encoder"].get("further_models", [])]))
     lines = [
         "## Training",
         "",
