@@ -36,5 +36,4 @@ wildcard_constraints:
     figure=jobs.names("figures"),
     seed=r"\d+",
     shard=r"\d+-of-\d+",
-    kind="objects|captions|ocr",
-    name=r"[^/]+",
+    gathered=r"(objects|captions|ocr)/[^/]+|entities",

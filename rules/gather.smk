@@ -1,13 +1,13 @@
 rule gather:
-    """Join the shards of a vision stage."""
+    """Join the shards of a stage."""
     input:
         unpack(jobs.inputs("gather")),
     output:
-        "results/{dataset}/{kind}/{name}.parquet",
+        "results/{dataset}/{gathered}.parquet",
     log:
-        "results/logs/{dataset}/gather/{kind}/{name}.log",
+        "results/logs/{dataset}/gather/{gathered}.log",
     benchmark:
-        "results/benchmarks/{dataset}/gather/{kind}/{name}.tsv"
+        "results/benchmarks/{dataset}/gather/{gathered}.tsv"
     conda:
         "../envs/ita.yaml"
     resources:

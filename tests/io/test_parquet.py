@@ -94,3 +94,10 @@ def test_a_table_is_read_in_parts(tmp_path):
     assert count == 4000 and peak < 2**20
     image_ids = [row["image_id"] for row in parquet.stream("features", tmp_path / "f.parquet", 5)]
     assert image_ids == list(map(str, range(4000)))
+
+
+@pytest.mark.parametrize("rows", [range(0), range(7, 9), range(4000, 4200), range(4096, 5000), range(9000)])
+def test_a_range_of_rows_is_read_alone(ocr, rows):
+    texts = [row["text"] for row in parquet.stream("ocr", ocr, 512, ["text"], rows)]
+    assert texts == [row["text"] for row in ROWS[rows.start : rows.stop]]
+    assert parquet.count("ocr", ocr) == len(ROWS)

@@ -5,6 +5,7 @@ import http.server
 import json
 import re
 import threading
+import zipfile
 
 import pytest
 from hypothesis import strategies as st
@@ -149,3 +150,73 @@ def test_real_counts_and_label_versions(data, tmp_path, name):
     assert counts == expected
     pairs = {pair: len(ids) for pair, ids in metadata["duplicates"].items()}
     assert pairs == ({"train/dev": 2, "train/test": 4, "dev/test": 3} if "2015" in name else {"train/dev": 1})
+
+
+TEXT = "RT @you: it's\u00a0great \U0001f468\u200d\U0001f469\u200d\U0001f467 #NBA"
+NEW = {
+    "jsonl": [
+        json.dumps({"id": 7, "text": TEXT, "image": "https://x.y/a.jpg"}),
+        json.dumps({"tokens": ["a", "b"]}),
+        "{",
+    ],
+    "csv": ["id,text,image,further", f'7,"{TEXT}",https://x.y/a.jpg,z', "", '8,"a b",,'],
+    "tsv": ["text\timage_id", f"{TEXT}\t5"],
+    "text": [TEXT, "a b"],
+}
+
+
+@pytest.mark.parametrize("layout", [*NEW, "zip"])
+def test_new_posts_keep_their_text_and_say_why_they_cannot_be_read(tmp_path, layout):
+    name = "jsonl" if layout == "zip" else layout
+    file, content = tmp_path / "new", ("\ufeff" + "\n".join(NEW[name])).encode()
+    file.write_bytes(content)
+    location = str(file)
+    if layout == "zip":
+        with zipfile.ZipFile(tmp_path / "new.zip", "w") as archive:
+            archive.writestr("folder/new", content)
+        location = f"{tmp_path / 'new.zip'}::folder/new"
+    code, output = run(tmp_path, {"new": location}, format=name)
+    assert code == 0
+    rows = parquet.rows("posts", output)
+    first = rows[0]
+    assert first["text"] == TEXT and {row["split"] for row in rows} == {"new"}
+    words = ["RT", "@", "you", ":", "it", "'", "s", "great", "\U0001f468\u200d\U0001f469\u200d\U0001f467", "#", "NBA"]
+    assert first["tokens"] == words == [TEXT[start:end] for start, end in first["offsets"]]
+    assert [row["tags"] for row in rows] == [None] * len(rows)
+    expected = {"jsonl": ["7", "new-00002", "new-00003"], "csv": ["7", "8"], "tsv": ["new-00001"]}
+    assert [row["post_id"] for row in rows] == expected.get(name, ["new-00001", "new-00002"])
+    if name in ("jsonl", "csv"):
+        assert first["image_url"] == "https://x.y/a.jpg" and len(first["image_id"]) == 16
+    if name == "jsonl":
+        assert (rows[1]["text"], rows[1]["offsets"], rows[1]["tokens"]) == (None, None, ["a", "b"])
+        assert rows[2]["tokens"] == [] and "expected a JSON object" in rows[2]["error"]
+    metadata = parquet.metadata(output)
+    split = metadata["splits"]["new"]
+    assert (split["posts"], split["unreadable"]) == (len(rows), int(name == "jsonl"))
+    assert split["sha256"] == hashlib.sha256(content).hexdigest() and metadata["label_version"] is None
+
+
+def test_ranges_and_ids_of_new_posts(tmp_path, capsys):
+    (tmp_path / "new").write_text("".join(json.dumps({"id": n % 4, "text": f"a {n}"}) + "\n" for n in range(6)))
+    files = {"new": str(tmp_path / "new")}
+    code, output = run(tmp_path, files, format="jsonl", ranges={"new": "2-4"})
+    assert code == 0 and [row["post_id"] for row in parquet.rows("posts", output)] == ["1", "2", "3"]
+    output.unlink()
+    assert run(tmp_path, files, format="jsonl")[0] == 1 and not output.exists()
+    assert "the post id '0' names 2 posts" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"files": {"new": "a", "train": "b"}, "format": "csv"}, "'new' holds posts without tags and stands alone"),
+        ({"files": {"new": "a"}}, "posts.format: found umt; expected one of jsonl, csv, tsv, parquet, text"),
+        ({"files": {"train": "a"}, "format": "csv"}, "posts.format: csv has no tags; name its file in posts.files.new"),
+        ({"files": {"new": "{folder}/empty"}, "format": "jsonl"}, "no posts found; expected the format 'jsonl'"),
+    ],
+)
+def test_what_does_not_fit_new_posts_is_told(tmp_path, capsys, settings, message):
+    (tmp_path / "empty").touch()
+    files = {split: name.format(folder=tmp_path) for split, name in settings["files"].items()}
+    assert run(tmp_path, files, **{key: value for key, value in settings.items() if key != "files"})[0] == 1
+    assert message in capsys.readouterr().err

@@ -9,6 +9,7 @@ from ita.workflow.versions import VERSIONS
 from tests.support.paths import ROOT
 
 SECTIONS = {"detector": "detectors", "captioner": "captioners", "ocr_engine": "ocr_engines", "context": "contexts"}
+GATHERED = "(?:objects|captions|ocr)/[^/]+|entities"
 SECTIONS |= {"encoder": "encoders", "system": "systems", "table": "tables", "figure": "figures", "dataset": "datasets"}
 
 
@@ -52,7 +53,7 @@ class Planner:
         self.jobs = Jobs(config)
         self.rules = read_rules()
         names = {wildcard: self.jobs.names(section) for wildcard, section in SECTIONS.items()}
-        constraints = {**names, "seed": r"\d+", "shard": r"\d+-of-\d+", "kind": "objects|captions|ocr", "name": "[^/]+"}
+        constraints = {**names, "seed": r"\d+", "shard": r"\d+-of-\d+", "gathered": GATHERED}
         self.patterns = {
             stage: [self.compiled(output, constraints) for output in rule.outputs] for stage, rule in self.rules.items()
         }

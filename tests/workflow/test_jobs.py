@@ -128,7 +128,7 @@ def test_a_grid_has_no_boxes():
 
 def test_a_gathered_table_is_made_of_its_shards():
     two = {"gather": {"shards": 2}}
-    assert inputs("gather", {"dataset": "twitter17", "kind": "ocr", "name": "tesseract"}, two)["shards"] == [
+    assert inputs("gather", {"dataset": "twitter17", "gathered": "ocr/tesseract"}, two)["shards"] == [
         f"results/twitter17/ocr/tesseract/{shard}.parquet" for shard in ("1-of-2", "2-of-2")
     ]
 
@@ -305,3 +305,89 @@ def test_constants_are_those_of_the_stages_and_rules():
     for stage, forms in {**FORMS, "cases": CASES}.items():
         output = (ROOT / "rules" / f"{stage}.smk").read_text().partition("    log:")[0]
         assert sorted(re.findall(r"\.(\w+)\"", output.partition("    output:")[2].replace(".rst", ""))) == sorted(forms)
+
+
+RUN_FOLDER = "results/demo/runs/demo/{system}/seed1"
+NEW = {"format": "csv", "files": {"new": "new.csv"}}
+
+
+def tagging(tag, **mine):
+    """Inputs of a tagging job of new posts."""
+    change = {"datasets": {"mine": {"posts": NEW, "tag": tag, **mine}}}
+    return jobs(change).inputs("tag")({"dataset": "mine", "shard": "1-of-1"})
+
+
+DEMO = CONFIG["datasets"]["demo"]
+AS_DEMO = {key: DEMO[key] for key in ("detectors", "captioners", "context", "contexts")}
+
+
+def test_a_model_of_the_text_needs_no_image():
+    run = RUN_FOLDER.format(system="crf")
+    found = tagging({"model": run})
+    assert found.pop("model") == [f"{run}/model.safetensors", f"{run}/settings.json"]
+    assert not any(found.values())
+    run = RUN_FOLDER.format(system="ita-all-cva")
+    assert [name for name, files in tagging({"model": run, "view": "t"}).items() if files] == ["model"]
+
+
+def test_a_model_reads_what_it_read_in_training():
+    found = tagging({"model": RUN_FOLDER.format(system="ita-all-cva")}, **AS_DEMO)
+    assert found["context"] == ["results/mine/contexts/all.parquet"]
+    assert found["images"] == ["results/mine/images.parquet"] and not found["features"]
+    found = tagging({"model": RUN_FOLDER.format(system="vinvl-crf")}, **AS_DEMO, gather={"shards": 2})
+    assert found["objects"] == [f"results/mine/objects/demo/{number}-of-2.parquet" for number in (1, 2)]
+    assert len(found["features"]) == 2
+
+
+def test_image_text_must_be_made_as_in_training():
+    model = {"model": RUN_FOLDER.format(system="ita-all-cva")}
+    captioners = {"demo": {**DEMO["captioners"]["demo"], "beams": 3, "captions": 3}}
+    told = message(tagging, model)
+    assert "mine makes image text in another way than that of the model in tag.model" in told
+    told = message(lambda: tagging(model, **{**AS_DEMO, "captioners": captioners}))
+    assert "caption.beams is 3 here, 5 in training; caption.captions is 3 here, 5 in training" in told
+    assert "detect" not in told and "context." not in told
+    assert tagging({**model, "differences": "warn"}, **{**AS_DEMO, "captioners": captioners})["context"]
+    faster = {"demo": {**DEMO["captioners"]["demo"], "batch_size": 2}}
+    assert tagging(model, **{**AS_DEMO, "captioners": faster})["context"], "the same captions"
+
+
+def test_a_folder_says_what_it_reads(tmp_path):
+    for name, content in (("model.safetensors", ""), ("settings.json", {"settings": {"system": {"context": "la"}}})):
+        (tmp_path / name).write_text(json.dumps(content))
+    found = tagging({"model": str(tmp_path)}, **AS_DEMO)
+    assert found["model"] == [str(tmp_path / name) for name in ("model.safetensors", "settings.json")]
+    assert found["context"] == ["results/mine/contexts/la.parquet"]
+    images = {"context": {"kinds": ["la"], "attributes": 2}, "detect": {**DEMO["detectors"]["demo"]}}
+    record = {"settings": {"system": {"context": "la"}}, "images": images}
+    (tmp_path / "settings.json").write_text(json.dumps(record))
+    assert "context.attributes is 3 here, 2 in training" in message(
+        lambda: tagging({"model": str(tmp_path)}, **AS_DEMO)
+    )
+
+
+@pytest.mark.parametrize(
+    ("tag", "told"),
+    [
+        ({}, "tag.model of mine is not set"),
+        ({"model": "owner/name"}, "on the hub, of which planning does not know what it reads: set tag.context"),
+        ({"model": "results/demo/runs/demo/nope/seed1"}, "tag.model names 'nope', which is not in 'systems'"),
+        ({"model": "results/demo/runs/nope/crf/seed1"}, "tag.model names 'nope', which is not in 'encoders'"),
+        ({"model": "./gone"}, "tag.model of mine names 'gone/model.safetensors', which is not there"),
+        ({"model": "owner/name", "context": "nope"}, "names 'nope', which is not in 'contexts'"),
+    ],
+)
+def test_a_model_that_cannot_be_planned_is_told(tag, told):
+    assert told in message(tagging, tag)
+
+
+def test_a_model_on_the_hub_reads_the_context_that_is_set():
+    found = tagging({"model": "owner/name", "context": "all"})
+    assert found["model"] == [] and found["context"] == ["results/mine/contexts/all.parquet"]
+    assert not any(tagging({"model": "owner/name", "context": "none"}).values())
+
+
+def test_nothing_is_trained_on_posts_without_tags():
+    change = {"datasets": {"mine": {"posts": NEW}}}
+    told = message(lambda: jobs(change).inputs("train")({**RUN, "dataset": "mine"}))
+    assert "posts.files of mine names posts without tags (new): nothing can be trained on them" in told

@@ -89,7 +89,7 @@ def edited(config, path, value):
 
 
 def test_every_section_has_a_row():
-    sections = {path.removeprefix("datasets.demo.").partition(".")[0] for path, _, _ in RERUNS}
+    sections = {path.removeprefix("datasets.demo.").partition(".")[0] for path, *_ in (*RERUNS, *TAGGING)}
     assert {*STAGES, *NAMED, "seeds", "note", "licence"} <= sections
 
 
@@ -107,6 +107,29 @@ def test_nothing_reruns_without_an_edit(config, before):
 def test_a_new_version_reruns_its_stage(config, before, monkeypatch):
     monkeypatch.setitem(VERSIONS, "evaluate", 99)
     assert Planner(config).reruns(before, *TARGETS) == {"evaluate"} | READ
+
+
+ENTITIES = "results/demo/entities.parquet"
+TAGGED = {"tag", "gather"}
+TAGGING = [
+    # section and setting -> rules that run again for the entities of the demo by its own model
+    ("tag.batch_size", 16, TAGGED),
+    ("datasets.demo.tag.model", "results/demo/runs/demo/ita-all-cva/seed2", {"train"} | TAGGED),
+    ("datasets.demo.tag.model", "results/demo/runs/demo/crf/seed1", {"context", "train"} | TAGGED),
+    ("datasets.demo.tag.view", "t", TAGGED),
+    ("gather.shards", 3, VISION | {"context", "train", "tag"}),
+    ("contexts.all.budget", {"ga": 5}, {"context", "train"} | TAGGED),
+    ("systems.crf.views", ["t", "it"], set()),
+    ("systems.ita-all-cva.train", {"epochs": 5}, {"train"} | TAGGED),
+    ("ocr.page_segmentation", 6, {"ocr", "context", "train"} | TAGGED),
+    ("evaluate.batch_size", 16, set()),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "expected"), TAGGING, ids=[path for path, *_ in TAGGING])
+def test_an_edit_tags_again_what_depends_on_it(config, path, value, expected):
+    before = Planner(config).plan(ENTITIES)
+    assert Planner(edited(config, path, value)).reruns(before, ENTITIES) == expected
 
 
 TAUGHT = "results/demo/runs/demo/rpbert/seed1/metrics.json"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ita.config.resolve import Resolver
     from ita.config.results import Cases, Figure, Paper, Table
     from ita.config.sources import read_yaml
-    from ita.config.tagger import Encoder, Evaluate, Loss, System, Train
+    from ita.config.tagger import Encoder, Evaluate, Loss, System, Tag, Train
     from ita.config.validation import check, load
     from ita.config.vision import Caption, Context, Detect, ExternalText, Gather, Ocr
     from ita.errors import ConfigError
@@ -47,6 +47,7 @@ __all__ = [
     "Resolver",
     "System",
     "Table",
+    "Tag",
     "Train",
     "check",
     "load",
@@ -56,7 +57,7 @@ __all__ = [
 MODULES = {
     "data": ("Demo", "Download", "Posts"),
     "vision": ("Caption", "Context", "Detect", "ExternalText", "Gather", "Ocr"),
-    "tagger": ("Encoder", "Evaluate", "Loss", "System", "Train"),
+    "tagger": ("Encoder", "Evaluate", "Loss", "System", "Tag", "Train"),
     "results": ("Cases", "Figure", "Paper", "Table"),
     "resolve": ("Resolver",),
     "sources": ("read_yaml",),

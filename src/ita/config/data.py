@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationInfo, model_validator
 from pydantic.dataclasses import dataclass
 
-from ita.config.fields import SECTION, Flag, Number, PostRange, Sha256, Split, Whole, is_whole
+from ita.config.fields import SECTION, Flag, Number, PostRange, PostSplit, Sha256, Whole, is_whole
 from ita.errors import ConfigError
 
 
@@ -24,27 +24,36 @@ class Demo:
     layers: Annotated[Whole, Field(ge=1, description="Layers of that encoder.")] = 1
 
 
+NEW_FORMATS = ("jsonl", "csv", "tsv", "parquet", "text")
+"""Layouts of new posts."""
+UNTAGGED_FORMATS = ("csv", "tsv", "text")
+"""Those that never have tags."""
+
+
 @dataclass(frozen=True, kw_only=True, config=SECTION)
 class Posts:
-    """posts: annotated text -> posts.parquet."""
+    """posts: annotated text, or new posts -> posts.parquet."""
 
     format: Annotated[
-        Literal["umt", "three_line", "jsonl", "parquet", "ita", "relation"],
+        Literal["umt", "three_line", "jsonl", "parquet", "ita", "relation", "csv", "tsv", "text"],
         Field(
             description="Layout of the files; relation: posts labelled by whether their image adds to the text, for "
-            "systems.*.relation_data."
+            "systems.*.relation_data; of new posts: jsonl, csv, tsv, parquet, or text (a post a line)."
         ),
     ] = "umt"
     files: Annotated[
-        dict[Split, str],
-        Field(description="Split -> path, http(s) URL, or member of an archive as 'archive.zip::member'."),
+        dict[PostSplit, str],
+        Field(
+            description="Split -> path, http(s) URL, or member of an archive as 'archive.zip::member'; new: posts "
+            "without tags, which stand alone."
+        ),
     ] = field(default_factory=dict)
     sha256: Annotated[
-        dict[Split, Sha256],
+        dict[PostSplit, Sha256],
         Field(description="Split -> SHA-256 of the file, or of its archive; required for URLs, checked where given."),
     ] = field(default_factory=dict)
     ranges: Annotated[
-        dict[Split, PostRange],
+        dict[PostSplit, PostRange],
         Field(
             description="Split -> its posts within its file, counted from 1, such as 1-3576; for a file that holds "
             "several splits."
@@ -56,6 +65,20 @@ class Posts:
     allow_private: Annotated[
         Flag, Field(description="Allow URLs at loopback and private addresses, such as a mirror of one's own.")
     ] = False
+
+    @model_validator(mode="after")
+    def _new_posts_stand_alone(self, info: ValidationInfo) -> Posts:
+        if not is_whole(info.context):
+            return self
+        if "new" in self.files and len(self.files) > 1:
+            raise ConfigError("posts.files: 'new' holds posts without tags and stands alone; name a data set for each")
+        if "new" in self.files and self.format not in NEW_FORMATS:
+            raise ConfigError(
+                f"posts.format: found {self.format}; expected one of {', '.join(NEW_FORMATS)} for posts.files.new"
+            )
+        if self.files and "new" not in self.files and self.format in UNTAGGED_FORMATS:
+            raise ConfigError(f"posts.format: {self.format} has no tags; name its file in posts.files.new")
+        return self
 
 
 @dataclass(frozen=True, kw_only=True, config=SECTION)

@@ -20,6 +20,7 @@ Flag = Annotated[bool, Strict()]
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "fp32", "bf16"]
 Split = Literal["train", "dev", "test"]
+PostSplit = Literal["train", "dev", "test", "new"]
 PostRange = Annotated[str, Field(pattern="^[1-9][0-9]*-[1-9][0-9]*$")]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 

@@ -12,7 +12,7 @@ from ita.config.data import Demo, Download, Posts
 from ita.config.fields import SECTION, UNIQUE, UNIQUE_ITEMS, Whole
 from ita.config.results import Cases, Figure, Paper, Table
 from ita.config.sections import CONTEXT_TABLES, ENTRIES, NAMED, STAGES
-from ita.config.tagger import Encoder, Evaluate, Loss, System, Train
+from ita.config.tagger import Encoder, Evaluate, Loss, System, Tag, Train
 from ita.config.vision import Caption, Context, Detect, ExternalText, Gather, Ocr
 
 NAME = "^[a-z0-9][a-z0-9_.+-]*$"
@@ -59,6 +59,7 @@ MODELS: dict[str, Any] = {
     "context": Context,
     "train": Train,
     "evaluate": Evaluate,
+    "tag": Tag,
     "table": Table,
     "figure": Figure,
     "cases": Cases,

@@ -13,6 +13,7 @@ STAGES = (
     "context",
     "train",
     "evaluate",
+    "tag",
     "table",
     "figure",
     "cases",

@@ -339,3 +339,35 @@ class Evaluate:
     device: Annotated[Device, Field(description="Where tagging runs.")] = "auto"
     precision: Annotated[Precision, Field(description="Of the encoder; the CRF is always fp32.")] = "auto"
     threads: Annotated[Whole, Field(ge=1, description="CPU threads of one job.")] = 1
+
+
+@dataclass(frozen=True, kw_only=True, config=SECTION)
+class Tag:
+    """tag: posts, context, model -> entities.parquet."""
+
+    model: Annotated[
+        str | None,
+        Field(
+            description="What tags: a run of this workflow (results/DATASET/runs/ENCODER/SYSTEM/seedN), which is "
+            "trained if need be, the folder of another run, or a hub id."
+        ),
+    ] = None
+    revision: Annotated[str | None, Field(description="Commit, tag or branch of a model on the hub.")] = None
+    context: Annotated[
+        str | None,
+        Field(
+            description="Entry of 'contexts' that is read; null: the one by the name that it had in training. To be "
+            "set for a model on the hub, which planning does not know."
+        ),
+    ] = None
+    view: Annotated[
+        Literal["auto", "t"],
+        Field(description="auto: what the model reads; t: the text alone, images are not looked at."),
+    ] = "auto"
+    differences: Annotated[
+        Literal["refuse", "warn"],
+        Field(description="Where image text is made by other settings here than in training."),
+    ] = "refuse"
+    batch_size: Annotated[Whole, Field(ge=1, description="Most posts per forward pass.")] = 32
+    device: Annotated[Device, Field(description="Where tagging runs.")] = "auto"
+    threads: Annotated[Whole, Field(ge=1, description="CPU threads of one job.")] = 1

@@ -6,10 +6,13 @@ import hashlib
 import io
 import tarfile
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO, NamedTuple
 
 from ita.errors import UserError
+from ita.io.files import sha256 as sha256_of
 
 MEMBER = "::"
 """Separates an archive from its member: ``data.zip::2017/train.txt``."""
@@ -48,18 +51,54 @@ def read_source(
         try:
             content = Path(outer).read_bytes()
         except OSError as error:
-            raise UserError(
-                f"{outer}: cannot read it ({error.strerror}); it is named in the setting {setting}"
-            ) from None
+            raise cannot_read(outer, error, setting) from None
     sha256 = hashlib.sha256(content).hexdigest()
-    if expected_sha256 and sha256 != expected_sha256:
-        raise UserError(
-            f"{outer}: SHA-256 is {sha256}, expected {expected_sha256} (setting {setting}); is it another version?"
-        )
+    check_sha256(outer, sha256, expected_sha256, setting)
     if member:
         content = read_member(content, outer, member)
         sha256 = hashlib.sha256(content).hexdigest()
     return SourceFile(content, location, sha256)
+
+
+class StreamedFile(NamedTuple):
+    """A file that a setting names, to be read piece by piece, and again."""
+
+    open: Callable[[], BinaryIO]
+    name: str
+    """As in the setting."""
+    sha256: str
+
+
+def stream_source(
+    location: str, expected_sha256: str | None, cache: Path, setting: str, allow_private: bool = False
+) -> StreamedFile:
+    """A file wherever it is, without reading it into memory; a member of an archive is read whole.
+
+    Arguments and errors as of ``read_source``.
+    """
+    if MEMBER in location:
+        source = read_source(location, expected_sha256, cache, setting, allow_private)
+        return StreamedFile(lambda: io.BytesIO(source.content), source.name, source.sha256)
+    path = Path(location)
+    if location.startswith(("http://", "https://")):
+        path = download_once(location, expected_sha256, cache, setting, allow_private)
+    try:
+        sha256 = sha256_of(path)
+    except OSError as error:
+        raise cannot_read(location, error, setting) from None
+    check_sha256(location, sha256, expected_sha256, setting)
+    return StreamedFile(lambda: open(path, "rb"), location, sha256)
+
+
+def check_sha256(name: str, sha256: str, expected: str | None, setting: str) -> None:
+    """Raises UserError for a file with another hash than expected, where one is."""
+    if expected and sha256 != expected:
+        raise UserError(f"{name}: SHA-256 is {sha256}, expected {expected} (setting {setting}); is it another version?")
+
+
+def cannot_read(name: str, error: OSError, setting: str) -> UserError:
+    """The error for a file that cannot be read."""
+    return UserError(f"{name}: cannot read it ({error.strerror}); it is named in the setting {setting}")
 
 
 def download_once(url: str, sha256: str | None, cache: Path, setting: str, allow_private: bool) -> Path:

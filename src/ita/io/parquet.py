@@ -92,18 +92,46 @@ def rows(name: str, path: Path) -> list[dict[str, Any]]:
     return list(read(name, path).to_pylist())
 
 
-def stream(name: str, path: Path, batch_size: int = 64) -> Iterator[dict[str, Any]]:
-    """The rows of a table one after another, with few in memory at a time. Raises as ``read`` does."""
-    for batch in batches(name, path, batch_size):
+def stream(
+    name: str, path: Path, batch_size: int = 64, columns: list[str] | None = None, rows: range | None = None
+) -> Iterator[dict[str, Any]]:
+    """The rows of a table one after another, with few in memory at a time. Arguments and errors as of ``batches``."""
+    for batch in batches(name, path, batch_size, columns, rows):
         yield from batch.to_pylist()
 
 
-def batches(name: str, path: Path, batch_size: int, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
-    """The rows of a table as record batches, without making Python objects of them. Raises as ``read`` does."""
+def batches(
+    name: str, path: Path, batch_size: int, columns: list[str] | None = None, rows: range | None = None
+) -> Iterator[pa.RecordBatch]:
+    """The rows of a table as record batches, without making Python objects of them.
+
+    Args:
+        name: a key of SCHEMAS, which the file must be a table of.
+        path: file to read.
+        batch_size: most rows of a batch; batches end with row groups.
+        columns: names of columns, of which optional ones may be missing; None is all.
+        rows: which, one after another; None is all.
+
+    Raises:
+        UserError: as ``read``.
+    """
     with _open(name, path) as file:
+        start = 0
+        present = columns and [column for column in columns if column in file.schema_arrow.names]
         # Asked for all row groups at once, Arrow reads far ahead: to the end of most files.
         for row_group in range(file.num_row_groups):
-            yield from file.iter_batches(batch_size, row_groups=[row_group], columns=columns)
+            end = start + file.metadata.row_group(row_group).num_rows
+            if rows is None or (start < rows.stop and rows.start < end):
+                for batch in file.iter_batches(batch_size, row_groups=[row_group], columns=present):
+                    yield from _within(batch, start, rows)
+                    start += batch.num_rows
+            start = end
+
+
+def count(name: str, path: Path) -> int:
+    """Rows of a table. Raises as ``read`` does."""
+    with _open(name, path) as file:
+        return int(file.metadata.num_rows)
 
 
 def metadata(table: pa.Table | Path) -> dict[str, Any]:
@@ -116,6 +144,16 @@ def check(name: str, path: Path) -> None:
     """Checks that a file holds a table. Raises as ``read`` does."""
     with _open(name, path):
         pass
+
+
+def _within(batch: pa.RecordBatch, start: int, rows: range | None) -> Iterator[pa.RecordBatch]:
+    """The part of a batch, whose first row has the number ``start``, that is among some rows; nothing if none is."""
+    if rows is None:
+        yield batch
+        return
+    first, end = max(rows.start - start, 0), min(rows.stop - start, batch.num_rows)
+    if first < end:
+        yield batch.slice(first, end - first)
 
 
 @contextmanager

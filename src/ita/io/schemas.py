@@ -21,6 +21,14 @@ ATTRIBUTES = pa.list_(pa.struct([("label", pa.string()), ("score", pa.float32())
 SPANS = pa.list_(
     pa.struct([("start", pa.int32()), ("end", pa.int32()), ("type", pa.string()), ("posterior", pa.float32())])
 )
+ENTITIES = pa.list_(
+    pa.struct(
+        [
+            *(("start", pa.int32()), ("end", pa.int32()), ("type", pa.string()), ("score", pa.float32())),
+            *(("surface", pa.string()), ("words", pa.list_(pa.int32()))),
+        ]
+    )
+)
 README_BLOCK = re.compile(r"(?<=<!-- columns -->\n).*(?=<!-- /columns -->)", re.DOTALL)
 """The part of results/README.md that is written from here."""
 
@@ -53,11 +61,11 @@ SCHEMAS = {
         "post",
         (
             Column("post_id", pa.string(), "unique name of the post"),
-            Column("split", pa.string(), "train, dev or test"),
+            Column("split", pa.string(), "train, dev, test or new (a post without tags)"),
             Column("image_id", pa.string(), "name of its image; null: a post without an image"),
             Column("image_url", pa.string(), "URL of the image, where the source names one"),
             Column("tokens", STRINGS, "words of the post"),
-            Column("tags", STRINGS, "gold IOB2 tag of each word, after repair"),
+            Column("tags", STRINGS, "gold IOB2 tag of each word, after repair; null: nobody said"),
             Column("repaired", pa.int32(), "orphan I- tags turned into B-; count"),
             Column(
                 "related",
@@ -65,6 +73,14 @@ SCHEMAS = {
                 "whether the image adds to the text (relation data); null: nobody said",
                 optional=True,
             ),
+            Column("text", pa.string(), "the post as it was given, where the source had raw text", optional=True),
+            Column(
+                "offsets",
+                pa.list_(pa.list_(pa.int32())),
+                "first character of each word in the text, and the one behind its last",
+                optional=True,
+            ),
+            Column("error", pa.string(), "why a new post cannot be read, which has no words then", optional=True),
         ),
     ),
     "images": TableSchema(
@@ -173,6 +189,30 @@ SCHEMAS = {
                 SPANS,
                 "predicted entities: words start to end - 1; posterior: probability of the entity under the CRF",
             ),
+        ),
+    ),
+    "entities": TableSchema(
+        "entities.parquet",
+        "post",
+        (
+            Column("post_id", pa.string(), "name of the post"),
+            Column("text", pa.string(), "the post as it was given; words without a text are joined by blanks"),
+            Column("tokens", STRINGS, "words of the post"),
+            Column(
+                "entities",
+                ENTITIES,
+                "first character in the text and the one behind the last, type, score (probability of the entity "
+                "under the CRF, 0 to 1), surface (that part of the text), words (first, and behind the last)",
+            ),
+            Column("view", pa.string(), "what was read: t (text) or it (image text and text)"),
+            Column(
+                "image_status",
+                pa.string(),
+                "ok, missing, failed or refused, as in images.parquet; unread: images were not looked at; null: a post "
+                "without an image",
+            ),
+            Column("image_error", pa.string(), "why the image was not read"),
+            Column("error", pa.string(), "why the post was not read, which has no entities then"),
         ),
     ),
     "cases": TableSchema(

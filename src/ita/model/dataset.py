@@ -99,6 +99,8 @@ def load_corpus(
     """
     table = parquet.read("posts", posts)
     rows = table.to_pylist()
+    if any(row["tags"] is None for row in rows):
+        raise UserError(f"{posts}: has posts without tags, which cannot train a system or score one")
     contexts = load_contexts(rows, context)
     images = {row["image_id"] for row in rows if row["split"] in splits and row["image_id"]}
     vectors = load_features(features, images, objects, region_width) if features else None

@@ -5,8 +5,10 @@ The separator between post and context is not part of the table: ``ita.model.inp
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from ita.data.external_texts import read_external_text
 from ita.data.visual_context import EMPTY, SEPARATOR, VisualContext, compose, cyclic_permutation, image_context
 from ita.errors import UserError
 from ita.io import parquet
+from ita.io.disk_index import disk_index
 from ita.io.provenance import provenance_of
 from ita.log import log
 
@@ -24,6 +27,13 @@ Row = Mapping[str, Any]
 
 STAGE_TABLES = {"detect": "objects", "caption": "captions", "ocr": "ocr"}
 """Stage -> table that it makes."""
+KIND_COLUMNS = {"la": ["rank", "label", "attributes"], "ga": ["rank", "caption"], "oca": ["text"]}
+"""Kind -> columns of its table that make its words."""
+BATCH = 1024
+"""Rows in memory at a time."""
+
+ContextOf = Callable[[Row], VisualContext]
+"""Words of one kind of a row of posts.parquet."""
 
 
 def work(
@@ -52,27 +62,31 @@ def work(
         UserError: when a kind lacks its table or is not the name of an external text.
     """
     context = read_section(settings, "context", Context)
-    table = parquet.read("posts", posts)
-    rows = table.to_pylist()
     tables = {"objects": objects, "captions": captions, "ocr": ocr}
-    by_kind = {kind: contexts_of_kind(kind, context, settings, tables, rows, cache) for kind in context.kinds}
-    composed = [
-        compose(context, {kind: contexts.get(row["post_id"], EMPTY) for kind, contexts in by_kind.items()})
-        for row in rows
-    ]
-    if context.shuffle_seed is not None:
-        composed = shuffle_within_splits(composed, [row["split"] for row in rows], context.shuffle_seed)
-    parquet.write(
-        "contexts",
-        map(row_of, rows, composed),
-        output,
-        {
+    statistics = Statistics(context.kinds)
+    with ExitStack() as stack:
+        by_kind = {
+            kind: contexts_of_kind(kind, context, settings, tables, posts, cache, output, stack)
+            for kind in context.kinds
+        }
+        composed: Iterator[tuple[VisualContext, int]] = (
+            compose(context, {kind: context_of(row) for kind, context_of in by_kind.items()})
+            for row in parquet.stream("posts", posts, BATCH, ["post_id", "image_id"])
+        )
+        if context.shuffle_seed is not None:
+            splits = [row["split"] for row in parquet.stream("posts", posts, BATCH, ["split"])]
+            composed = iter(shuffle_within_splits(list(composed), splits, context.shuffle_seed))
+        table = stack.enter_context(parquet.create("contexts", output))
+        for row, (visual, truncated) in zip(parquet.stream("posts", posts, BATCH, ["post_id"]), composed, strict=True):
+            statistics.add(visual)
+            words, kinds = list(visual.words), list(visual.kinds)
+            table.add([{"post_id": row["post_id"], "tokens": words, "kinds": kinds, "truncated": truncated}])
+        table.metadata = {
             **provenance_of(settings, {"posts": posts, **tables, **{str(path): path for path in external_texts}}),
-            "label_version": parquet.metadata(table).get("label_version"),
+            "label_version": parquet.metadata(posts).get("label_version"),
             "image_settings": image_settings(tables),
-            "statistics": kind_statistics([visual for visual, _ in composed], context.kinds),
-        },
-    )
+            "statistics": statistics.by_kind(),
+        }
 
 
 def image_settings(tables: Mapping[str, Path | None]) -> dict[str, Any]:
@@ -87,44 +101,55 @@ def image_settings(tables: Mapping[str, Path | None]) -> dict[str, Any]:
     return {**settings, **({"caption_detect": regions} if regions else {})}
 
 
-def row_of(post: Row, composed: tuple[VisualContext, int]) -> dict[str, Any]:
-    """A row of the context table: a post's context and the number of words left out."""
-    context, truncated = composed
-    words, kinds = list(context.words), list(context.kinds)
-    return {"post_id": post["post_id"], "tokens": words, "kinds": kinds, "truncated": truncated}
-
-
 def contexts_of_kind(
     kind: str,
     context: Context,
     settings: Mapping[str, Any],
     tables: Mapping[str, Path | None],
-    posts: Sequence[Row],
+    posts: Path,
     cache: Path,
-) -> dict[str, VisualContext]:
-    """post_id -> words of one kind; a post without such words may be missing."""
+    output: Path,
+    stack: ExitStack,
+) -> ContextOf:
+    """What makes the words of one kind of a post, which may be none.
+
+    Args:
+        kind: one of the context's.
+        context: its settings.
+        settings: of the stage.
+        tables: name -> table of the images.
+        posts: posts.parquet.
+        cache: folder of downloaded files.
+        output: file beside which an index of the images' rows is kept meanwhile.
+        stack: closes the index.
+    """
     if kind in CONTEXT_TABLES:
         name = CONTEXT_TABLES[kind]
         path = tables[name]
         if path is None:
             raise UserError(f"context kind {kind!r} is made of the table '{name}': give --{name}")
-        return image_contexts(kind, context, parquet.rows(name, path), posts)
+        index = stack.enter_context(disk_index(output, kind))
+        index.fill(rows_by_image(name, path, KIND_COLUMNS[kind]))
+
+        def of_image(post: Row) -> VisualContext:
+            image_id = post["image_id"]
+            rows = [] if image_id is None else [row for group in index.values(image_id) for row in group]
+            return image_context(kind, context, rows) if rows else EMPTY
+
+        return of_image
     external_texts = settings.get("external_texts", {})
     if kind not in external_texts:
         raise UserError(f"context kind {kind!r}: expected la, ga, oca or a name of the section 'external_texts'")
-    return read_external_text(kind, read_section(external_texts, kind, ExternalText), posts, cache)
+    section = read_section(external_texts, kind, ExternalText)
+    texts = read_external_text(kind, section, parquet.rows("posts", posts), cache)
+    return lambda post: texts.get(post["post_id"], EMPTY)
 
 
-def image_contexts(kind: str, context: Context, rows: Sequence[Row], posts: Sequence[Row]) -> dict[str, VisualContext]:
-    """post_id -> words of the image of each post that has rows in the table of this kind."""
-    by_image: dict[str, list[Row]] = defaultdict(list)
-    for row in rows:
-        by_image[row["image_id"]].append(row)
-    return {
-        post["post_id"]: image_context(kind, context, by_image[post["image_id"]])
-        for post in posts
-        if post["image_id"] in by_image
-    }
+def rows_by_image(name: str, path: Path, columns: list[str]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """Image and its rows in a table, without those columns that make no words."""
+    rows = parquet.stream(name, path, BATCH, ["image_id", *columns])
+    for image_id, group in groupby(rows, key=lambda row: row["image_id"]):
+        yield image_id, [{column: row[column] for column in columns} for row in group]
 
 
 def shuffle_within_splits(
@@ -140,15 +165,34 @@ def shuffle_within_splits(
     return shuffled
 
 
-def kind_statistics(contexts: Sequence[VisualContext], kinds: Sequence[str]) -> dict[str, dict[str, float]]:
-    """Share of posts that have words of a kind, and the mean number of words of those posts (paper: Table 6)."""
-    counts = [Counter(kind for kind in context.kinds if kind != SEPARATOR) for context in contexts]
-    statistics = {}
-    for kind in kinds:
-        word_counts = [count[kind] for count in counts if count[kind]]
-        statistics[kind] = {
-            "share_of_posts": round(len(word_counts) / max(len(counts), 1), 4),
-            "mean_words": round(sum(word_counts) / max(len(word_counts), 1), 2),
+class Statistics:
+    """Share of posts that have words of a kind, and the mean number of words of those posts (paper: Table 6).
+
+    Args:
+        kinds: of the context.
+    """
+
+    def __init__(self, kinds: Sequence[str]) -> None:
+        self.kinds = kinds
+        self.posts = 0
+        self.posts_with: Counter[str] = Counter()
+        self.words: Counter[str] = Counter()
+
+    def add(self, context: VisualContext) -> None:
+        """Counts the words of a post."""
+        words = Counter(kind for kind in context.kinds if kind != SEPARATOR)
+        self.posts += 1
+        self.words += words
+        self.posts_with.update(words.keys())
+
+    def by_kind(self) -> dict[str, dict[str, float]]:
+        """The statistics of each kind."""
+        statistics = {
+            kind: {
+                "share_of_posts": round(self.posts_with[kind] / max(self.posts, 1), 4),
+                "mean_words": round(self.words[kind] / max(self.posts_with[kind], 1), 2),
+            }
+            for kind in self.kinds
         }
-    log.info("context: %s", statistics)
-    return statistics
+        log.info("context: %s", statistics)
+        return statistics

@@ -1,14 +1,17 @@
-"""posts: annotated text -> posts.parquet.
+"""posts: annotated text, or new posts -> posts.parquet.
 
 Reads the splits in any format of ``ita.data.formats``, repairs orphan I- tags, renames entity types, names the label
-version of the files, and reports posts with the same words in two splits.
+version of the files, and reports posts with the same words in two splits. Posts without tags, of which there may be
+millions, are the split ``new``: they are read one after another, and one that cannot be read says why in its row.
 """
 
 from __future__ import annotations
 
+import hashlib
+from array import array
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
-from itertools import combinations
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import combinations, islice
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +21,14 @@ from ita.data import SPLITS
 from ita.data.formats import read_posts
 from ita.data.label_versions import common_version, label_version
 from ita.data.records import Post
-from ita.data.sources import read_source
+from ita.data.sources import StreamedFile, read_source, stream_source
 from ita.data.tags import repair, spans
 from ita.errors import UserError
 from ita.io import parquet
 from ita.io.provenance import provenance_of
-from ita.log import log
+from ita.log import log, progress
+from ita.tagging.input_files import read_records
+from ita.tagging.post_tables import SPLIT, new_rows
 
 REMEDY = "name local files in posts.files (a path, or 'archive.zip::member')"
 
@@ -44,6 +49,9 @@ def work(settings: dict[str, Any], output: Path, cache: Path) -> None:
     config = read_section(settings, "posts", Posts)
     if not config.files:
         raise UserError(f"posts.files is empty: {REMEDY}")
+    if SPLIT in config.files:
+        write_new_posts(settings, config, output, cache)
+        return
     rows: list[Row] = []
     summaries: dict[str, dict[str, Any]] = {}
     for split in SPLITS:
@@ -65,6 +73,55 @@ def work(settings: dict[str, Any], output: Path, cache: Path) -> None:
             "duplicates": find_duplicates(rows),
         },
     )
+
+
+def write_new_posts(settings: Mapping[str, Any], config: Posts, output: Path, cache: Path) -> None:
+    """Writes posts without tags. Raises as ``work`` does."""
+    setting = f"posts.files.{SPLIT}"
+    source = stream_source(config.files[SPLIT], config.sha256.get(SPLIT), cache, setting, config.allow_private)
+    number_of = Counter(posts=0, tokens=0, unreadable=0)
+    hashes = array("Q")
+    with parquet.create("posts", output) as table:
+        for row in progress(read_new_posts(source, config), None, "posts", "posts"):
+            number_of.update(posts=1, tokens=len(row["tokens"]), unreadable="error" in row)
+            hashes.append(hash_of(row["post_id"]))
+            table.add([row])
+        if not hashes:
+            raise UserError(f"{source.name}: no posts found; expected the format '{config.format}'")
+        if repeated := repeated_hashes(hashes):
+            ids = (row["post_id"] for row in read_new_posts(source, config))
+            check_unique({"post_id": post_id} for post_id in ids if hash_of(post_id) in repeated)
+        split = {"file": source.name, "sha256": source.sha256, **number_of}
+        table.metadata = {
+            **provenance_of(settings),
+            "label_version": None,
+            "splits": {SPLIT: split},
+            "duplicates": {},
+        }
+    log.info("posts: %s: %s", SPLIT, split)
+    if number_of["unreadable"]:
+        log.warning("posts: %d of %d posts cannot be read", number_of["unreadable"], number_of["posts"])
+
+
+def read_new_posts(source: StreamedFile, config: Posts) -> Iterator[Row]:
+    """Rows of the posts of a file, or of those in its range."""
+    first, last = map(int, config.ranges.get(SPLIT, "1-0").split("-"))
+    with source.open() as file:
+        rows = new_rows(read_records(file, config.format, source.name))
+        yield from islice(rows, first - 1, last or None)
+
+
+def hash_of(post_id: str) -> int:
+    """Eight bytes of a hash."""
+    return int.from_bytes(hashlib.blake2b(post_id.encode(), digest_size=8).digest(), "big")
+
+
+def repeated_hashes(hashes: array[int]) -> set[int]:
+    """Values that occur several times."""
+    import numpy as np
+
+    ordered = np.sort(np.frombuffer(hashes, np.uint64))
+    return set(ordered[1:][ordered[1:] == ordered[:-1]].tolist())
 
 
 def read_split(split: str, config: Posts, cache: Path) -> tuple[list[Row], dict[str, Any]]:
@@ -145,7 +202,7 @@ def relation_counts(rows: Sequence[Row]) -> dict[str, int]:
     return {"related": sum(labels)} if labels else {}
 
 
-def check_unique(rows: Sequence[Row]) -> None:
+def check_unique(rows: Iterable[Row]) -> None:
     """Checks that every post id names one post.
 
     Raises:

@@ -6,8 +6,8 @@ into settings.json of the run folder under ``images``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,13 @@ SECTIONS: dict[str, Any] = {
     "regions": Detect,
     "download": Download,
 }
+
+
+WITHOUT_EFFECT = {
+    *("batch_size", "device", "precision", "local_files_only", "images_per_process", "processes", "timeout"),
+    *("detector", "captioner", "ocr_engine", "files"),
+}
+"""Settings that say where and how fast something is made, or name an entry whose own settings are compared."""
 
 
 @dataclass(frozen=True)
@@ -114,3 +121,33 @@ def check_complete(record: Mapping[str, Any], settings: ImageSettings) -> None:
             "image text was made: train it again with this version, name them by --settings "
             """'{"context": {"kinds": ["la"]}, "detect": {"model": ...}}', or take --view t"""
         )
+
+
+def context_sections(trained: Mapping[str, Any]) -> list[str]:
+    """Sections that made what a model reads of an image, by those that its training recorded."""
+    kinds = (trained.get("context") or {}).get("kinds", [])
+    used = {"regions", *(("context",) if kinds else ()), *(SECTION_OF_KIND[kind] for kind in kinds if kind in KINDS)}
+    used |= {"caption_detect"} if "caption" in used else set()
+    return [name for name in SECTIONS if name in used and trained.get(name) is not None]
+
+
+def differences(trained: Mapping[str, Any], made: Mapping[str, Any], sections: Iterable[str]) -> list[str]:
+    """Settings by which image text is made now and was made for training, where they are not the same.
+
+    Args:
+        trained: section -> its settings in training.
+        made: section -> its settings now.
+        sections: which are compared.
+    """
+    found = []
+    for name in sections:
+        if made.get(name) is None:
+            found.append(f"{name} is missing here")
+            continue
+        before, now = (asdict(load(SECTIONS[name], values, name)) for values in (trained[name], made[name]))
+        found += [
+            f"{name}.{key} is {now[key]!r} here, {before[key]!r} in training"
+            for key in before
+            if key not in WITHOUT_EFFECT and before[key] != now[key]
+        ]
+    return found

@@ -63,7 +63,10 @@ def read_records(source: BinaryIO, format_name: str, name: str) -> Iterator[Reco
 
 def text_of(source: BinaryIO, name: str, newline: str | None) -> TextIO:
     """The text of a UTF-8 file; bytes that are not UTF-8 become halves of characters, which ``parse_post`` reports."""
-    start = source.peek(len(BOM_BYTES))[: len(BOM_BYTES)] if isinstance(source, io.BufferedReader) else b""
+    if isinstance(source, io.BytesIO):
+        start = source.getbuffer()[: len(BOM_BYTES)].tobytes()
+    else:
+        start = source.peek(len(BOM_BYTES))[: len(BOM_BYTES)] if isinstance(source, io.BufferedReader) else b""
     if start == BOM_BYTES:
         source.read(len(BOM_BYTES))
     if start[:2] in UTF16:

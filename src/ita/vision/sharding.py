@@ -16,13 +16,16 @@ Item = TypeVar("Item")
 BLOCK = 64
 
 
-def shard_batches(items: Sequence[Item], shard: str | None, batch_size: int = BLOCK) -> list[Sequence[Item]]:
+def shard_batches(
+    items: Sequence[Item], shard: str | None, batch_size: int = BLOCK, block_size: int = BLOCK
+) -> list[Sequence[Item]]:
     """The batches of a shard.
 
     Args:
         items: of all shards.
         shard: ``2-of-7``; None for all.
-        batch_size: most items of a batch; at most BLOCK count.
+        batch_size: most items of a batch; at most those of a block count.
+        block_size: items of a block.
 
     Raises:
         UserError: for a shard that is not of this form, or not among so many.
@@ -31,9 +34,9 @@ def shard_batches(items: Sequence[Item], shard: str | None, batch_size: int = BL
     number, shards = map(int, match.groups()) if match else (0, 0)
     if not 1 <= number <= shards:
         raise UserError(f"--shard: expected a number and how many there are, such as 2-of-7, found '{shard}'")
-    blocks = [items[start : start + BLOCK] for start in range(0, len(items), BLOCK)]
+    blocks = [items[start : start + block_size] for start in range(0, len(items), block_size)]
     shard_blocks = blocks[len(blocks) * (number - 1) // shards : len(blocks) * number // shards]
-    step = min(batch_size, BLOCK)
+    step = min(batch_size, block_size)
     return [block[start : start + step] for block in shard_blocks for start in range(0, len(block), step)]
 
 

@@ -8,6 +8,7 @@ from ita.config.sections import CONTEXT_TABLES, REGION_CAPTIONERS
 from ita.workflow.displays import ROLES, Display, Displays
 from ita.workflow.files import local_files, present_files
 from ita.workflow.sections import Sections
+from ita.workflow.tagging_models import TaggingModels
 
 Wildcards = Mapping[str, str]
 Inputs = dict[str, list[str]]
@@ -46,6 +47,7 @@ class JobInputs:
         self.sections = sections
         self.resolver = sections.resolver
         self.displays = displays
+        self.models = TaggingModels(sections)
 
     def of(self, stage: str, wildcards: Wildcards) -> Inputs:
         """Inputs of a job.
@@ -92,15 +94,19 @@ class JobInputs:
 
     def gather(self, wildcards: Wildcards) -> Inputs:
         """The shards of a table, in order."""
-        return {"shards": self.shards(wildcards["dataset"], wildcards["kind"], wildcards["name"])}
+        return {"shards": self.shards(wildcards["dataset"], wildcards["gathered"])}
 
-    def shards(self, dataset: str, kind: str, name: str) -> list[str]:
-        """All shards of what a vision stage makes, in order.
+    def shards(self, dataset: str, table: str) -> list[str]:
+        """All shards of what a stage makes, in order.
+
+        Args:
+            dataset: name of the data set.
+            table: such as objects/vinvl, or entities.
 
         Not Snakemake's scattergather: that knows one count of shards for all data sets.
         """
         count = self.sections.values(dataset, "gather")["shards"]
-        return [f"results/{dataset}/{kind}/{name}/{number}-of-{count}.parquet" for number in range(1, count + 1)]
+        return [f"results/{dataset}/{table}/{number}-of-{count}.parquet" for number in range(1, count + 1)]
 
     def context(self, wildcards: Wildcards) -> Inputs:
         """The tables that the kinds of a context are made of, and files of external texts."""
@@ -119,6 +125,7 @@ class JobInputs:
     def train(self, wildcards: Wildcards) -> Inputs:
         """What a system reads, what trains its relation gate, and files of encoders that lie in local folders."""
         dataset = wildcards["dataset"]
+        self.sections.check_tags(dataset)
         files: dict[str, None] = {}
         for encoder in self.resolver.encoder_names(dataset, wildcards["encoder"], wildcards["system"]):
             model = self.resolver.entry(dataset, "encoders", encoder, "table.encoders")["model"]
@@ -133,17 +140,36 @@ class JobInputs:
         data = system.relation_data
         if data is None:
             return {"relation_posts": [], "relation_features": []}
-        features = self.shards(data, "features", str(system.regions))
+        features = self.shards(data, f"features/{system.regions}")
         return {"relation_posts": [f"results/{data}/posts.parquet"], "relation_features": features}
 
     def evaluate(self, wildcards: Wildcards) -> Inputs:
         """The context table that a system reads, and the features and boxes of regions beside the text."""
         dataset = wildcards["dataset"]
         system = self.sections.system(dataset, wildcards["system"])
-        features = self.shards(dataset, "features", system.regions) if system.regions else []
-        objects = self.shards(dataset, "objects", system.regions) if system.regions and system.region_boxes else []
         context = [f"results/{dataset}/contexts/{system.context}.parquet"]
-        return {"context": context, "features": features, "objects": objects}
+        return {"context": context, **self.regions(dataset, system.regions, system.region_boxes)}
+
+    def regions(self, dataset: str, detector: str | None, boxes: bool) -> Inputs:
+        """Features of the regions of a detector, and the objects that they show where their boxes are read."""
+        return {
+            "features": self.shards(dataset, f"features/{detector}") if detector else [],
+            "objects": self.shards(dataset, f"objects/{detector}") if detector and boxes else [],
+        }
+
+    def tag(self, wildcards: Wildcards) -> Inputs:
+        """Files of the model, and what it reads of the images: nothing of them for a model of the text alone."""
+        dataset = wildcards["dataset"]
+        model = self.models.of(dataset)
+        self.models.check_images(dataset, model)
+        kinds = self.sections.context(dataset, model.context).kinds if model.context else []
+        reads_images = model.regions or any(kind in CONTEXT_TABLES for kind in kinds)
+        return {
+            "model": model.files,
+            "context": [f"results/{dataset}/contexts/{model.context}.parquet"] if kinds else [],
+            "images": [f"results/{dataset}/images.parquet"] if reads_images else [],
+            **self.regions(dataset, model.regions, model.region_boxes),
+        }
 
     def table(self, wildcards: Wildcards) -> Inputs:
         """Runs that a table shows, and tables of the data set."""

@@ -62,6 +62,14 @@ class Sections:
             )
         self.resolver.require(data, "detectors", str(system.regions), f"{place}.regions")
 
+    def check_tags(self, dataset: str) -> None:
+        """Raises ConfigError for a data set of posts without tags, on which nothing can be trained."""
+        if "new" in self.values(dataset, "posts")["files"]:
+            raise ConfigError(
+                f"config: posts.files of {dataset} names posts without tags (new): nothing can be trained on them or "
+                f"scored by them; make results/{dataset}/entities.parquet by a model that is named in tag.model"
+            )
+
     def _context(self, dataset: str, name: str, named_by: str | None = None) -> Context:
         """Settings of a context.
 

@@ -11,6 +11,7 @@ VERSIONS = {
     "context": 3,
     "train": 6,
     "evaluate": 7,
+    "tag": 1,
     "table": 4,
     "figure": 3,
     "cases": 2,
