@@ -257,8 +257,8 @@ BOMBS: dict[str, tuple[Reply, str, str]] = {
     "gzip bomb": (body(zeros(1024, 31), Content_Encoding="gzip"), "refused", "too-large"),
     "deflate bomb": (body(GIGABYTE, Content_Encoding="deflate"), "refused", "too-large"),
     "PNG bomb of pixels": (body(png(*SMALL, (b"IDAT", GIGABYTE))), "ok", ""),
-    "PNG bomb of text": (body(png(*SMALL, (b"zTXt", b"a\0\0" + GIGABYTE))), "refused", "corrupt"),
-    "PNG bomb of a profile": (body(png(*SMALL, (b"iCCP", b"a\0\0" + GIGABYTE))), "refused", "corrupt"),
+    "PNG bomb of text": (body(png(*SMALL, (b"zTXt", b"a\0\0" + GIGABYTE))), "ok", "damaged-metadata"),
+    "PNG bomb of a profile": (body(png(*SMALL, (b"iCCP", b"a\0\0" + GIGABYTE))), "ok", "damaged-metadata"),
 }
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import io
 import tarfile
+import unicodedata
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
-from ita.download.local import ImageEntry, index_by_name
+from ita.download.local import ImageEntry, match_entries
 from ita.errors import UserError
 from ita.stages import download
 from tests.support import web
@@ -21,16 +23,53 @@ project, clean_slate = web.project, web.clean_slate
 
 
 def entries(*names: str) -> list[ImageEntry]:
-    return [ImageEntry(name, f"folder:{name}", number, lambda _: b"") for number, name in enumerate(names)]
+    paths = (name.rpartition("/") for name in names)
+    return [ImageEntry(path[0], path[2], str(number), number, lambda _: b"") for number, path in enumerate(paths)]
 
 
-def test_index_by_name() -> None:
-    index = index_by_name(entries("1.png", "1.JPG", "2.webp", "2", "3.txt", "4.gif", "4.gif"))
-    names = {key: (entry.name, entry.offset) for key, entry in index.items()}
-    assert names["1"] == ("1.JPG", 1), "JPEG comes before PNG"
-    assert names["2"] == ("2", 3), "a file of that very name comes first"
-    assert "3" not in names
-    assert names["4"] == names["4.gif"] == ("4.gif", 5), "the first of the same name"
+def found(ids: list[str], *names: str, top_only: bool = False) -> list[str | None]:
+    """The file of each id."""
+    matches = match_entries(entries(*names), ids, top_only)
+    return [names[matches[image_id].offset] if image_id in matches else None for image_id in ids]
+
+
+def test_ids_and_names() -> None:
+    names = ["1.png", "1.JPG", "2.webp", "2", "3.txt", "4.gif", "x/4.gif"]
+    assert found(["1", "2", "3", "4", "4.gif"], *names) == ["1.JPG", "2", None, "4.gif", "4.gif"]
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "JPG", "jpeg", "jfif", "jpe", "jpg_large", "jpg-large", "jpg:large"])
+@pytest.mark.parametrize("image_id", ["F-1_2", "F-1_2.jpg", "F-1_2.jpg:orig", "F-1_2.JPEG"])
+def test_one_image_under_the_names_that_twitter_and_browsers_give(suffix: str, image_id: str) -> None:
+    name = f"F-1_2.{suffix}"
+    assert found([image_id], "F-1_2.png", name, "F-1_3.jpg") == [name]
+    assert found([image_id, "F-1_2.png"], name) == [name, None], "a PNG is another picture"
+
+
+def test_an_id_with_a_suffix_is_a_file_without() -> None:
+    assert found(["F1.jpg", "F2"], "F1", "F2.jpg_large", "F2.jpg") == ["F1", "F2.jpg"]
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_accents_apart_or_in_their_letters(form: Literal["NFC", "NFD"]) -> None:
+    name = unicodedata.normalize(form, "caf\u00e9/\u1e69.jpg")
+    for other in ("NFC", "NFD"):
+        image_id = unicodedata.normalize(other, "caf\u00e9/\u1e69")
+        assert found([image_id], name) == [name]
+
+
+def test_ids_that_are_paths() -> None:
+    names = ["data/images/1.jpg", "data/other/1.jpg", "2.jpg", "3.jpg"]
+    ids = ["images/1.jpg", "other/1", "./images/1", "far/data/other/1.jpg", "images\\2.jpg", "none/1.jpg"]
+    assert found(ids, *names) == [names[0], names[1], names[0], names[1], "2.jpg", None]
+    assert found(["train/3", "test/3"], *names) == [None, None], "which of the two it is nobody knows"
+    assert found(["a/3", "b/a/3"], *names) == ["3.jpg", "3.jpg"]
+    assert found(["1", "images/1", "2"], *names, top_only=True) == [None, names[0], "2.jpg"]
+
+
+@pytest.mark.parametrize("image_id", ["../2", "a/../2", "/2", "//2", "C:\\2", "a//2", "2/", "2\0", "", ".", ".."])
+def test_ids_that_lead_elsewhere_match_nothing(image_id: str) -> None:
+    assert found([image_id], "2.jpg", "a/2.jpg", "../2.jpg") == [None]
 
 
 def test_folder(project: Project, tmp_path: Path) -> None:
@@ -50,14 +89,16 @@ def test_folder(project: Project, tmp_path: Path) -> None:
         "../secret",
         "../secret.jpg",
         str(tmp_path / "secret.jpg"),
-        "sub/deep",
+        "sub/../../secret",
         "..",
         ".",
         "",
         "x\0y",
         "e" * 5000,
     ]
-    ids = ["a", "b", "c", "d", "d.jpg", "deep", "big", "leak", "alias", *hostile]
+    (source / "out").symlink_to(tmp_path)
+    hostile += ["out/secret", "out/secret.jpg"]
+    ids = ["a", "b", "c", "d", "d.jpg", "deep", "sub/deep", "big", "leak", "alias", *hostile]
     rows = project.run(dict.fromkeys(ids), source="folder", folder=str(source), max_bytes=50_000)
     outcomes = {image: (row["status"], kind_of(row)) for image, row in rows.items()}
     assert outcomes == {
@@ -67,6 +108,7 @@ def test_folder(project: Project, tmp_path: Path) -> None:
         "d": ("ok", ""),
         "d.jpg": ("ok", ""),
         "deep": ("missing", "not-found"),
+        "sub/deep": ("ok", ""),
         "big": ("refused", "too-large"),
         "leak": ("refused", "outside-folder"),
         "alias": ("ok", ""),

@@ -11,6 +11,7 @@ import pytest
 from ita.config import Ocr
 from ita.errors import UserError
 from ita.io import parquet
+from ita.io.image_decoder import Picture
 from ita.model.device import cpu_cores
 from ita.stages import ocr
 from ita.vision.ocr import tesseract as tesseract_engine
@@ -84,13 +85,13 @@ def test_a_broken_image_costs_only_itself(tesseract, tmp_path, caplog, monkeypat
     assert texts == {"half": ("", True), "a": ("Hello World", False), "list": ("", True), "b": ("STOP", False)}
 
     # Even what Pillow reads and Tesseract does not is read, from a copy, and its neighbours with it.
-    def blind(path: Path) -> bool:
-        return True
+    def blind(path: Path) -> Picture:
+        return Picture(lettering("not looked at"), "PNG", True, None)
 
     frames = [lettering("Open 24 hours"), lettering("never seen")]
     frames[0].save(tmp_path / "c.webp", save_all=True, append_images=frames[1:])
-    for is_plain in (tesseract_engine.is_plain, blind):
-        monkeypatch.setattr(tesseract_engine, "is_plain", is_plain)
+    for reader in (tesseract_engine.read_picture, blind):
+        monkeypatch.setattr(tesseract_engine, "read_picture", reader)
         rows = run(ocr, table(tmp_path, a="a.png", c="c.webp", b="b.png"), tmp_path / "o", {"processes": 1})
         assert [row["text"].strip() for row in rows] == ["Hello World", "Open 24 hours", "STOP"]
     # Even if nothing checks it, a broken image still takes only its own text with it.

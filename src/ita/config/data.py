@@ -94,11 +94,11 @@ class Download:
         Field(description="URL of an image, with {image_id}; used where the data has no URL. A mirror is set here."),
     ] = None
     folder: Annotated[
-        str | None, Field(description="Folder of images named by image id, with or without an extension.")
+        str | None, Field(description="Folder of images named by image id, with or without a suffix.")
     ] = None
-    archive: Annotated[
-        str | None, Field(description="zip or tar file of images named by image id; folders inside are ignored.")
-    ] = None
+    archive: Annotated[str | None, Field(description="zip or tar file of images named by image id, in any folder.")] = (
+        None
+    )
     connections: Annotated[Whole, Field(ge=1, le=512, description="Requests in flight at a time.")] = 16
     per_host: Annotated[Whole, Field(ge=1, le=512, description="Requests in flight to one host.")] = 8
     connect_timeout: Annotated[Number, Field(gt=0, description="Seconds to connect.")] = 10.0

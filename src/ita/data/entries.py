@@ -25,15 +25,14 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from ita.errors import UserError
-from ita.io.image_formats import IMAGE_SUFFIXES, strip_image_suffix
+from ita.io.image_formats import SUFFIX_PATTERN, composed, strip_image_suffix
 from ita.log import log
 
 T = TypeVar("T")
 
 ID_KEYS = ("image_id", "image", "id")
 TEXT_KEYS = ("caption", "captions", "text", "texts")
-SUFFIX = "|".join(map(re.escape, IMAGE_SUFFIXES))
-TXT_LINE = re.compile(rf"(?P<name>\S.*?(?:{SUFFIX})|[^\s:]+)\s*:(?P<text>.*)", re.IGNORECASE)
+TXT_LINE = re.compile(rf"(?P<name>\S.*?(?:{SUFFIX_PATTERN})|[^\s:]+)\s*:(?P<text>.*)", re.IGNORECASE)
 
 
 class Entry(NamedTuple):
@@ -80,8 +79,8 @@ def match_images(values: Mapping[str, list[T]], rows: Iterable[Mapping[str, Any]
 
 
 def image_key(name: str) -> str:
-    """The image id in the name of an image: without the suffix of an image file."""
-    return strip_image_suffix(name.strip())
+    """The image id in the name of an image: without the suffix of an image file, accents in their letters."""
+    return strip_image_suffix(composed(name.strip()))
 
 
 def read_entries(file: Path) -> Iterator[Entry]:

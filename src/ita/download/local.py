@@ -1,77 +1,157 @@
 """Local sources of images: a folder or an archive of files named by image id.
 
-Names are looked up in an index made beforehand. Neither an image id nor the name of a member is ever used as a path.
+Neither an image id nor the name of a member is ever used as a path: ids are matched with the names that are there.
 """
 
 from __future__ import annotations
 
 import os
-import stat
-import tarfile
-import zipfile
-import zlib
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
+from ita.download.decompression import Damaged
 from ita.download.errors import FetchError
+from ita.download.tar_reader import Member, TarReader
+from ita.download.zip_reader import END, LOCAL, ZipReader
 from ita.errors import UserError
-from ita.io.image_formats import IMAGE_SUFFIXES
+from ita.io.image_formats import composed, split_image_name, suffix_rank
+from ita.log import log
+
+OTHER_ARCHIVES = {
+    b"7z\xbc\xaf\x27\x1c": "a 7z archive",
+    b"Rar!\x1a\x07": "a RAR archive",
+    b"\x28\xb5\x2f\xfd": "a Zstandard file",
+    b"\x04\x22\x4d\x18": "an LZ4 file",
+}
+"""First bytes of archives that are not read -> their name."""
 
 
 class ImageEntry(NamedTuple):
-    """A file of a folder or an archive.
+    """A file of a folder or an archive."""
 
-    Attributes:
-        name: without folders.
-        key: its name in the journal.
-        offset: where it lies in the source; reading in this order never goes back.
-        read: returns at most so many of its first bytes.
-    """
-
+    folder: str
+    """Folders before its name, separated by slashes; empty for a file at the top."""
     name: str
     key: str
+    """Its name in the journal."""
     offset: int
+    """Where it lies in the source; reading in this order never goes back."""
     read: Callable[[int], bytes]
+    """Returns at most so many of its first bytes."""
 
 
-def index_by_name(entries: Iterable[ImageEntry]) -> dict[str, ImageEntry]:
-    """Entries by name, and by name without its image suffix where no other file has that very name.
+Entries = dict[str, ImageEntry]
+"""Image id -> its file."""
 
-    Of files with the same name the first counts; of ``1.jpg`` and ``1.png`` the one whose suffix comes first in
-    IMAGE_SUFFIXES is the entry of ``1``.
+
+class ImagePath(NamedTuple):
+    """An image id as a path."""
+
+    folders: tuple[str, ...]
+    names: tuple[tuple[str, ...], ...]
+    """Keys of file names that fit, the best first."""
+
+
+def image_path(image_id: str) -> ImagePath | None:
+    """The parts of an image id; None for one that leads out of its folder."""
+    *folders, name = image_id.replace("\\", "/").removeprefix("./").split("/")
+    if ".." in (*folders, name) or "" in (*folders, name) or "\0" in image_id or any(":" in part for part in folders):
+        return None
+    base = composed(name)
+    stem, suffix = split_image_name(base)
+    looser = [("stem", base)] if suffix is None else [("file", stem, suffix), ("name", stem)]
+    return ImagePath(tuple(map(composed, folders)), (("raw", name), ("name", base), *looser))
+
+
+def name_keys(name: str) -> list[tuple[str, ...]]:
+    """Keys of a file name: as it is, with composed accents, without a size of Twitter, without suffix."""
+    base = composed(name)
+    stem, suffix = split_image_name(base)
+    return [("raw", name), ("name", base), *([("file", stem, suffix), ("stem", stem)] if suffix else [])]
+
+
+def match_entries(entries: Iterable[ImageEntry], image_ids: Collection[str], top_only: bool = False) -> Entries:
+    """The file of each image id that has one; memory does not depend on the number of files.
+
+    An id is the name of a file, with or without suffix, or a path that ends in one. Of several files a whole name goes
+    before a name without suffix, more equal folders before fewer, then the suffix that comes first in IMAGE_SUFFIXES,
+    then the first file.
+
+    Args:
+        entries: the files.
+        image_ids: which are wanted.
+        top_only: an id without folders is a file at the top; otherwise of any folder.
     """
-    index: dict[str, ImageEntry] = {}
-    stems: list[tuple[int, str, ImageEntry]] = []
-    for entry in entries:
-        index.setdefault(entry.name, entry)
-        stem, suffix = os.path.splitext(entry.name)
-        if suffix.lower() in IMAGE_SUFFIXES:
-            stems.append((IMAGE_SUFFIXES.index(suffix.lower()), stem, entry))
-    for _, stem, entry in sorted(stems, key=lambda item: item[0]):
-        index.setdefault(stem, entry)
-    return index
+    paths = {image_id: path for image_id in image_ids if (path := image_path(image_id)) is not None}
+    wanted: dict[tuple[str, ...], list[tuple[int, str]]] = defaultdict(list)
+    for image_id, path in paths.items():
+        for level, key in enumerate(path.names):
+            wanted[key].append((level, image_id))
+    best: dict[str, tuple[tuple[int, ...], ImageEntry]] = {}
+    for number, entry in enumerate(entries):
+        matches = [match for key in name_keys(entry.name) for match in wanted.get(key, ())]
+        folders = tuple(composed(entry.folder).split("/")) if matches and entry.folder else ()
+        for level, image_id in matches:
+            shared = shared_folders(paths[image_id].folders, folders, top_only)
+            if shared is not None:
+                score = (level, -shared, suffix_rank(entry.name), number)
+                if image_id not in best or score < best[image_id][0]:
+                    best[image_id] = (score, entry)
+    return drop_ambiguous({image_id: entry for image_id, (_, entry) in best.items()}, paths)
+
+
+def shared_folders(wanted: tuple[str, ...], folders: tuple[str, ...], top_only: bool) -> int | None:
+    """How many folders before their names an id and a file share; None where these contradict each other."""
+    if top_only and not wanted and folders:
+        return None
+    length = min(len(wanted), len(folders))
+    return length if wanted[len(wanted) - length :] == folders[len(folders) - length :] else None
+
+
+def drop_ambiguous(entries: Entries, paths: dict[str, ImagePath]) -> Entries:
+    """Leaves out ids of different folders that would share a file which does not say its folder."""
+    folders: dict[str, set[tuple[str, ...]]] = defaultdict(set)
+    for image_id, entry in entries.items():
+        if paths[image_id].folders:
+            folders[entry.key].add(paths[image_id].folders)
+    ambiguous = {key for key, ways in folders.items() if any(way != max(ways, key=len)[-len(way) :] for way in ways)}
+    if ambiguous:
+        log.warning("download: %d files fit ids of several folders and are left out", len(ambiguous))
+    return {image_id: entry for image_id, entry in entries.items() if entry.key not in ambiguous}
 
 
 @contextmanager
-def open_folder(path: Path) -> Iterator[list[ImageEntry]]:
-    """The files of a folder, without subfolders.
+def open_folder(path: Path, image_ids: Collection[str]) -> Iterator[Entries]:
+    """The files of images in a folder; in its subfolders those whose ids name these.
 
     Raises:
         UserError: when it cannot be listed.
     """
     try:
         root = path.resolve()
-        with os.scandir(root) as listing:
-            names = sorted(item.name for item in listing if item.is_file())
-    except OSError as error:
+        names = {"/".join(image.folders[start:]) for image in map(image_path, image_ids) if image for start in range(9)}
+        subfolders = [name for name in sorted(names) if name and (root / name).is_dir()]
+        entries = [entry for folder in ["", *subfolders] for entry in folder_entries(root, folder)]
+    except (OSError, ValueError) as error:
         raise UserError(f"download.folder: {path} cannot be read as a folder: {error}") from None
-    yield [
-        ImageEntry(name, f"folder:{name}", number, partial(read_inside, root, name))
-        for number, name in enumerate(names)
-    ]
+    numbered = (entry._replace(offset=number) for number, entry in enumerate(entries))
+    yield match_entries(numbered, image_ids, top_only=True)
+
+
+def folder_entries(root: Path, folder: str) -> Iterator[ImageEntry]:
+    """The files of a folder, without its subfolders; of one that leads out of the root none."""
+    place = (root / folder).resolve()
+    if not place.is_relative_to(root):
+        return
+    with os.scandir(place) as listing:
+        names = sorted(item.name for item in listing if item.is_file())
+    for name in names:
+        relative = f"{folder}/{name}" if folder else name
+        yield ImageEntry(folder, name, f"folder:{relative}", 0, partial(read_inside, root, relative))
 
 
 def read_inside(root: Path, name: str, limit: int) -> bytes:
@@ -84,59 +164,77 @@ def read_inside(root: Path, name: str, limit: int) -> bytes:
 
 
 @contextmanager
-def open_archive(path: Path) -> Iterator[list[ImageEntry]]:
-    """The regular files of a zip or tar archive, compressed or not, by the last part of their names.
+def open_archive(path: Path, image_ids: Collection[str]) -> Iterator[Entries]:
+    """The files of images in a zip or tar archive, compressed or not; links and devices are passed over.
 
     Raises:
         UserError: when it is missing, of another kind, or broken.
     """
-    try:
-        archive, entries = open_tar_or_zip(path)
-    except OSError as error:
-        raise UserError(f"download.archive: {path} cannot be read: {error}") from None
-    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
-        raise UserError(f"download.archive: {path} is broken, get it again: {error}") from None
-    with archive:
+    with ExitStack() as stack:
+        try:
+            archive = stack.enter_context(closing(open_tar_or_zip(path)))
+            entries = match_entries(archive_entries(archive), image_ids)
+            if len(entries) < len(image_ids):
+                archive.check_complete()
+        except OSError as error:
+            raise UserError(f"download.archive: {path} cannot be read: {error}") from None
+        except Damaged as error:
+            raise UserError(f"download.archive: {path} is broken, get it again: {error}") from None
         yield entries
 
 
-def open_tar_or_zip(path: Path) -> tuple[tarfile.TarFile | zipfile.ZipFile, list[ImageEntry]]:
-    """The archive, open, and its files. Raises what the archive modules raise, or UserError for other files."""
-    if tarfile.is_tarfile(path):  # first: a tar file whose last member is a zip file looks like one of those too
-        tar = tarfile.open(path)  # noqa: SIM115 - closed by the caller
-        return tar, list(tar_entries(tar))
-    if zipfile.is_zipfile(path):
-        package = zipfile.ZipFile(path)
-        return package, list(zip_entries(package))
-    raise UserError(f"download.archive: {path} is neither a zip nor a tar file")
+def open_tar_or_zip(path: Path) -> TarReader | ZipReader:
+    """The archive, open.
+
+    Raises:
+        Damaged: when it is broken.
+        UserError: for a file of another kind.
+    """
+    tar = TarReader(path)
+    head = tar.file.read(8)
+    tar.rewind()
+    try:
+        if tar.is_tar():  # first: a tar file whose last member is a zip file looks like one of those too
+            return tar
+    except BaseException:
+        tar.close()
+        raise
+    compression = tar.compression
+    tar.close()
+    try:
+        return ZipReader(path)
+    except Damaged:
+        if head[:4] in (LOCAL, END):
+            raise
+    kinds = (name for magic, name in OTHER_ARCHIVES.items() if head.startswith(magic))
+    kind = next(
+        kinds, f"a {compression} file that holds no tar file" if compression else "neither a zip nor a tar file"
+    )
+    raise UserError(
+        f"download.archive: {path} is {kind}; expected a zip or tar file, or unpack it and set download.source to "
+        "'folder'"
+    )
 
 
-def tar_entries(tar: tarfile.TarFile) -> Iterator[ImageEntry]:
-    """Regular files of a tar archive; links and devices are passed over."""
-    for member in tar.getmembers():
-        if member.isreg() and (name := base_name(member.name)):
-            read = partial(read_member, tar.extractfile, member)
-            yield ImageEntry(name, f"archive:{member.name}", member.offset, read)
+def archive_entries(archive: TarReader | ZipReader) -> Iterator[ImageEntry]:
+    """The regular files of an archive.
+
+    Raises:
+        Damaged: when their list is damaged.
+    """
+    for member in archive.members():
+        folder, _, name = member.name.replace("\\", "/").rpartition("/")
+        if not name:
+            continue
+        if isinstance(member, Member):
+            assert isinstance(archive, TarReader)
+            offset, read = member.start, partial(read_tar_member, archive, member)
+        else:
+            assert isinstance(archive, ZipReader)
+            offset, read = member.header, partial(archive.read, member)
+        yield ImageEntry(folder.strip("/"), name, f"archive:{member.name}", offset, read)
 
 
-def zip_entries(package: zipfile.ZipFile) -> Iterator[ImageEntry]:
-    """Regular files of a zip archive."""
-    for member in package.infolist():
-        regular = stat.S_IFMT(member.external_attr >> 16) in (0, stat.S_IFREG) and not member.is_dir()
-        if regular and (name := base_name(member.filename)):
-            read = partial(read_member, package.open, member)
-            yield ImageEntry(name, f"archive:{member.filename}", member.header_offset, read)
-
-
-def base_name(name: str) -> str:
-    """The last part of the name of a member."""
-    return name.replace("\\", "/").rpartition("/")[2]
-
-
-def read_member(opener: Callable[..., IO[bytes] | None], member: object, limit: int) -> bytes:
-    """The first ``limit`` bytes of a member; never more, whatever size it claims."""
-    file = opener(member)
-    if file is None:
-        raise FetchError("refused", "not-a-file", str(member))
-    with file:
-        return file.read(limit)
+def read_tar_member(archive: TarReader, member: Member, limit: int) -> bytes:
+    """At most so many of a member's first bytes."""
+    return archive.read_at(member.start, min(member.size, limit))

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any, Self
 
 from ita.config import Download
-from ita.download.verify import BadImage, verify_image
+from ita.download.verify import verify_image
 from ita.errors import UserError
-from ita.io.files import atomic
+from ita.io.files import atomic, sha256
+from ita.io.image_decoder import REVISION, BadImage, decodable
 from ita.io.image_formats import FORMATS
 from ita.io.schemas import SCHEMAS
 
@@ -70,7 +71,8 @@ class ImageStore:
                 self.write(self.root / path, data)
         except OSError as error:
             raise UserError(f"{self.root / path}: the image cannot be stored: {error}") from None
-        return {"status": "ok", "error": None, "sha256": digest, "path": path, "bytes": len(data), **info._asdict()}
+        facts = {"format": info.format, "width": info.width, "height": info.height}
+        return {"status": "ok", "error": info.note, "sha256": digest, "path": path, "bytes": len(data), **facts}
 
     def relative_path(self, digest: str, image_format: str) -> str:
         """Path of an image, relative to images.parquet; made from its content, never from its id."""
@@ -79,19 +81,20 @@ class ImageStore:
 
     @staticmethod
     def write(path: Path, data: bytes) -> None:
-        """Writes a file unless it is there."""
-        if not (path.is_file() and path.stat().st_size == len(data)):
+        """Writes a file unless it is there and whole."""
+        if not (path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data):
             with atomic(path) as part:
                 part.write_bytes(data)
 
     def has(self, row: Row) -> bool:
-        """Whether the file of an earlier run is there and within the limits of this one."""
+        """Whether the file of an earlier run is there, whole, and within the limits of this one."""
         try:
-            size = (self.root / self.relative_path(row["sha256"], row["format"])).stat().st_size
+            path = self.root / self.relative_path(row["sha256"], row["format"])
+            size = path.stat().st_size
             pixels: int = row["width"] * row["height"]
+            if size != row["bytes"] or sha256(path) != row["sha256"]:
+                return False
         except (OSError, TypeError, KeyError, ValueError):
-            return False
-        if size != row["bytes"]:
             return False
         return size <= self.options.max_bytes and pixels <= self.options.max_pixels
 
@@ -108,7 +111,8 @@ class Journal:
 
     def __init__(self, path: Path, options: Download) -> None:
         self.path = path
-        self.limits = [options.max_bytes, options.max_pixels, options.allow_networks, options.honour_robots]
+        limits = [options.max_bytes, options.max_pixels, options.allow_networks, options.honour_robots]
+        self.limits = [*limits, REVISION, *decodable()]
         self.entries: dict[str, Row] = {}
 
     def __enter__(self) -> Self:

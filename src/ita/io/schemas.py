@@ -95,12 +95,16 @@ SCHEMAS = {
                 "ok; missing: there is no such image; failed: may work later, the next run tries again; refused: too "
                 "large, not an image, broken, a forbidden address, or the server's X-Robots-Tag forbids it",
             ),
-            Column("error", pa.string(), "why there is no image: class and detail; null: ok"),
+            Column(
+                "error",
+                pa.string(),
+                "why there is no image: class and detail; with status ok: what is wrong beside the pixels",
+            ),
             Column("http_status", pa.int32(), "last HTTP status; null: no response"),
             Column("attempts", pa.int32(), "requests made; count"),
             Column("sha256", pa.string(), "SHA-256 of the image file"),
             Column("path", pa.string(), "image file, relative to the folder of this table"),
-            Column("format", pa.string(), "JPEG, PNG, WEBP, GIF or BMP, by the content of the file"),
+            Column("format", pa.string(), "JPEG, PNG, WEBP, GIF, BMP, AVIF or HEIF, by the content of the file"),
             Column("width", pa.int32(), "pixels, after EXIF orientation"),
             Column("height", pa.int32(), "pixels, after EXIF orientation"),
             Column("bytes", pa.int64(), "size of the image file in bytes"),

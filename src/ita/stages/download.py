@@ -18,7 +18,7 @@ from ita.cli import read_section
 from ita.config import Download
 from ita.download.crawler import DownloadTarget, download_all
 from ita.download.errors import FetchError
-from ita.download.local import ImageEntry, index_by_name, open_archive, open_folder
+from ita.download.local import ImageEntry, open_archive, open_folder
 from ita.download.store import ImageStore, Journal, Row, new_row, single_line, utc_now
 from ita.download.verify import set_pixel_limit
 from ita.errors import UserError
@@ -89,9 +89,8 @@ def rows_from_files(targets: list[DownloadTarget], options: Download, store: Ima
         raise UserError(f"download.source is '{options.source}', so download.{options.source} must name it")
     rows: dict[str, Row] = {}
     open_source = open_folder if options.source == "folder" else open_archive
-    with open_source(Path(name)) as entries:
-        index = index_by_name(entries)
-        pairs = [(target, index.get(target.image_id)) for target in targets]
+    with open_source(Path(name), [target.image_id for target in targets]) as entries:
+        pairs = [(target, entries.get(target.image_id)) for target in targets]
         pairs.sort(key=lambda pair: pair[1].offset if pair[1] else -1)  # a compressed tar is read from front to back
         for target, entry in progress(pairs, len(pairs), "download", "image"):
             row = row_from_file(target, entry, options, store)
@@ -164,6 +163,9 @@ def log_summary(rows: list[Row]) -> None:
     """Logs how many images have which status, and why."""
     statuses = Counter(row["status"] for row in rows)
     log.info("download: %s", ", ".join(f"{statuses[status]} {status}" for status in STATUSES))
+    notes = Counter(str(row["error"]).partition(":")[0] for row in rows if row["status"] == "ok" and row["error"])
+    for note, count in notes.most_common():
+        log.warning("download: %d x %s; their pixels are whole and are read", count, note)
     errors = Counter(str(row["error"]).partition(":")[0] for row in rows if row["status"] != "ok")
     for error, count in errors.most_common():
         log.info("download: %d x %s", count, error)

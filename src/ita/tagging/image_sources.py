@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 import re
 import tempfile
+import unicodedata
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -85,7 +86,9 @@ class ImageSources:
             return {"status": "refused", "error": "path: paths are not read here, only URLs and bytes"}
         try:
             path = self.folder / Path(source).expanduser()
-            with open(path, "rb") as file:
+            # Macs hand out names with accents apart from their letters.
+            forms = (path, *(Path(unicodedata.normalize(form, str(path))) for form in ("NFC", "NFD")))
+            with open(next((form for form in forms if form.exists()), path), "rb") as file:
                 return store.add(file.read(self.download.max_bytes + 1))
         except FileNotFoundError:
             return {"status": "missing", "error": f"not-found: no such file: {source}"}

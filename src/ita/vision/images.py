@@ -1,7 +1,6 @@
-"""Decoding of images, in one place.
+"""Image files of a table, decoded by the one decoder of ``ita.io``.
 
-Bytes from the web are untrusted: the format follows from the content and is one of a short list, paths must stay inside
-the folder of their table, and a broken image affects only itself.
+Paths must stay inside the folder of their table, and a broken image affects only itself.
 """
 
 from __future__ import annotations
@@ -12,15 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ita.io import parquet
-from ita.io.image_formats import EXIF_ORIENTATION, FORMATS
+from ita.io.image_decoder import BadImage, Picture, decode_image
 from ita.log import log
 from ita.vision.types import DecodedImage, ImageFile
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-ROTATED = range(2, 9)
-"""Values of the EXIF orientation of pixels that are not stored upright."""
 DECODER_THREADS = 4
 """Pillow releases the interpreter lock while it decodes."""
 
@@ -51,51 +48,27 @@ def list_image_files(table: Path) -> list[ImageFile]:
     return image_files
 
 
-def decode(path: Path) -> Image:
-    """Decodes the first frame of an image: EXIF orientation applied, transparent pixels on white, RGB.
+def read_picture(path: Path) -> Picture:
+    """Decodes an image file by the decoder that verified it.
 
     Raises:
         Unreadable: for a missing or broken file, an unknown format or a decompression bomb.
     """
-    from PIL import Image, ImageOps
-
     try:
-        with Image.open(path, formats=list(FORMATS)) as stored:
-            image = ImageOps.exif_transpose(stored)
-            if image.mode.startswith("I;16"):  # Pillow would clip 16 bits at 255, which is white
-                transparent = image.info.pop("transparency", None)
-                image = image.point(lambda value: value / 256).convert("L")
-                if transparent is not None:
-                    image.info["transparency"] = transparent >> 8
-            if image.has_transparency_data:
-                image = image.convert("RGBA")
-                background = Image.new("RGBA", image.size, "white")
-                image = Image.alpha_composite(background, image)
-            return image.convert("RGB")
-    except Exception as error:  # decoders raise anything on broken bytes, from OSError to struct.error
+        return decode_image(path.read_bytes())
+    except BadImage as error:
+        raise Unreadable(f"{error.kind}: {error}") from error
+    except (OSError, MemoryError) as error:
         raise Unreadable(f"{type(error).__name__}: {error}") from error
 
 
-def is_plain(path: Path) -> bool:
-    """Reads all of an image, at reduced size where that is quicker.
-
-    Returns:
-        Whether other programs can read the file as it is: stored upright, and no animated WebP, which few support.
+def decode(path: Path) -> Image:
+    """Decodes the first frame of an image: EXIF orientation applied, transparent pixels on white, RGB.
 
     Raises:
-        Unreadable: as ``decode``.
+        Unreadable: as ``read_picture``.
     """
-    from PIL import Image
-
-    try:
-        with Image.open(path, formats=list(FORMATS)) as image:
-            upright = image.getexif().get(EXIF_ORIENTATION, 1) not in ROTATED
-            animated_webp = image.format == "WEBP" and getattr(image, "is_animated", False)
-            image.draft("L", (1, 1))  # JPEG: an eighth of the size, which still reads every byte
-            image.load()
-            return upright and not animated_webp
-    except Exception as error:  # as in decode
-        raise Unreadable(f"{type(error).__name__}: {error}") from error
+    return read_picture(path).pixels
 
 
 def decode_batches(batches: Sequence[Sequence[ImageFile]]) -> Iterator[list[DecodedImage]]:

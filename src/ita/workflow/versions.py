@@ -3,7 +3,7 @@
 VERSIONS = {
     "demo": 3,
     "posts": 1,
-    "download": 2,
+    "download": 3,
     "detect": 2,
     "caption": 2,
     "ocr": 3,

@@ -13,14 +13,17 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ita.config import Ocr
 from ita.errors import UserError
 from ita.log import log
 from ita.model.device import cpu_cores
-from ita.vision.images import Unreadable, decode, is_plain
+from ita.vision.images import Unreadable, decode, read_picture
 from ita.vision.types import ImageFile, OcrResult
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 
 @contextmanager
@@ -105,22 +108,23 @@ class TesseractEngine:
         """The file that Tesseract gets, or None for a broken image.
 
         That is the file itself, because the text of a re-encoded one sometimes differs. Tesseract ignores EXIF
-        orientation and cannot read animated WebP, so these become an upright PNG of the first frame.
+        orientation and cannot read animated WebP or damaged files, so these become an upright PNG of the first frame.
         """
         try:
-            if is_plain(image_file.path) and "\n" not in str(image_file.path):
+            picture = read_picture(image_file.path)
+            if picture.plain and "\n" not in str(image_file.path):
                 return image_file.path
-            return self.decoded_copy(image_file.path, folder)
+            return self.write_copy(picture.pixels, folder)
         except Unreadable as error:
             log.warning("%s: no text, the image cannot be read (%s)", image_file.image_id, error)
             return None
 
     @staticmethod
-    def decoded_copy(path: Path, folder: Path) -> Path:
+    def write_copy(pixels: Image, folder: Path) -> Path:
         """Writes a decoded image to ``folder`` as PNG."""
         handle, name = tempfile.mkstemp(suffix=".png", dir=folder)
         os.close(handle)
-        decode(path).save(name, compress_level=1)
+        pixels.save(name, compress_level=1)
         return Path(name)
 
     def run_on_one(self, file: Path, folder: Path) -> tuple[str, float | None]:
@@ -135,7 +139,7 @@ class TesseractEngine:
             failure = error
         if "timeout" not in str(failure):
             try:
-                return self.run([self.decoded_copy(file, folder)], folder)[0]
+                return self.run([self.write_copy(decode(file), folder)], folder)[0]
             except (RuntimeError, Unreadable) as error:
                 failure = RuntimeError(error)
         log.warning("%s: no text, Tesseract failed (%s)", file, failure)
