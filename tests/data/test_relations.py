@@ -68,7 +68,7 @@ def test_jsonl():
             "f:1: expected a column text or tweet, found tweet_id, image_adds; the texts are",
         ),
         ("tweet_id,tweet\n1,a\n", "f:1: expected a column related or image_adds, found tweet_id, tweet"),
-        ("tweet,image_adds\na,1\nb\n", "f:3: expected 2 columns as in the header, found 1"),
+        ("tweet,image_adds\na,1\nb\n", "f:3: expected 2 cells, as the header has, found 1"),
         ('tweet,image_adds\n"a\nb",1\nc,2\n', "f:4: expected related or image_adds to be 0 or 1, or true or false"),
         ("tweet,image_adds\n  ,1\n", "f:2: expected a post with at least one word"),
         ('tweet,image_adds\na,1\n"b"c,1\n', "f:3: expected a row of a CSV file"),
@@ -78,7 +78,7 @@ def test_jsonl():
         ('{"text": "a", "related": true}\n{"text": "a"}\n', "f:2: expected related or image_adds to be 0 or 1"),
         ('{"related": true}\n', "f:1: expected 'text' to be a string, found None"),
         ('{"tokens": ["a", 1], "related": true}\n', "f:1: expected 'tokens' to be a list of non-empty strings"),
-        ('{"text": "a"\n', "f:1: expected a JSON object"),
+        ('{"text": "a"\n', "f:1: not JSON: "),
     ],
 )
 def test_malformed_input_is_named_with_its_line(text, message):

@@ -41,7 +41,8 @@ def test_stage_repairs_renames_and_reports_duplicates(tmp_path, capsys):
     assert [row["post_id"] for row in rows] == ["train-00001", "train-00002", "dev-00001", "test-00001"]
     assert (rows[0]["tags"], rows[0]["repaired"]) == (["B-OTHER"], 1)
     metadata = parquet.metadata(table)
-    assert metadata["duplicates"] == {"train/dev": [["train-00001", "dev-00001"]]}
+    pair = ["train-00001", "dev-00001"]
+    assert metadata["duplicates"] == {"train/dev": {"texts": 1, "pairs": 1, "examples": [pair]}}
     assert (
         "train/dev: 1 pairs of posts with the same words, for example ['train-00001', 'dev-00001']"
         in capsys.readouterr().err
@@ -97,12 +98,12 @@ def test_posts_from_a_server_are_checked_and_fetched_once(tmp_path, capsys):
             {"train": "{folder}/a", "dev": "{folder}/a"},
             "posts.files.test is missing: training needs train, dev and test",
         ),
-        (dict.fromkeys(SPLITS, "{folder}/ids"), "the post id 'p' names 3 posts; ids must be unique"),
+        (dict.fromkeys(SPLITS, "{folder}/ids"), "the post id 'train-p' names 2 posts; ids must be unique"),
     ],
 )
 def test_stage_says_what_is_missing(tmp_path, capsys, files, message):
     (tmp_path / "a").write_text('{"tokens": ["a"], "tags": ["O"]}')
-    (tmp_path / "ids").write_text('{"tokens": ["a"], "tags": ["O"], "id": "p"}')
+    (tmp_path / "ids").write_text('{"tokens": ["a"], "tags": ["O"], "id": "p"}\n' * 2)
     paths = {split: name.format(folder=tmp_path) for split, name in files.items()}
     code, output = run(tmp_path, paths, format="jsonl")
     assert code == 1
@@ -148,7 +149,7 @@ def test_real_counts_and_label_versions(data, tmp_path, name):
     assert metadata["label_version"] == version
     counts = [tuple(metadata["splits"][s][key] for key in ("posts", "tokens", "spans", "repaired")) for s in SPLITS]
     assert counts == expected
-    pairs = {pair: len(ids) for pair, ids in metadata["duplicates"].items()}
+    pairs = {splits: summary["pairs"] for splits, summary in metadata["duplicates"].items()}
     assert pairs == ({"train/dev": 2, "train/test": 4, "dev/test": 3} if "2015" in name else {"train/dev": 1})
 
 
@@ -211,7 +212,7 @@ def test_ranges_and_ids_of_new_posts(tmp_path, capsys):
     [
         ({"files": {"new": "a", "train": "b"}, "format": "csv"}, "'new' holds posts without tags and stands alone"),
         ({"files": {"new": "a"}}, "posts.format: found umt; expected one of jsonl, csv, tsv, parquet, text"),
-        ({"files": {"train": "a"}, "format": "csv"}, "posts.format: csv has no tags; name its file in posts.files.new"),
+        ({"files": {"train": "a"}, "format": "tsv"}, "posts.format: tsv has no tags; name its file in posts.files.new"),
         ({"files": {"new": "{folder}/empty"}, "format": "jsonl"}, "no posts found; expected the format 'jsonl'"),
     ],
 )
@@ -220,3 +221,40 @@ def test_what_does_not_fit_new_posts_is_told(tmp_path, capsys, settings, message
     files = {split: name.format(folder=tmp_path) for split, name in settings["files"].items()}
     assert run(tmp_path, files, **{key: value for key, value in settings.items() if key != "files"})[0] == 1
     assert message in capsys.readouterr().err
+
+
+def write_splits(tmp_path, **texts):
+    for split, text in texts.items():
+        (tmp_path / split).write_text(text)
+    return {split: str(tmp_path / split) for split in texts}
+
+
+def test_ids_that_restart_in_each_split_are_told_apart(tmp_path, capsys):
+    texts = {split: f'{{"id": "0", "tokens": ["{split}"], "tags": ["O"]}}\n' for split in SPLITS}
+    code, output = run(tmp_path, write_splits(tmp_path, **texts), format="jsonl")
+    assert code == 0
+    table = parquet.read("posts", output)
+    assert [row["post_id"] for row in table.to_pylist()] == ["train-0", "dev-0", "test-0"]
+    assert parquet.metadata(table)["ids_in_several_splits"] == 1
+    assert "1 ids are in several splits" in capsys.readouterr().err
+
+
+def test_numbered_tags_of_another_scheme_are_read_and_told(tmp_path):
+    names = ["O", "S-PER", "B-PER", "E-PER"]
+    (tmp_path / "names.json").write_text(json.dumps({"features": {"ner_tags": {"feature": {"names": names}}}}))
+    texts = dict.fromkeys(SPLITS, "Ann\tx\t1\n\nAnn\tx\t2\nLee\tx\t3\n")
+    settings = {"columns": {"tags": 3}, "features": str(tmp_path / "names.json")}
+    code, output = run(tmp_path, write_splits(tmp_path, **texts), **settings)
+    assert code == 0
+    assert [row["tags"] for row in parquet.rows("posts", output)] == [["B-PER"], ["B-PER", "I-PER"]] * 3
+    assert parquet.metadata(output)["splits"]["dev"]["converted"] == {"E": 1, "S": 1}
+
+
+def test_equal_texts_cost_as_much_as_others(tmp_path, capsys):
+    """3,000 in each of two splits: 9 million pairs, of which a few are named."""
+    texts = {"train": "a\tO\n\n" * 3000, "dev": "a\tO\n\n" * 3000, "test": "b\tO\n"}
+    code, output = run(tmp_path, write_splits(tmp_path, **texts))
+    assert code == 0
+    summary = parquet.metadata(output)["duplicates"]["train/dev"]
+    assert (summary["texts"], summary["pairs"], len(summary["examples"])) == (1, 9_000_000, 1)
+    assert output.stat().st_size < 1_000_000 and len(capsys.readouterr().err) < 1000

@@ -79,9 +79,35 @@ def test_bytes_that_are_not_utf8_cost_their_own_line_alone(format_name):
         parse_post(records[1].values)
 
 
-def test_another_encoding_is_named():
-    with pytest.raises(UserError, match="UTF-16; expected UTF-8"):
-        read("text\na".encode("utf-16"), "csv")
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le"])
+@pytest.mark.parametrize("format_name", ["csv", "lines", "jsonl"])
+def test_another_encoding_is_named(encoding, format_name):
+    with pytest.raises(UserError, match=f"{encoding.upper()}; expected UTF-8"):
+        read("text\na\n".encode(encoding), format_name)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"text": "a", "text": "b"}',
+        '{"text": ' + "9" * 5000 + "}",
+        '{"text": "a\\ud83d b", "id": 7}',
+        '{"tokens": ["a", "\\ud83d"], "id": 7}',
+        '{"text": "a", "x": ' + "[" * 900 + '"\\udfff"' + "]" * 900 + "}",
+        '{"text": "a", "image": {"a": 1}}',
+        '{"text": "a", "image": ["1.jpg"]}',
+        '{"text": "a", "image": true}',
+        '{"text": "a", "image": 1.5}',
+    ],
+)
+def test_a_bad_line_costs_one_answer(line):
+    """And keeps what else can be read of it, such as its id."""
+    first, bad, last = read(f"a\n{line}\nb", "lines")
+    assert (first.values, last.values) == ({"text": "a"}, {"text": "b"})
+    if bad.error is None:
+        with pytest.raises(UnreadablePost) as error:
+            parse_post(bad.values)
+        assert len(str(error.value)) < 300 and bad.values.get("id", 7) == 7
 
 
 @pytest.mark.parametrize("content", ["", "id,words\n1,a\n"])
@@ -133,3 +159,8 @@ def test_no_parquet_file():
 def test_lines_are_counted(tmp_path):
     (tmp_path / "a").write_text("\n".join(json.dumps({"text": "a"}) for _ in range(5)) + "\n")
     assert (count_records(tmp_path / "a", "lines"), count_records(tmp_path / "a", "csv")) == (5, None)
+
+
+def test_columns_of_one_name_are_told():
+    with pytest.raises(UserError, match="posts:1: expected columns of different names, found 'text' twice"):
+        read("text,id,text\na,1,b\n", "csv")

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationInfo, model_validator
 from pydantic.dataclasses import dataclass
 
-from ita.config.fields import SECTION, Flag, Number, PostRange, PostSplit, Sha256, Whole, is_whole
+from ita.config.fields import SECTION, ColumnName, Flag, Number, PostRange, PostSplit, Sha256, Whole, is_whole
 from ita.errors import ConfigError
 
 
@@ -26,7 +26,7 @@ class Demo:
 
 NEW_FORMATS = ("jsonl", "csv", "tsv", "parquet", "text")
 """Layouts of new posts."""
-UNTAGGED_FORMATS = ("csv", "tsv", "text")
+UNTAGGED_FORMATS = ("tsv", "text")
 """Those that never have tags."""
 
 
@@ -35,10 +35,12 @@ class Posts:
     """posts: annotated text, or new posts -> posts.parquet."""
 
     format: Annotated[
-        Literal["umt", "three_line", "jsonl", "parquet", "ita", "relation", "csv", "tsv", "text"],
+        Literal["umt", "three_line", "jsonl", "csv", "parquet", "spans", "ita", "relation", "tsv", "text"],
         Field(
-            description="Layout of the files; relation: posts labelled by whether their image adds to the text, for "
-            "systems.*.relation_data; of new posts: jsonl, csv, tsv, parquet, or text (a post a line)."
+            description="Layout of the files; umt: also other files with a word a line; spans: texts with character "
+            "offsets, of doccano, Label Studio, spaCy, Prodigy; relation: posts labelled by whether their image "
+            "adds to the text, for systems.*.relation_data; of new posts: jsonl, csv, tsv, parquet, or text (a post "
+            "a line)."
         ),
     ] = "umt"
     files: Annotated[
@@ -59,6 +61,23 @@ class Posts:
             "several splits."
         ),
     ] = field(default_factory=dict)
+    columns: Annotated[
+        dict[Literal["tokens", "tags", "text", "image", "id"], ColumnName],
+        Field(
+            description="Meaning -> column: its number in files with a word a line (1 the first, -1 the last), else "
+            "its name. Files with a word a line and more than two columns need it."
+        ),
+    ] = field(default_factory=dict)
+    tag_names: Annotated[
+        list[str], Field(description="Names of the tags in their order, where the files have numbers (ClassLabel).")
+    ] = field(default_factory=list)
+    features: Annotated[
+        str | None,
+        Field(
+            description="JSON file with these names: dataset_info.json, a model's config.json, or a list; Parquet "
+            "files of the library datasets hold them."
+        ),
+    ] = None
     rename: Annotated[
         dict[str, str], Field(description="Entity type in the files -> type used here, for example MISC: OTHER.")
     ] = field(default_factory=dict)

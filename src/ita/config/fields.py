@@ -21,6 +21,8 @@ Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "fp32", "bf16"]
 Split = Literal["train", "dev", "test"]
 PostSplit = Literal["train", "dev", "test", "new"]
+ColumnName = Whole | Annotated[str, Strict(), Field(min_length=1)]
+"""Number or name of a column."""
 PostRange = Annotated[str, Field(pattern="^[1-9][0-9]*-[1-9][0-9]*$")]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 

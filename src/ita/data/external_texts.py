@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from ita.config import ExternalText
+from ita.data.conll import EOS
 from ita.data.entries import image_key
-from ita.data.formats import EOS, read_posts
+from ita.data.formats import read_posts
 from ita.data.image_texts import read_texts
 from ita.data.sources import read_source
 from ita.data.visual_context import VisualContext, concatenate, join_texts, separator, split_words

@@ -1,180 +1,194 @@
-"""Formats of annotated posts, one reader for each.
-
-A reader takes the bytes of a file and its name, and yields posts in order. Words are not stripped: U+00A0, U+FE0F or
-U+200B alone are words on Twitter. Lines end in LF or CRLF.
-"""
+"""Formats of annotated posts: a reader for each, which takes the bytes of a file and yields posts in order."""
 
 from __future__ import annotations
 
+import ast
 import io
+import json
 import re
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
-from ita.data.records import Post, check_lengths, decode_lines, image_of_record, json_records, malformed, text_or_none
+from ita.data.class_labels import names_of_features
+from ita.data.conll import EOS, read_ita, read_tag, read_three_line, read_umt
+from ita.data.records import (
+    Layout,
+    Post,
+    check_lengths,
+    first_key,
+    id_of_record,
+    image_of_record,
+    json_records,
+    object_of,
+    words_of,
+)
 from ita.data.relations import read_relations
-from ita.data.tags import TAG
+from ita.data.span_formats import SPAN_KEYS, read_spans
+from ita.data.tags import TAG, to_iob
 from ita.errors import UserError
-from ita.io.image_formats import strip_image_suffix
+from ita.io.text import check_header, csv_records, malformed, numbered_lines, quote
 
-EOS = "<EOS>"
-"""The word that ends a post and separates the texts of its context in files of the official format."""
-CONTEXT_TAGS = {"X", "B-X", "S-X", "I-X"}
-"""Tags of the separators and of the words of a context in files of the official format."""
-IMAGE_LINE = re.compile(r"(?:IMGID|WID):(.*)")
-BLANKS = re.compile(r"[ \t]+")
+TOKENS = ("tokens", "words")
+TAGS = ("tags", "ner_tags", "labels")
+"""Keys of words and tags, unless posts.columns names them; those of data sets of the hub."""
+ITEM = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|-?[0-9]{1,9}"
+PYTHON_LIST = re.compile(rf"\[\s*(?:{ITEM})(?:\s*,\s*(?:{ITEM}))*\s*\]")
+"""A list as Python writes it. One without commas, as numpy writes it, would be glued together."""
+NAMED = ("image", "id")
+"""Values of a post beside words and tags that posts.columns may name."""
+STANDARD = Layout()
 
-
-class TaggedWord(NamedTuple):
-    """A line of a file with one word per line."""
-
-    word: str
-    tag: str
-    line: int
+Reader = Callable[[bytes, str, Layout], Iterator[Post]]
 
 
-def read_posts(content: bytes, file_name: str, format_name: str) -> list[Post]:
+def read_posts(content: bytes, file_name: str, format_name: str, layout: Layout = STANDARD) -> list[Post]:
     """Reads a file of annotated posts.
 
     Args:
         content: the file's bytes.
         file_name: for messages.
         format_name: a key of READERS.
+        layout: columns and names of tags.
 
     Raises:
         UserError: for anything malformed: file and line, what was expected and what was found.
     """
-    posts = list(READERS[format_name](content, file_name))
+    try:
+        posts = list(READERS[format_name](content, file_name, layout))
+    except UserError as error:
+        likely = likely_format(content)
+        if likely in (None, format_name) or format_name == "relation":
+            raise
+        raise UserError(f"{error}; the file looks like the format '{likely}' (setting posts.format)") from None
     if not posts:
         raise UserError(f"{file_name}: no posts found; expected the format '{format_name}' (setting posts.format)")
     return posts
 
 
-def read_umt(content: bytes, file_name: str) -> Iterator[Post]:
-    """UMT's format: an ``IMGID:id`` line (or WID:, or none), then ``word TAB tag`` lines, then a blank line."""
-    for line, image_id, words in tagged_blocks(content, file_name):
-        yield post_of_words(words, image_id, file_name, line)
+def likely_format(content: bytes) -> str | None:
+    """The format that a file looks like; None where it looks like no other."""
+    if content.startswith(b"PAR1"):
+        return "parquet"
+    lines = [line.strip() for line in content[: 1 << 16].decode("utf-8-sig", "replace").split("\n")]
+    lines = [line for line in lines if line][:20]
+    if not lines:
+        return None
+    if lines[0][0] in "[{":
+        start = "".join(lines)
+        return "spans" if any(f'"{key}"' in start for key in SPAN_KEYS) and '"text"' in start else "jsonl"
+    if any(line.startswith(EOS) for line in lines):
+        return "ita"
+    tagged = [bool(TAG.fullmatch(line.split()[-1])) and len(line.split()) > 1 for line in lines]
+    if len(lines) >= 3 and all(TAG.fullmatch(tag) for tag in lines[1].split()) and len(lines[0].split()) > 1:
+        return "three_line"
+    if sum(tagged) * 2 > len(lines):
+        return "umt"
+    return "csv" if any(name in re.split("[,;\t]", lines[0]) for name in (*TOKENS, *TAGS)) else None
 
 
-def read_ita(content: bytes, file_name: str) -> Iterator[Post]:
-    """The official code's format: the post, ``<EOS>``, then its context, every context line tagged X (or B-X)."""
-    for line, image_id, words in tagged_blocks(content, file_name):
-        end = next((i for i, word in enumerate(words) if word.tag in CONTEXT_TAGS), len(words))
-        context = words[end:]
-        if context and context[0].word != EOS:
-            raise malformed(file_name, context[0].line, f"{EOS} before the context", repr(context[0].word))
-        for word in context:
-            if word.tag not in CONTEXT_TAGS:
-                raise malformed(file_name, word.line, f"every line after {EOS} to be tagged X", repr(word.tag))
-        yield post_of_words(words[:end], image_id, file_name, line, tuple(word.word for word in context[1:]))
-
-
-def read_three_line(content: bytes, file_name: str) -> Iterator[Post]:
-    """Three lines a post: words, tags, image file; blank lines between posts are optional."""
-    lines = [line for block in blocks(content, file_name) for line in block]
-    if len(lines) % 3:
-        raise malformed(file_name, lines[-1][0], "three lines a post (words, tags, image)", "an incomplete one")
-    for first in range(0, len(lines), 3):
-        (line, words), (tag_line, labels), (_, image) = lines[first : first + 3]
-        tokens = BLANKS.split(words.strip(" \t"))
-        tags = [check_tag(tag, file_name, tag_line) for tag in BLANKS.split(labels.strip(" \t"))]
-        check_lengths(tokens, tags, file_name, line)
-        yield Post(tokens, tags, strip_image_suffix(image.strip(" \t")))
-
-
-def read_jsonl(content: bytes, file_name: str) -> Iterator[Post]:
-    """One object a line: ``tokens``, ``tags``, and optionally ``image`` (id or URL), ``id``."""
+def read_jsonl(content: bytes, file_name: str, layout: Layout) -> Iterator[Post]:
+    """An object a line, or a list of them: ``tokens``, ``tags``, and optionally ``image`` (id or URL), ``id``."""
     for number, record in json_records(content, file_name):
-        yield post_of_record(record, file_name, number)
+        yield post_of_record(record, file_name, number, layout)
 
 
-def read_parquet(content: bytes, file_name: str) -> Iterator[Post]:
+def read_csv(content: bytes, file_name: str, layout: Layout) -> Iterator[Post]:
+    """A row a post, with the columns of the JSONL format; lists as JSON or Python writes them, or between blanks."""
+    for number, row in csv_records(numbered_lines(content, file_name), file_name):
+        record: dict[str, Any] = dict(row)
+        for key in (*TOKENS, *TAGS, *(name for name in layout.columns.values() if isinstance(name, str))):
+            if key in row:
+                record[key] = list_of_cell(row[key], key, file_name, number)
+        yield post_of_record(record, file_name, number, layout)
+
+
+def list_of_cell(cell: str, key: str, file_name: str, line: int) -> list[Any] | None:
+    """The list in a cell; None where it is empty."""
+    text = cell.strip()
+    if not text.startswith("["):
+        return text.split() or None
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        value = ast.literal_eval(text) if PYTHON_LIST.fullmatch(text) else None
+    if not isinstance(value, list):
+        raise malformed(file_name, line, f"'{key}' to be a list as JSON or Python writes it", quote(text))
+    return value
+
+
+def read_parquet(content: bytes, file_name: str, layout: Layout) -> Iterator[Post]:
     """A table with the columns of the JSONL format; numbers in messages count rows from 1."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(io.BytesIO(content))
-    except (pa.ArrowInvalid, OSError) as error:
+        file = pq.ParquetFile(io.BytesIO(content))
+    except (pa.ArrowException, OSError) as error:
         raise UserError(f"{file_name}: expected a Parquet file, found {error}") from None
-    for number, record in enumerate(table.to_pylist(), 1):
-        yield post_of_record(record, file_name, number)
+    check_header(file.schema_arrow.names, file_name, None)
+    if not layout.tag_names:
+        layout = layout._replace(tag_names=names_of_table(file.schema_arrow.metadata, layout, file_name))
+    number = 0
+    try:
+        for batch in file.iter_batches():
+            for record in batch.to_pylist():
+                number += 1
+                yield post_of_record(record, file_name, number, layout)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise malformed(file_name, number + 1, "a row that can be read", quote(str(error))) from None
 
 
-READERS: dict[str, Callable[[bytes, str], Iterator[Post]]] = {
+def names_of_table(metadata: Mapping[bytes, bytes] | None, layout: Layout, file_name: str) -> list[str]:
+    """Names of tags in what the library ``datasets`` writes into Parquet files; none where there is nothing."""
+    try:
+        content = json.loads((metadata or {}).get(b"huggingface", b"{}"))
+    except ValueError:
+        return []
+    return names_of_features(content, tag_keys(layout)) or []
+
+
+def tag_keys(layout: Layout) -> tuple[str, ...]:
+    """Keys that tags may stand under."""
+    return keys_of(layout, "tags", TAGS)
+
+
+def keys_of(layout: Layout, meaning: str, usual: tuple[str, ...]) -> tuple[str, ...]:
+    """Keys that a value may stand under: the one in the settings, or else the usual ones.
+
+    Raises:
+        UserError: for a number, as files without names of columns have.
+    """
+    name = layout.columns.get(meaning)
+    if isinstance(name, int):
+        raise UserError(f"posts.columns.{meaning}: found {name}, expected the name of a column")
+    return usual if name is None else (name,)
+
+
+READERS: dict[str, Reader] = {
     "umt": read_umt,
     "three_line": read_three_line,
     "jsonl": read_jsonl,
+    "csv": read_csv,
     "parquet": read_parquet,
+    "spans": read_spans,
     "ita": read_ita,
     "relation": read_relations,
 }
 """Name of a format in the setting posts.format -> its reader."""
 
 
-def blocks(content: bytes, file_name: str) -> Iterator[list[tuple[int, str]]]:
-    """Numbered lines of a text, in blocks between blank lines."""
-    block: list[tuple[int, str]] = []
-    for number, line in enumerate(decode_lines(content, file_name), 1):
-        if line.strip(" \t"):
-            block.append((number, line))
-        elif block:
-            yield block
-            block = []
-    if block:
-        yield block
-
-
-def tagged_blocks(content: bytes, file_name: str) -> Iterator[tuple[int, str | None, list[TaggedWord]]]:
-    """Posts with one word per line: number of the first line, image id from the line before the words, words."""
-    for block in blocks(content, file_name):
-        first_line, heading = block[0]
-        image_id = None
-        if image := IMAGE_LINE.fullmatch(heading):
-            image_id = image[1] or None
-            block = block[1:]
-        yield first_line, image_id, [split_tag(line, file_name, number) for number, line in block]
-
-
-def split_tag(line: str, file_name: str, number: int) -> TaggedWord:
-    """A word and its tag, separated by the last TAB, or by the last space where there is no TAB."""
-    word, _, tag = line.rpartition("\t" if "\t" in line else " ")
-    if not word or not tag:
-        raise malformed(file_name, number, "'word<TAB>tag'", repr(line))
-    return TaggedWord(word, tag, number)
-
-
-def post_of_words(
-    words: Sequence[TaggedWord], image_id: str | None, file_name: str, line: int, context: tuple[str, ...] = ()
-) -> Post:
-    """A post with one word per line, checked; ``line`` is its first."""
-    tokens = [word.word for word in words]
-    tags = [check_tag(word.tag, file_name, word.line) for word in words]
-    check_lengths(tokens, tags, file_name, line)
-    return Post(tokens, tags, image_id, context=context)
-
-
-def post_of_record(record: Any, file_name: str, line: int) -> Post:
+def post_of_record(record: Any, file_name: str, line: int, layout: Layout) -> Post:
     """A post from an object with ``tokens``, ``tags``, ``image`` (or ``image_id``, ``image_url``) and ``id``."""
-    if not isinstance(record, dict):
-        raise malformed(file_name, line, "an object with 'tokens' and 'tags'", type(record).__name__)
-    for key in "tokens", "tags":
-        value = record.get(key)
-        if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
-            raise malformed(file_name, line, f"'{key}' to be a list of non-empty strings", f"{value!r:.80}")
-    tokens = list(record["tokens"])
-    tags = [check_tag(tag, file_name, line) for tag in record["tags"]]
+    record = object_of(record, file_name, line, "'tokens' and 'tags'")
+    tokens_key = first_key(record, keys_of(layout, "tokens", TOKENS), file_name, line)
+    tokens = words_of(record[tokens_key], tokens_key, file_name, line)
+    tags_key = first_key(record, tag_keys(layout), file_name, line)
+    values = record[tags_key]
+    if not isinstance(values, list) or not all(type(value) in (str, int) for value in values):
+        raise malformed(file_name, line, f"'{tags_key}' to be a list of tags or their numbers", quote(values))
+    tags, converted = to_iob([read_tag(tag, layout, file_name, line) for tag in values])
     check_lengths(tokens, tags, file_name, line)
-    post_id = record.get("id", record.get("post_id"))
-    return Post(tokens, tags, *image_of_record(record), text_or_none(post_id))
-
-
-def check_tag(tag: str, file_name: str, line: int) -> str:
-    """Returns an IOB tag.
-
-    Raises:
-        UserError: for anything else.
-    """
-    if not TAG.fullmatch(tag):
-        raise malformed(file_name, line, "the tag O, B-TYPE or I-TYPE", repr(tag))
-    return tag
+    named = {meaning: record[key] for meaning, key in layout.columns.items() if meaning in NAMED and key in record}
+    record = {**record, **named}
+    image = image_of_record(record, file_name, line)
+    return Post(tokens, tags, *image, id_of_record(record, file_name, line), converted=converted)

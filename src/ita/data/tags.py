@@ -1,13 +1,18 @@
-"""Tags and spans: IOB2 in files, BIOES inside the model."""
+"""Tags and spans: IOB2 in our tables, BIOES inside the model, and the other schemes that files have."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-TAG = re.compile(r"O|[BI]-\S+")
-"""An IOB tag."""
+TAG = re.compile(r"O|[BIESMLU]-\S+")
+"""A tag of IOB1, IOB2, BIOES (also IOBES), BILOU (also BILUO) or BMES."""
+BEGINS = {"S", "U"}
+"""Prefixes of an entity of one word, in BIOES and BMES, and in BILOU."""
+INSIDE = {"E", "L", "M"}
+"""Prefixes of its last word, in BIOES and BMES, and in BILOU; of a word between, in BMES."""
 
 
 class Span(NamedTuple):
@@ -35,6 +40,27 @@ def repair(tags: Sequence[str]) -> tuple[list[str], int]:
             changed += 1
         repaired.append(tag)
     return repaired, changed
+
+
+def to_iob(tags: Sequence[str]) -> tuple[list[str], Mapping[str, int]]:
+    """IOB tags of tags of any scheme; those of IOB1 and IOB2 stay as they are.
+
+    An entity that is closed stays closed: a word that goes on after S, U, E or L begins the next one.
+
+    Returns:
+        The tags; prefix of another scheme -> how many tags had it.
+    """
+    counts = Counter(tag[0] for tag in tags if tag[0] in BEGINS | INSIDE)
+    if not counts:
+        return list(tags), {}
+    result: list[str] = []
+    closed = True
+    for tag in tags:
+        prefix, suffix = tag[0], tag[1:]
+        begins = prefix == "B" or prefix in BEGINS or (closed and prefix != "O")
+        result.append(tag if prefix == "O" else ("B" if begins else "I") + suffix)
+        closed = prefix in BEGINS | {"O", "E", "L"}
+    return result, dict(sorted(counts.items()))
 
 
 def spans(tags: Sequence[str]) -> list[Span]:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ita.data.formats import EOS
+from ita.data.conll import EOS
 
 if TYPE_CHECKING:
     from ita.config import Context

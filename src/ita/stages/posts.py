@@ -1,8 +1,9 @@
 """posts: annotated text, or new posts -> posts.parquet.
 
-Reads the splits in any format of ``ita.data.formats``, repairs orphan I- tags, renames entity types, names the label
-version of the files, and reports posts with the same words in two splits. Posts without tags, of which there may be
-millions, are the split ``new``: they are read one after another, and one that cannot be read says why in its row.
+Reads the splits in any format of ``ita.data.formats``, turns other schemes of tags into IOB2, repairs orphan I- tags,
+renames entity types, names the label version of the files, and reports posts with the same words in two splits. Posts
+without tags, of which there may be millions, are the split ``new``: they are read one after another, and one that
+cannot be read says why in its row.
 """
 
 from __future__ import annotations
@@ -18,18 +19,22 @@ from typing import Any
 from ita.cli import read_section
 from ita.config import Posts
 from ita.data import SPLITS
-from ita.data.formats import read_posts
+from ita.data.class_labels import read_names
+from ita.data.formats import TAGS, read_posts
 from ita.data.label_versions import common_version, label_version
-from ita.data.records import Post
+from ita.data.records import Layout, Post
 from ita.data.sources import StreamedFile, read_source, stream_source
 from ita.data.tags import repair, spans
 from ita.errors import UserError
 from ita.io import parquet
 from ita.io.provenance import provenance_of
+from ita.io.text import quote
 from ita.log import log, progress
 from ita.tagging.input_files import read_records
 from ita.tagging.post_tables import SPLIT, new_rows
 
+EXAMPLES = 5
+"""Pairs of posts with the same words that the metadata name."""
 REMEDY = "name local files in posts.files (a path, or 'archive.zip::member')"
 
 Row = dict[str, Any]
@@ -60,17 +65,18 @@ def work(settings: dict[str, Any], output: Path, cache: Path) -> None:
         split_rows, summaries[split] = read_split(split, config, cache)
         rows += split_rows
         log.info("posts: %s: %s", split, summaries[split])
-    check_unique(rows)
+    restarted = name_by_split(rows)
     versions = {split: summary["label_version"] for split, summary in summaries.items()}
     parquet.write(
         "posts",
         rows,
         output,
         {
-            **provenance_of(settings),
+            **provenance_of(settings, {"features": Path(config.features) if config.features else None}),
             "label_version": common_version(versions),
             "splits": summaries,
             "duplicates": find_duplicates(rows),
+            **({"ids_in_several_splits": restarted} if restarted else {}),
         },
     )
 
@@ -137,12 +143,39 @@ def read_split(split: str, config: Posts, cache: Path) -> tuple[list[Row], dict[
         raise UserError(f"posts.files.{split} is missing: training needs train, dev and test; {REMEDY}")
     sha256, setting = config.sha256.get(split), f"posts.files.{split}"
     source = read_source(config.files[split], sha256, cache, setting, config.allow_private)
-    posts = in_range(
-        read_posts(source.content, source.name, config.format), config.ranges.get(split), source.name, split
-    )
+    posts = read_posts(source.content, source.name, config.format, layout_of(config))
+    posts = in_range(posts, config.ranges.get(split), source.name, split)
     rows = [row_of(post, split, number, config.rename) for number, post in enumerate(posts, 1)]
     version = label_version(source.sha256, posts)
-    return rows, {"file": source.name, "sha256": source.sha256, "label_version": version, **counts(rows)}
+    return rows, {
+        "file": source.name,
+        "sha256": source.sha256,
+        "label_version": version,
+        **counts(rows),
+        **converted(posts),
+    }
+
+
+def layout_of(config: Posts) -> Layout:
+    """What the settings say about the files.
+
+    Raises:
+        UserError: for a file of names that cannot be read.
+    """
+    layout = Layout({str(meaning): column for meaning, column in config.columns.items()}, config.tag_names)
+    if config.features is None:
+        return layout
+    column = config.columns.get("tags")
+    keys = TAGS if column is None or isinstance(column, int) else (column,)
+    return layout._replace(tag_names=read_names(Path(config.features), keys))
+
+
+def converted(posts: Sequence[Post]) -> dict[str, dict[str, int]]:
+    """Tags of other schemes that were read as IOB2, by their prefix; nothing where there are none."""
+    prefixes: Counter[str] = Counter()
+    for post in posts:
+        prefixes.update(post.converted)
+    return {"converted": dict(sorted(prefixes.items()))} if prefixes else {}
 
 
 def in_range(posts: list[Post], numbers: str | None, file: str, split: str) -> list[Post]:
@@ -203,26 +236,53 @@ def relation_counts(rows: Sequence[Row]) -> dict[str, int]:
 
 
 def check_unique(rows: Iterable[Row]) -> None:
-    """Checks that every post id names one post.
+    """Checks that every post id names one post of its split.
 
     Raises:
         UserError: naming an id of several posts.
     """
     for post_id, count in Counter(row["post_id"] for row in rows).items():
         if count > 1:
-            raise UserError(f"the post id {post_id!r} names {count} posts; ids must be unique over all splits")
+            raise UserError(f"the post id {quote(post_id)} names {count} posts; ids must be unique within a split")
 
 
-def find_duplicates(rows: Sequence[Row]) -> dict[str, list[list[str]]]:
-    """Pairs of posts with the same words in two splits: 'train/test' -> [[post_id, post_id], ...]."""
-    by_words: dict[tuple[str, ...], list[Row]] = defaultdict(list)
+def name_by_split(rows: Sequence[Row]) -> int:
+    """Checks that every post id names one post of its split; ids that several splits have are prefixed by the split.
+
+    Returns:
+        How many ids are in several splits.
+
+    Raises:
+        UserError: naming an id of several posts.
+    """
+    splits_of: dict[str, str] = {}
+    restarted: set[str] = set()
     for row in rows:
-        by_words[tuple(row["tokens"])].append(row)
-    duplicates: dict[str, list[list[str]]] = defaultdict(list)
-    for same in by_words.values():
-        for first, second in combinations(same, 2):
-            if first["split"] != second["split"]:
-                duplicates[f"{first['split']}/{second['split']}"].append([first["post_id"], second["post_id"]])
-    for splits, pairs in sorted(duplicates.items()):
-        log.warning("posts: %s: %d pairs of posts with the same words, for example %s", splits, len(pairs), pairs[0])
+        if splits_of.setdefault(row["post_id"], row["split"]) != row["split"]:
+            restarted.add(row["post_id"])
+    if restarted:
+        log.warning("posts: %d ids are in several splits; every id is now SPLIT-ID", len(restarted))
+        for row in rows:
+            row["post_id"] = f"{row['split']}-{row['post_id']}"
+    check_unique(rows)
+    return len(restarted)
+
+
+def find_duplicates(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
+    """Posts with the same words in two splits: 'train/test' -> numbers of texts and of pairs of posts, first pairs."""
+    groups: dict[bytes, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for row in rows:
+        words = "\x1f".join(row["tokens"]).encode()
+        groups[hashlib.blake2b(words, digest_size=16).digest()][row["split"]].append(row["post_id"])
+    duplicates: dict[str, dict[str, Any]] = {}
+    for group in groups.values():
+        for first, second in combinations(group, 2):
+            summary = duplicates.setdefault(f"{first}/{second}", {"texts": 0, "pairs": 0, "examples": []})
+            summary["texts"] += 1
+            summary["pairs"] += len(group[first]) * len(group[second])
+            if len(summary["examples"]) < EXAMPLES:
+                summary["examples"].append([group[first][0], group[second][0]])
+    for splits, summary in sorted(duplicates.items()):
+        pair = summary["examples"][0]
+        log.warning("posts: %s: %d pairs of posts with the same words, for example %s", splits, summary["pairs"], pair)
     return dict(sorted(duplicates.items()))

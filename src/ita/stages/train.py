@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ita.cli import read_section
 from ita.config import Encoder, Loss, System, Train, load
+from ita.data.words import marks_of
 from ita.errors import UserError
 from ita.io import parquet
 from ita.io.files import write_json, write_text
 from ita.io.provenance import provenance_of, region_inputs
 from ita.log import log
-from ita.tagging.words import marks_of
 
 if TYPE_CHECKING:
     from ita.model.dataset import Corpus, EncodedPosts

@@ -5,15 +5,16 @@ A record that cannot be read is one that says why: it ends nothing, and the othe
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
 from ita.errors import UserError
+from ita.io.text import BOM, LARGEST_CELL, SAMPLE, check_encoding, check_header, load_any_json
 from ita.tagging.posts import Record
 
 FORMATS = ("lines", "text", "jsonl", "csv", "tsv", "parquet")
@@ -27,13 +28,8 @@ SUFFIXES = {
     ".parquet": "parquet",
     ".pq": "parquet",
 }
-BOM = "\ufeff"
-BOM_BYTES = BOM.encode()
-UTF16 = (b"\xff\xfe", b"\xfe\xff")
 PARQUET_ROWS = 64
 """Rows of a Parquet file in memory at a time: they may hold images."""
-LARGEST_CELL = 1 << 30
-"""Bytes of a CSV cell; Python's own limit is 128 KB."""
 
 
 def format_of(path: str) -> str:
@@ -64,13 +60,12 @@ def read_records(source: BinaryIO, format_name: str, name: str) -> Iterator[Reco
 def text_of(source: BinaryIO, name: str, newline: str | None) -> TextIO:
     """The text of a UTF-8 file; bytes that are not UTF-8 become halves of characters, which ``parse_post`` reports."""
     if isinstance(source, io.BytesIO):
-        start = source.getbuffer()[: len(BOM_BYTES)].tobytes()
+        start = source.getbuffer()[:SAMPLE].tobytes()
     else:
-        start = source.peek(len(BOM_BYTES))[: len(BOM_BYTES)] if isinstance(source, io.BufferedReader) else b""
-    if start == BOM_BYTES:
-        source.read(len(BOM_BYTES))
-    if start[:2] in UTF16:
-        raise UserError(f"{name}: the file is UTF-16; expected UTF-8 (iconv -f UTF-16 -t UTF-8 {name})")
+        start = source.peek(SAMPLE)[:SAMPLE] if isinstance(source, io.BufferedReader) else b""
+    check_encoding(start, name)
+    if start.startswith(codecs.BOM_UTF8):
+        source.read(len(codecs.BOM_UTF8))
     return io.TextIOWrapper(source, encoding="utf-8", errors="surrogateescape", newline=newline)
 
 
@@ -91,8 +86,8 @@ def read_lines(source: TextIO, format_name: str) -> Iterator[Record]:
 def read_json(line: str, number: int, expected: str) -> Record:
     """A post from a JSON object."""
     try:
-        values = json.loads(line)
-    except (ValueError, RecursionError) as error:
+        values = load_any_json(line)
+    except ValueError as error:
         return Record({}, f"expected {expected}: {error}", number)
     if not isinstance(values, dict):
         return Record({}, f"expected {expected}, found a JSON {type(values).__name__}", number)
@@ -103,9 +98,7 @@ def read_table(source: TextIO, delimiter: str, name: str) -> Iterator[Record]:
     """A post a row, by the names of the columns in the first row."""
     csv.field_size_limit(min(sys.maxsize, LARGEST_CELL))
     rows = csv.reader(source, delimiter=delimiter)
-    header = next(rows, [])
-    if header:
-        header[0] = header[0].removeprefix(BOM)
+    header = [cell.removeprefix(BOM).strip() for cell in next(rows, [])]
     check_columns(header, name)
     number = 0
     while True:
@@ -170,7 +163,8 @@ def cell_of(value: Any) -> Any:
 
 
 def check_columns(columns: Sequence[str], name: str) -> None:
-    """Raises UserError for a table without posts in it."""
+    """Raises UserError for a table without posts in it, or with two columns of the same name."""
+    check_header(columns, name)
     if "text" not in columns and "tokens" not in columns:
         shown = ", ".join(columns[:12]) or "none"
         raise UserError(f"{name}: expected a column 'text' or 'tokens', found {shown}")

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ita.data.records import image_of_record, text_or_none
+from ita.data.records import ID_KEYS, IMAGE_KEYS, image_of, text_under
 from ita.data.visual_context import EMPTY, VisualContext
+from ita.data.words import Marks, cut_words
 from ita.errors import UserError
 from ita.io import parquet
 from ita.io.disk_index import DiskIndex, disk_index
 from ita.tagging.image_engines import ReadImage
 from ita.tagging.posts import NewPost, Record, UnreadablePost, check_characters, missing_to_none, parse_post, printable
 from ita.tagging.results import TaggedPost
-from ita.tagging.words import Marks, cut_words
 
 if TYPE_CHECKING:
     from ita.io.features import Features
@@ -26,8 +26,6 @@ Row = dict[str, Any]
 SPLIT: Literal["new"] = "new"
 MARKS: Marks = "apart"
 """How posts.parquet has hashtags and mentions of raw text; a tagger cuts again where its own are joined."""
-IMAGE_COLUMNS = ("image", "image_id", "image_url")
-ID_COLUMNS = ("id", "post_id")
 POST_COLUMNS = ["post_id", "image_id", "tokens", "text", "offsets", "error"]
 BLOCK = 512
 """Posts that are read, and sorted by length, at a time. It divides a row group."""
@@ -47,8 +45,14 @@ def new_rows(records: Iterable[Record]) -> Iterator[Row]:
 
 def own_id(record: Record) -> str | None:
     """The id that a post brings; None where it has none that can be written."""
-    texts = (text_or_none(missing_to_none(record.values.get(name))) for name in ID_COLUMNS)
-    return next((text for text in texts if text and printable(text) == text), None)
+    for name in ID_KEYS:
+        try:
+            text = text_under(record.values, name)
+        except ValueError:  # told by columns_of_record
+            continue
+        if text and printable(text) == text:
+            return text
+    return None
 
 
 def columns_of_record(record: Record) -> Row:
@@ -60,13 +64,15 @@ def columns_of_record(record: Record) -> Row:
     if record.error is not None:
         raise UnreadablePost(record.error)
     values = {name: missing_to_none(value) for name, value in record.values.items()}
-    for name in (*IMAGE_COLUMNS, *ID_COLUMNS):
-        value = values.get(name)
-        if not isinstance(value, str | int | None):
-            raise UnreadablePost(f"expected {name!r} to be an id or a URL, found {type(value).__name__}")
-        check_characters(name, value)
+    for name in (*IMAGE_KEYS, "image_url", *ID_KEYS):
+        check_characters(name, values.get(name))
+    try:
+        image_id, image_url = image_of(values)
+        for name in ID_KEYS:
+            text_under(values, name)
+    except ValueError as error:
+        raise UnreadablePost(str(error)) from None
     post = parse_post({name: values[name] for name in ("text", "tokens") if values.get(name) is not None}, MARKS)
-    image_id, image_url = image_of_record({name: value for name, value in values.items() if value is not None})
     raw = {"text": post.text, "offsets": post.offsets} if values.get("text") is not None else {}
     return {"image_id": image_id, "image_url": image_url, "tokens": post.tokens, **raw}
 

@@ -7,17 +7,13 @@ Known columns are ``text`` or ``tokens`` (or both: then the tokens are looked up
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ita.data.visual_context import VisualContext, join_texts
-from ita.tagging.words import Marks, cut_words
-
-SURROGATE = re.compile("[\ud800-\udfff]")
-"""Half of a character. Those from U+DC80 on are bytes that are not UTF-8, as Python's decoder hands them on."""
-FIRST_BYTE = 0xDC80
+from ita.data.words import Marks, cut_words
+from ita.io.text import SURROGATE, half_character, quote
 
 
 class UnreadablePost(ValueError):
@@ -63,7 +59,7 @@ def parse_post(values: Mapping[str, Any], marks: Marks = "apart") -> NewPost:
         check_characters(name, value)
     text, given_tokens = missing_to_none(values.get("text")), missing_to_none(values.get("tokens"))
     if text is not None and not isinstance(text, str):
-        raise UnreadablePost(f"expected 'text' to be a string, found {type(text).__name__} ({text!r:.40})")
+        raise UnreadablePost(f"expected 'text' to be a string, found {type(text).__name__} ({quote(text)})")
     if given_tokens is None:
         if text is None:
             raise UnreadablePost("expected 'tokens' or 'text'")
@@ -84,7 +80,7 @@ def parse_tokens(value: Any) -> list[str]:
         value = json_list(value) or value.split()
     value = value.tolist() if hasattr(value, "tolist") else value
     if not isinstance(value, list | tuple) or not all(isinstance(token, str) and token for token in value):
-        raise UnreadablePost(f"expected 'tokens' to be a list of non-empty strings, found {value!r:.40}")
+        raise UnreadablePost(f"expected 'tokens' to be a list of non-empty strings, found {quote(value)}")
     return list(value)
 
 
@@ -94,7 +90,7 @@ def locate(tokens: Sequence[str], text: str) -> list[tuple[int, int]]:
     for token in tokens:
         start = text.find(token, end)
         if start < 0:
-            raise UnreadablePost(f"expected the tokens to stand in the text in this order; {token!r:.40} does not")
+            raise UnreadablePost(f"expected the tokens to stand in the text in this order; {quote(token)} does not")
         end = start + len(token)
         offsets.append((start, end))
     return offsets
@@ -104,6 +100,8 @@ def parse_image(value: Any) -> str | bytes | None:
     """Path, URL or bytes of an image; also the pair of bytes and path that data sets of the hub have."""
     value = missing_to_none(value)
     if isinstance(value, Mapping):
+        if not value.keys() & {"bytes", "path"}:
+            raise UnreadablePost(f"expected 'image' to be a path, a URL or bytes, found {quote(value)}")
         value = value.get("bytes") or value.get("path")
     if isinstance(value, bytearray | memoryview):
         value = bytes(value)
@@ -149,26 +147,8 @@ def missing_to_none(value: Any) -> Any:
 
 def check_characters(name: str, value: Any) -> None:
     """Raises UnreadablePost where a value holds half a character or bytes that are not UTF-8."""
-    for text in (name, *strings_in(value)):
-        if found := SURROGATE.search(text):
-            code = ord(found[0])
-            what = f"the byte 0x{code - 0xDC00:02X}, which is not UTF-8" if code >= FIRST_BYTE else f"{code:04X} alone"
-            if code < FIRST_BYTE:
-                what = f"the surrogate U+{what}, half a character"
-            raise UnreadablePost(f"{printable(name)!r} has at character {found.start()} {what}")
-
-
-def strings_in(value: Any) -> Iterator[str]:
-    """All strings in a value."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for key, item in value.items():
-            yield from strings_in(key)
-            yield from strings_in(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from strings_in(item)
+    if problem := half_character([name, value]):
+        raise UnreadablePost(f"{quote(printable(name))} {problem}")
 
 
 def printable(text: str) -> str:

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 from ita.data.visual_context import EMPTY, VisualContext
+from ita.data.words import Marks
 from ita.errors import UserError
 from ita.tagging import hub_folders
 from ita.tagging.image_settings import ImageSettings, check_complete, image_settings
 from ita.tagging.posts import NewPost, Record, UnreadablePost, parse_post
 from ita.tagging.results import Entity, TaggedPost
-from ita.tagging.words import Marks
 
 if TYPE_CHECKING:
     import numpy as np

@@ -60,8 +60,9 @@ class JobInputs:
 
     def posts(self, wildcards: Wildcards) -> Inputs:
         """Annotated files that lie on this machine."""
-        files = self.sections.values(wildcards["dataset"], "posts")["files"]
-        return {"files": local_files(filter(None, files.values()), "posts.files")}
+        values = self.sections.values(wildcards["dataset"], "posts")
+        features = local_files(filter(None, [values["features"]]), "posts.features")
+        return {"files": local_files(filter(None, values["files"].values()), "posts.files") + features}
 
     def download(self, wildcards: Wildcards) -> Inputs:
         """The folder or archive that images come from."""

@@ -2,7 +2,7 @@
 
 VERSIONS = {
     "demo": 3,
-    "posts": 1,
+    "posts": 2,
     "download": 3,
     "detect": 2,
     "caption": 2,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ita.tagging.words import cut_words, marks_of
+from ita.data.words import cut_words, marks_of
 
 
 def words(text, marks="apart"):
