@@ -158,7 +158,7 @@ def blip(tmp_path_factory):
     return str(folder)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def tesseract():
     """pytesseract, where the program is there too."""
     pytesseract = pytest.importorskip("pytesseract")

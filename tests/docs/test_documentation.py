@@ -74,4 +74,4 @@ def test_a_command_of_the_documentation_is_understood(words, checkout, monkeypat
             assert main([*arguments, "--configfile", "mine.yaml"]) == 0
             assert "mine.yaml" in capsys.readouterr().out
     else:
-        assert program in ("pip", "python", "python3", ".venv/bin/pip", "apt-get"), program
+        assert program in ("pip", "python", "python3", ".venv/bin/pip", "apt-get", "curl"), program
