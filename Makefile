@@ -6,7 +6,7 @@ CORES ?= $(shell nproc 2>/dev/null || echo 2)
 # Runs snakemake with a line per stage; its own log goes to a file.
 SNAKEMAKE := PYTHONPATH=src$${PYTHONPATH:+:$$PYTHONPATH} $(BIN)/python -m ita.workflow.progress --cores $(CORES) --rerun-incomplete
 
-.PHONY: demo paper test lint setup minilm report
+.PHONY: demo paper test fuzz lint setup minilm report
 
 demo: setup ## run the whole chain on the demo and print its table
 	@# A run that was killed leaves a lock; it is stale when no other `make demo` runs.
@@ -21,6 +21,9 @@ paper: setup ## all tables and figures of the demo, in results/demo/paper
 
 test: setup ## run the tests
 	$(BIN)/python -m pytest -n $(CORES) --dist loadfile
+
+fuzz: setup ## mutated input of every kind, FUZZ_SECONDS for each (default 10); not part of the tests
+	OMP_NUM_THREADS=1 PYTHONPATH=src:. $(BIN)/python -m tests.fuzz
 
 lint: setup ## formatters, linters, types, layers of the package, conventions
 	$(BIN)/ruff check .

@@ -51,6 +51,8 @@ def check(config: Mapping[str, Any]) -> None:
 
     from ita.config.models import Config
 
+    if not isinstance(config, Mapping):
+        raise ConfigError(f"config: found {messages.text(config)}, expected a mapping of KEY: VALUE")
     try:
         Config.model_validate(config, context={"partial": True})
     except ValidationError as error:

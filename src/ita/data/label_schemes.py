@@ -7,6 +7,7 @@ Table 3 calls the labels of further subwords PAD and compares both.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 from ita.data.tags import tag_set
@@ -14,6 +15,8 @@ from ita.data.tags import tag_set
 X, CLS, SEP = "X", "[CLS]", "[SEP]"
 EXTRA_LABELS = (X, CLS, SEP)
 """Labels of subwords that are no word's first."""
+LABEL = re.compile(r"O|[BIES]-\S.*|X|\[CLS\]|\[SEP\]")
+"""Any label of a CRF."""
 
 
 def label_names(types: Iterable[str], scheme: str, tag_format: str) -> list[str]:

@@ -16,10 +16,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ita.errors import UserError
 from ita.model.attention import AttentionBackend, PaddedBucketAttention, VarlenAttention
 from ita.model.batching import Batch, RegionInputs
 from ita.model.dropout import dropout
 
+LARGEST_SIZE = 1 << 31
 FAMILY = {"bert", "roberta", "xlm-roberta", "camembert"}
 """Model types with BERT's layers: attention, then feed-forward, each normalised after the residual sum."""
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -63,9 +65,25 @@ class EncoderConfig:
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> EncoderConfig:
-        """From the content of a config.json."""
+        """From the content of a config.json.
+
+        Raises:
+            UserError: for a value that no encoder has.
+        """
         sizes = {name: raw[name] for name in cls.__dataclass_fields__ if raw.get(name) is not None and name != "raw"}
-        return cls(**sizes, raw=raw)
+        config = cls(**sizes, raw=raw)
+        for name, value in sizes.items():
+            expected = type(getattr(cls, name))
+            least = 0 if expected is float or name in ("pad_token_id", "num_hidden_layers") else 1
+            fits = isinstance(value, int | float if expected is float else expected) and not isinstance(value, bool)
+            if not fits or expected is not str and not least <= value < LARGEST_SIZE:
+                raise UserError(f"config.json of the encoder: {name} is {value!r:.40}, which no encoder has")
+        if config.hidden_size % config.num_attention_heads:
+            raise UserError(
+                f"config.json of the encoder: hidden_size is {config.hidden_size}, expected a multiple of "
+                f"num_attention_heads, {config.num_attention_heads}"
+            )
+        return config
 
 
 def packable(config: Mapping[str, Any]) -> bool:

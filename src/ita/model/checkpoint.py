@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from ita.config import Encoder, System, load
+from ita.data.label_schemes import LABEL
 from ita.errors import UserError
 from ita.io.files import atomic, sha256, write_json
 from ita.model import hub
@@ -35,6 +36,10 @@ WEIGHTS = "model.safetensors"
 PICKLED = "pytorch_model.bin"
 """Weights of encoders that read regions, which are published in no other form; it is read as tensors alone."""
 CONFIG = "config.json"
+SPECIAL_TOKENS = 2
+"""Of every input: one at its start, one at its end."""
+LONGEST_ROW = 1 << 24
+"""Subwords, more than any encoder reads."""
 OWN_PREFIX = "encoder."
 """Before the names of the first encoder's weights in the tagger."""
 
@@ -227,7 +232,7 @@ def load_model(folder: Path) -> tuple[Tagger, ViewEncoder, dict[str, Any]]:
         UserError: when the folder is not a run folder.
     """
     try:
-        settings = json.loads((folder / "settings.json").read_text())
+        settings = read_record(folder)
         train = settings["settings"]["train"]
         max_lengths = [settings["max_length"], *settings.get("further_max_lengths", [])]
         encoders = [
@@ -242,6 +247,29 @@ def load_model(folder: Path) -> tuple[Tagger, ViewEncoder, dict[str, Any]]:
         options = {"region_dim": region_dim, "system": system, "further_encoders": further}
         tagger = Tagger(model, settings["tags"], 0.0, constrained, **options)
         tagger.load_state_dict(read_tagger_weights(folder, model), assign=True)
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise UserError(f"{folder}: not a model folder written by 'ita train' ({error})") from None
-    return tagger.eval(), side_by_side(tokenizers, max_lengths, tagger.layout), settings
+        views = side_by_side(tokenizers, max_lengths, tagger.layout)
+    except Exception as error:  # files from strangers are broken in many ways, and libraries have as many errors
+        reason = f"{error}" if isinstance(error, UserError | OSError) else f"{type(error).__name__}: {error}"
+        raise UserError(f"{folder}: not a model folder written by 'ita train' ({reason[:400]})") from error
+    return tagger.eval(), views, settings
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """settings.json of a run folder, as far as a tagger is made of it.
+
+    Raises:
+        UserError: naming what in it is wrong.
+    """
+    file = folder / "settings.json"
+    record = json.loads(file.read_text(encoding="utf-8"))
+    tags = record["tags"]
+    if not isinstance(tags, list) or not tags or not all(isinstance(tag, str) and LABEL.fullmatch(tag) for tag in tags):
+        raise UserError(f"{file}: expected 'tags' to be labels such as O and B-PER, found {tags!r:.80}")
+    lengths = [record["max_length"], *record.get("further_max_lengths", [])]
+    if not all(type(length) is int and SPECIAL_TOKENS < length < LONGEST_ROW for length in lengths):
+        raise UserError(f"{file}: expected 'max_length' to be a whole number of subwords, found {lengths!r:.80}")
+    images = record.get("images") or {}
+    for name, values in {"images": images, "regions": record.get("regions"), **dict(images)}.items():
+        if not isinstance(values, Mapping | None):
+            raise UserError(f"{file}: expected {name!r} to be an object, found {values!r:.80}")
+    return dict(record)

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self, cast
+from typing import TYPE_CHECKING, Any, Literal, Self, cast, get_args
 
 from ita.data.visual_context import EMPTY, VisualContext
 from ita.data.words import Marks
@@ -64,6 +64,8 @@ class Tagger:
         self.model, self._encoder, self.record = load_model(folder)
         self.images: ImageSettings = image_settings(self.record, settings or {}, folder)
         self.marks = cast(Marks, self.record.get("marks", "apart"))
+        if self.marks not in get_args(Marks):
+            raise UserError(f"{folder}/settings.json: expected 'marks' to be apart or joined, found {self.marks!r:.40}")
         self.image_folder = image_folder
         self._engines: ImageEngines | None = None
         self._lock, self._engines_lock = threading.Lock(), threading.RLock()
