@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import inspect
-import json
 import re
 import typing
 from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +21,7 @@ from types import ModuleType
 from typing import Any, TypeVar
 
 from ita.errors import UserError
+from ita.io.text import decode, load_json
 from ita.log import configure_log, log
 from ita.workflow.versions import VERSIONS
 
@@ -96,8 +96,8 @@ def read_settings(text: str) -> dict[str, Any]:
         UserError: when the text is not a JSON object.
     """
     try:
-        settings = json.loads(Path(text[1:]).read_text() if text.startswith("@") else text)
-    except (OSError, json.JSONDecodeError) as error:
+        settings = load_json(decode(Path(text[1:]).read_bytes(), text[1:]) if text.startswith("@") else text)
+    except (OSError, ValueError) as error:
         raise UserError(f"--settings is neither JSON nor @FILE with JSON in it: {error}") from None
     if not isinstance(settings, dict):
         raise UserError(f"--settings must be a JSON object, got {type(settings).__name__}")

@@ -25,7 +25,13 @@ def refused(path, text: str) -> str:
         ("train: !!python/object:os.system {}\n", "mine.yaml:1: is not YAML: could not determine a constructor"),
         ("- train\n", "mine.yaml: found list, expected settings as KEY: VALUE"),
         ("train\n", "mine.yaml: found str, expected settings as KEY: VALUE"),
-        ("a: \x00\n", "mine.yaml: is not YAML: unacceptable character"),
+        ("a: b\nc: \x00\n", "mine.yaml:2: expected text, found a NUL character"),
+        ("a: \x01\n", "mine.yaml: is not YAML: unacceptable character"),
+        ('a: b\nc: "\\ud83d"\n', "mine.yaml:2: is not YAML: "),
+        ("a: &x {b: *x}\n", "mine.yaml: settings are nested too deeply, or an alias stands within its own anchor"),
+        ("a: " + "[" * 100_000 + "\n", "mine.yaml"),
+        ("a: " + "9" * 5000 + "\n", "mine.yaml: is not YAML: Exceeds the limit"),
+        ("{[1]: 2}: 3\n", "mine.yaml:1: is not YAML: "),
         ("train:\n  epochs: 3\nseeds: [1]\ntrain:\n  warmup: 0.1\n", "mine.yaml:4: 'train' is set before, in line 1"),
         ("d: {caption: {beams: 1,\n beams: 2}}\n", "mine.yaml:2: 'd.caption.beams' is set before, in line 1"),
     ],
@@ -39,8 +45,18 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path):
     with pytest.raises(ConfigError, match=r"nope\.yaml: the configuration cannot be read: No such file"):
         read_yaml(tmp_path / "nope.yaml")
     (tmp_path / "latin.yaml").write_bytes("a: \xe9".encode("latin-1"))
-    with pytest.raises(ConfigError, match=r"latin\.yaml: the configuration cannot be read: it is not UTF-8"):
+    with pytest.raises(ConfigError, match=r"latin\.yaml:1: expected UTF-8 text, found byte 0xe9"):
         read_yaml(tmp_path / "latin.yaml")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32-be"])
+def test_encodings_of_settings(tmp_path, encoding):
+    path = tmp_path / "mine.yaml"
+    path.write_bytes("train: {epochs: 3}\n".encode(encoding))
+    with pytest.raises(ConfigError, match=f"mine.yaml:1: the file is {encoding.upper()}; expected UTF-8"):
+        read_yaml(path)
+    path.write_bytes("train: {epochs: 3}\r\nseeds: [1]\r".encode("utf-8-sig"))
+    assert read_yaml(path) == {"train": {"epochs": 3}, "seeds": [1]}
 
 
 def test_an_empty_file_sets_nothing(tmp_path):

@@ -46,7 +46,8 @@ def test_files_follow_each_other(write):
     [
         ("x.txt", "one.jpg :fine\nno colon here\n", r"x\.txt:2: expected 'id.jpg :text', found 'no colon here'"),
         ("x.json", '{"one":\n oops}', r"x\.json:2: not JSON"),
-        ("x.json", "[1, 2]", r"x\.json:1: expected a map"),
+        ("x.json", "[1, 2]", r"x\.json:1: expected an object with the key image_id"),
+        ("x.json", "3", r"x\.json:1: expected a map"),
         ("x.json", '{"one.jpg": 3}', r"x\.json: 'one\.jpg': expected a text"),
         ("x.jsonl", '{"image_id": "a", "caption": "b"}\n{oops\n', r"x\.jsonl:2: not JSON"),
         ("x.jsonl", '{"caption": "b"}\n', r"x\.jsonl:1: expected an image id under one of image_id, image, id"),
@@ -54,7 +55,7 @@ def test_files_follow_each_other(write):
         ("x.jsonl", '["a"]\n', r"x\.jsonl:1: expected an object"),
         ("x.csv", "image_id,caption\na,b\na,b,c\n", r"x\.csv:3: expected 2 cells"),
         ("x.csv", "name,caption\na,b\n", r"x\.csv:2: expected an image id"),
-        ("x.csv", 'image_id,caption\na,"b\n', r"x\.csv:2: not CSV"),
+        ("x.csv", 'image_id,caption\na,"b\n', r"x\.csv:2: expected a row of a CSV file"),
         ("x.parquet", "junk", r"x\.parquet: not a Parquet file"),
         ("x.xml", "<a/>", r"format '\.xml' is not known"),
     ],

@@ -100,7 +100,7 @@ def test_json_keeps_its_order_and_its_letters(tmp_path):
     [
         (None, r"a\.json: cannot be read \(No such file or directory\); expected the metrics of a run"),
         (b"{", r"a\.json: not JSON \(.*\); expected the metrics of a run"),
-        (b"\xff", r"a\.json: not JSON \(.*\); expected the metrics of a run"),
+        (b"\xff", r"a\.json:1: expected UTF-8 text, .*; expected the metrics of a run"),
         (b"[1]", r"a\.json: holds a JSON list; expected an object: the metrics of a run"),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -106,3 +107,15 @@ def test_log_counts_errors_and_warns(project: Project, server: str, caplog: pyte
     assert [record.message for record in caplog.records if record.levelname == "WARNING"] == [
         "download: 2 of 3 images are not there (2 x http-404)"
     ]
+
+
+def test_a_data_set_without_any_image_fails_unless_told_to_go_on(project: Project, tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    options = {"source": "folder", "folder": str(tmp_path / "pictures")}
+    with pytest.raises(UserError, match=r"none of 2 images is there .2 x not-found., for example 'a' in .*pictures"):
+        project.run({"a": None, "b": None}, **options, allow_all_missing=False)
+    assert not project.output.exists()
+    assert len(project.run(**options, allow_all_missing=True)) == 2
+    (tmp_path / "pictures" / "b.jpg").write_bytes(picture())
+    assert project.run(**options, allow_all_missing=False)["b"]["status"] == "ok"
+    assert len(project.run(source="none", allow_all_missing=False)) == 2

@@ -28,6 +28,7 @@ from ita.stages import download
 from tests.support.paths import ROOT
 
 FAST = {
+    "allow_all_missing": True,
     "allow_networks": ["127.0.0.1", "::1"],
     "backoff": 0.01,
     "connect_timeout": 5.0,

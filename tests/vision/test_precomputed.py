@@ -57,7 +57,7 @@ def test_own_table_of_objects(tmp_path):
     [
         ('"objects": 3', "a list of tags or objects"),
         ('"objects": [{"score": 1}]', "a label"),
-        ('"objects": [{"label": "a", "score": 87}]', "a score from 0 to 1, found '87'"),
+        ('"objects": [{"label": "a", "score": 87}]', "a score from 0 to 1, found 87"),
         ('"objects": [{"label": "a", "score": "high"}]', "a score from 0 to 1"),
         ('"objects": [{"label": "a", "box": [1, 2, 3]}]', "a box"),
         ('"objects": [{"label": "a", "box": [1, 2, 3, "x"]}]', "an edge"),

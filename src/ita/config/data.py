@@ -145,6 +145,9 @@ class Download:
             "counted; 0 never stops.",
         ),
     ] = 24
+    allow_all_missing: Annotated[
+        Flag, Field(description="Go on where no image of the data set is there; else the stage fails.")
+    ] = False
     allow_networks: Annotated[
         list[str],
         Field(description="Addresses and networks that may be asked although not public: 127.0.0.1, 10.1.0.0/16."),

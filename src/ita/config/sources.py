@@ -6,11 +6,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ita.errors import ConfigError
+from ita.errors import ConfigError, UserError
+from ita.io.text import decode
 
 if TYPE_CHECKING:
     import yaml
 
+DEEPEST = 100
+"""Levels of settings."""
 Lines = Mapping[tuple[str, ...], int]
 
 
@@ -32,24 +35,28 @@ def read_with_lines(path: Path | str) -> tuple[dict[str, Any], Lines]:
     import yaml
 
     try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise ConfigError(f"{path}: the configuration cannot be read: {reason}") from None
+        text = decode(Path(path).read_bytes(), path)
+    except OSError as error:
+        raise ConfigError(f"{path}: the configuration cannot be read: {error.strerror}") from None
+    except UserError as error:
+        raise ConfigError(str(error)) from None
+    lines: dict[tuple[str, ...], int] = {}
     try:
         node, values = _parse(text)
+        if isinstance(values, dict):
+            _collect(node, (), lines, str(path))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f":{mark.line + 1}" if mark else ""
         raise ConfigError(f"{path}{line}: is not YAML: {_problem(error)}") from None
+    except RecursionError:
+        raise ConfigError(f"{path}: settings are nested too deeply, or an alias stands within its own anchor") from None
     except (yaml.YAMLError, ValueError) as error:
-        raise ConfigError(f"{path}: is not YAML: {' '.join(str(error).split())}") from None
+        raise ConfigError(f"{path}: is not YAML: {' '.join(str(error).split())[:200]}") from None
     if values is None:
         return {}, {}
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: found {type(values).__name__}, expected settings as KEY: VALUE")
-    lines: dict[tuple[str, ...], int] = {}
-    _collect(node, (), lines, str(path))
     return values, lines
 
 
@@ -59,9 +66,16 @@ def _parse(text: str) -> tuple[Any, Any]:
 
     fast = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
+        depth = 0
+        for event in yaml.parse(text, Loader=fast):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > DEEPEST:
+                raise RecursionError  # of libyaml's loader it would be a crash
         return yaml.compose(text, Loader=fast), yaml.load(text, Loader=fast)
-    except yaml.YAMLError:  # the other loader says more about what is wrong
-        return yaml.compose(text, Loader=yaml.SafeLoader), yaml.safe_load(text)
+    except yaml.YAMLError:
+        yaml.compose(text, Loader=yaml.SafeLoader)  # says more about what is wrong, but takes halves of characters
+        yaml.safe_load(text)
+        raise
 
 
 def line_of(lines: Lines, path: Sequence[str]) -> int | None:

@@ -4,7 +4,8 @@ The format follows from the file name; images are named by id, with or without a
 
 =========  =====================================================================================================
 .txt       lines ``id.jpg :caption``, or ``id.jpg :tag, tag`` for objects
-.json      map from id to a text, a list of texts, a list of objects, or an object with the keys of JSONL
+.json      map from id to a text, a list of texts, a list of objects, or an object with the keys of JSONL; or a list of
+           the objects of JSONL
 .jsonl     a JSON object per line: ``image_id`` (or image, id) and ``caption`` (captions, text, texts), or for objects
            ``objects``: ``[{"label", "score", "attributes": [{"label", "score"}, ...], "box": [x1, y1, x2, y2]}, ...]``,
            ``tags``: ``["red car", ...]``, or a single object's keys
@@ -16,16 +17,16 @@ The format follows from the file name; images are named by id, with or without a
 
 from __future__ import annotations
 
-import csv
-import json
 import re
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+from ita.data.records import is_list, json_list, text_under
 from ita.errors import UserError
 from ita.io.image_formats import SUFFIX_PATTERN, composed, strip_image_suffix
+from ita.io.text import check_header, csv_records, decode, numbered_lines, parse_json, quote
 from ita.log import log
 
 T = TypeVar("T")
@@ -104,22 +105,27 @@ def read_entries(file: Path) -> Iterator[Entry]:
         yield from reader(file)
     except OSError as error:
         raise UserError(f"{file}: cannot be read: {error.strerror or error}") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{file}: expected UTF-8, found other bytes at position {error.start}") from None
 
 
 def read_txt(file: Path) -> Iterator[Entry]:
     """``id.jpg :text`` lines; empty lines are skipped."""
-    for location, line in numbered_lines(file):
-        match = TXT_LINE.match(line)
+    for number, line in numbered_lines(file.read_bytes(), file):
+        if not line.strip():
+            continue
+        match = TXT_LINE.match(line.strip())
         if match is None:
-            raise malformed(location, line, "'id.jpg :text'")
-        yield Entry(location, image_key(match["name"]), match["text"].strip())
+            raise malformed(f"{file}:{number}", line, "'id.jpg :text'")
+        yield Entry(f"{file}:{number}", image_key(match["name"]), match["text"].strip())
 
 
 def read_json(file: Path) -> Iterator[Entry]:
-    """A map from image id to value."""
-    values = parse_json(file.read_text(encoding="utf-8-sig"), file)
+    """A map from image id to value, or a list of the objects of JSONL."""
+    content = file.read_bytes()
+    if is_list(content):
+        for line, row in json_list(content, file):
+            yield entry_of_row(row, f"{file}:{line}")
+        return
+    values = parse_json(decode(content, file), file)
     if not isinstance(values, dict):
         raise malformed(f"{file}:1", values, "a map from image id to texts or objects")
     for name, value in values.items():
@@ -128,24 +134,16 @@ def read_json(file: Path) -> Iterator[Entry]:
 
 def read_jsonl(file: Path) -> Iterator[Entry]:
     """A JSON object per line."""
-    for location, line in numbered_lines(file):
-        yield entry_of_row(parse_json(line, location), location)
+    for number, line in numbered_lines(file.read_bytes(), file):
+        if line.strip():
+            yield entry_of_row(parse_json(line, file, number), f"{file}:{number}")
 
 
 def read_csv(file: Path) -> Iterator[Entry]:
     """Rows of a CSV file with a header; empty cells count as missing."""
-    with open(file, encoding="utf-8-sig", newline="") as stream:
-        reader = csv.DictReader(stream, strict=True)
-        try:
-            for row in reader:
-                location = f"{file}:{reader.line_num}"
-                if None in row or None in row.values():
-                    cells = [cell for cell in row.values() if cell is not None]
-                    raise malformed(location, cells, f"{len(reader.fieldnames or [])} cells, as the header has")
-                filled = {name: cell for name, cell in row.items() if cell.strip() or name in TEXT_KEYS}
-                yield entry_of_row(filled, location)
-        except csv.Error as error:
-            raise UserError(f"{file}:{reader.reader.line_num}: not CSV: {error}") from None
+    for number, row in csv_records(numbered_lines(file.read_bytes(), file), file):
+        filled = {name: cell for name, cell in row.items() if cell.strip() or name in TEXT_KEYS}
+        yield entry_of_row(filled, f"{file}:{number}")
 
 
 def read_parquet(file: Path) -> Iterator[Entry]:
@@ -154,9 +152,11 @@ def read_parquet(file: Path) -> Iterator[Entry]:
     import pyarrow.parquet as pq
 
     try:
-        rows = pq.read_table(file).to_pylist()
-    except pa.ArrowInvalid as error:
-        raise UserError(f"{file}: not a Parquet file: {error}") from None
+        table = pq.read_table(file)
+        check_header(table.column_names, file, None)
+        rows = table.to_pylist()
+    except (pa.ArrowException, ValueError) as error:
+        raise UserError(f"{file}: not a Parquet file that can be read: {quote(str(error))}") from None
     for number, row in enumerate(rows, 1):
         yield entry_of_row({name: cell for name, cell in row.items() if cell is not None}, f"{file}: row {number}")
 
@@ -166,45 +166,18 @@ def read_npz(file: Path) -> Iterator[Entry]:
     import numpy as np
 
     arrays = ("objects", "scores", "bounding_boxes", "attr_obj", "attr_scores")
+    objects = []
     try:
         with np.load(file, allow_pickle=False) as content:
-            labels, scores, boxes, phrases, attribute_scores = (content[name].tolist() for name in arrays)
-    except (KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        reason = " ".join(str(error).split())
+            columns = [content[name].tolist() for name in arrays]
+        for label, score, box, phrase, (attribute_score, *_) in zip(*columns, strict=True):
+            attribute = {"label": phrase.removesuffix(label).strip(), "score": attribute_score}
+            attributes = [attribute] if phrase != label else []
+            objects.append({"label": label, "score": score, "box": box, "attributes": attributes})
+    except (KeyError, ValueError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+        reason = " ".join(str(error).split())[:200]
         raise UserError(f"{file}: expected arrays {', '.join(arrays)} without pickled objects: {reason}") from None
-    objects = []
-    for label, score, box, phrase, (attribute_score, *_) in zip(
-        labels, scores, boxes, phrases, attribute_scores, strict=True
-    ):
-        attribute = {"label": phrase.removesuffix(label).strip(), "score": attribute_score}
-        attributes = [attribute] if phrase != label else []
-        objects.append({"label": label, "score": score, "box": box, "attributes": attributes})
     yield Entry(str(file), image_key(file.stem), {"objects": objects})
-
-
-def numbered_lines(file: Path) -> Iterator[tuple[str, str]]:
-    """Location and stripped text of each line that is not blank."""
-    with open(file, encoding="utf-8-sig") as stream:
-        for number, line in enumerate(stream, 1):
-            if line.strip():
-                yield f"{file}:{number}", line.strip()
-
-
-def parse_json(text: str, location: str | Path) -> Any:
-    """Parses JSON.
-
-    Args:
-        text: a whole file, or one line of it.
-        location: the file, or file and line.
-
-    Raises:
-        UserError: for text that is not JSON.
-    """
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        line = f":{error.lineno}" if isinstance(location, Path) else ""
-        raise UserError(f"{location}{line}: not JSON: {error.msg} at column {error.colno}") from None
 
 
 def entry_of_row(row: Any, location: str) -> Entry:
@@ -212,12 +185,15 @@ def entry_of_row(row: Any, location: str) -> Entry:
     if not isinstance(row, dict):
         raise malformed(location, row, "an object with the key image_id")
     for key in ID_KEYS:
-        if isinstance(row.get(key), str | int):
-            return Entry(location, image_key(str(row[key])), row)
+        try:
+            image_id = text_under(row, key)
+        except ValueError as error:
+            raise UserError(f"{location}: {error}") from None
+        if image_id is not None:
+            return Entry(location, image_key(image_id), row)
     raise malformed(location, row, f"an image id under one of {', '.join(ID_KEYS)}")
 
 
 def malformed(location: str, value: Any, expected: str) -> UserError:
     """The error for a malformed entry."""
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    return UserError(f"{location}: expected {expected}, found {text[:200]!r}")
+    return UserError(f"{location}: expected {expected}, found {quote(value)}")

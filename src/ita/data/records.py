@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from ita.errors import UserError
@@ -44,7 +45,7 @@ class Post:
 
 def json_records(content: bytes, file_name: str) -> Iterator[tuple[int, Any]]:
     """Line number and value of each item of a JSON list, or of each line of JSON lines; blank lines are skipped."""
-    if is_list(content.removeprefix(BOM.encode()).strip()):
+    if is_list(content):
         yield from json_list(content, file_name)
         return
     for number, line in numbered_lines(content, file_name):
@@ -54,6 +55,7 @@ def json_records(content: bytes, file_name: str) -> Iterator[tuple[int, Any]]:
 
 def is_list(content: bytes) -> bool:
     """Whether a JSON text is one list, and not a list a line."""
+    content = content.removeprefix(BOM.encode()).strip()
     first, _, rest = content.partition(b"\n")
     if not content.startswith(b"[") or not rest:
         return content.startswith(b"[")
@@ -64,7 +66,7 @@ def is_list(content: bytes) -> bool:
     return False
 
 
-def json_list(content: bytes, file_name: str) -> Iterator[tuple[int, Any]]:
+def json_list(content: bytes, file_name: str | Path) -> Iterator[tuple[int, Any]]:
     """Line number and value of each item of a file that is one JSON list."""
     text = decode(content, file_name)
     items = parse_json(text, file_name)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ita.errors import UserError
+from ita.io.text import decode, load_json
 
 UMASK = os.umask(0)
 os.umask(UMASK)  # it can only be read by setting it
@@ -118,9 +119,11 @@ def read_json(path: Path, expected: str) -> dict[str, Any]:
         UserError: when the file is missing, unreadable, not JSON, or holds something else than an object.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = load_json(decode(path.read_bytes(), path))
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); expected {expected}") from None
+    except UserError as error:
+        raise UserError(f"{error}; expected {expected}") from None
     except ValueError as error:
         raise UserError(f"{path}: not JSON ({error}); expected {expected}") from None
     if not isinstance(content, dict):

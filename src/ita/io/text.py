@@ -150,16 +150,24 @@ def _undecodable(error: UnicodeDecodeError, content: bytes, name: str | Path) ->
     return f"byte {content[error.start]:#04x}, as Windows-1252 or Latin-1 may have it; {convert}"
 
 
+class JsonError(ValueError):
+    """What is wrong with a JSON text, and the line where that is known."""
+
+    def __init__(self, problem: str, line: int | None = None) -> None:
+        super().__init__(problem)
+        self.line = line
+
+
 def load_json(text: str) -> Any:
     """The value of a JSON text that can be written as UTF-8.
 
     Raises:
-        ValueError: as ``load_any_json``, and for half a character.
+        JsonError: as ``load_any_json``, and for half a character.
     """
     value = load_any_json(text)
     problem = half_character(value) if "\\u" in text else None
     if problem:
-        raise ValueError(f"a text {problem}")
+        raise JsonError(f"a text {problem}")
     return value
 
 
@@ -167,17 +175,16 @@ def load_any_json(text: str) -> Any:
     """The value of a JSON text, which may have halves of characters in it.
 
     Raises:
-        ValueError: saying in a few words what is wrong: no JSON, a key twice in an object, brackets too deep.
+        JsonError: saying in a few words what is wrong: no JSON, a key twice in an object, brackets too deep.
     """
     try:
         return json.loads(text.removeprefix(BOM), object_pairs_hook=_unique)
     except json.JSONDecodeError as error:
-        place = f" of line {error.lineno}" if error.lineno > 1 else ""
-        raise ValueError(f"{error.msg} at column {error.colno}{place}") from None
+        raise JsonError(f"{error.msg} at column {error.colno}", error.lineno) from None
     except RecursionError:
-        raise ValueError("brackets are nested too deeply") from None
+        raise JsonError("brackets are nested too deeply") from None
     except ValueError as error:
-        raise ValueError(re.sub(r";.*", "", str(error))) from None
+        raise JsonError(re.sub(r";.*", "", str(error))) from None
 
 
 def parse_json(text: str, name: str | Path, line: int | None = None) -> Any:
@@ -188,7 +195,8 @@ def parse_json(text: str, name: str | Path, line: int | None = None) -> Any:
     """
     try:
         return load_json(text)
-    except ValueError as error:
+    except JsonError as error:
+        line = error.line if line is None else line
         raise UserError(f"{name if line is None else f'{name}:{line}'}: not JSON: {error}") from None
 
 

@@ -40,7 +40,7 @@ def work(settings: dict[str, Any], output: Path, posts: Path, store: Path, retry
         retry_failed: request images again that were missing or refused, as with the setting of that name.
 
     Raises:
-        UserError: for a source that cannot be used, or when no server can be reached at all.
+        UserError: for a source that cannot be used, when no server can be reached at all, or when no image is there.
     """
     if retry_failed:
         settings = {**settings, "download": {**settings.get("download", {}), "retry_failed": True}}
@@ -56,9 +56,11 @@ def work(settings: dict[str, Any], output: Path, posts: Path, store: Path, retry
         with Journal(store / "journal.jsonl", options) as journal:
             rows = rows_of(targets, options, image_store, journal)
     statuses = Counter(row["status"] for row in rows)
+    log_summary(rows)
+    if rows and not statuses["ok"] and options.source != "none" and not options.allow_all_missing:
+        raise UserError(nothing_found(rows, options))
     metadata = provenance_of(settings, {"posts": posts})
     parquet.write("images", rows, output, {**metadata, "counts": {status: statuses[status] for status in STATUSES}})
-    log_summary(rows)
 
 
 def targets_of(posts: Iterable[Mapping[str, Any]], options: Download) -> list[DownloadTarget]:
@@ -157,6 +159,18 @@ def is_fresh(row: Row, options: Download, store: ImageStore, journal: Journal) -
     if row["status"] == "refused" and not journal.same_limits(row["image_id"]):
         return False
     return row["status"] != "failed" and not options.retry_failed
+
+
+def nothing_found(rows: list[Row], options: Download) -> str:
+    """What to do where no image of a data set is there."""
+    reasons = Counter(str(row["error"]).partition(":")[0] for row in rows)
+    frequent = ", ".join(f"{count} x {reason}" for reason, count in reasons.most_common(3))
+    places = {"folder": options.folder, "archive": options.archive, "urls": options.url or "the URLs of the data"}
+    return (
+        f"none of {len(rows)} images is there ({frequent}), for example '{rows[0]['image_id']}' in "
+        f"{places[options.source]}: check download.{options.source.removesuffix('s')}; images are named by the ids of "
+        "the posts. To go on with texts alone set download.source: none, or download.allow_all_missing: true"
+    )
 
 
 def log_summary(rows: list[Row]) -> None:
