@@ -112,3 +112,15 @@ def test_an_entry_needs_a_text_as_id() -> None:
 def test_single_line() -> None:
     assert single_line("a\n b\t\ud800c") == "a b ?c"
     assert single_line("x" * 500) == "x" * 300
+
+
+def test_a_stored_image_that_has_rotted_is_written_again(tmp_path: Path) -> None:
+    """Of the same size, so that only its content tells."""
+    store, data = store_in(tmp_path), picture()
+    row = new_row("a") | store.add(data)
+    file = tmp_path / row["path"]
+    assert store.has(row)
+    file.write_bytes(data[:-9] + b"x" * 9)
+    assert not store.has(row)
+    store.add(data)
+    assert file.read_bytes() == data and store.has(row)

@@ -101,3 +101,30 @@ def test_a_range_of_rows_is_read_alone(ocr, rows):
     texts = [row["text"] for row in parquet.stream("ocr", ocr, 512, ["text"], rows)]
     assert texts == [row["text"] for row in ROWS[rows.start : rows.stop]]
     assert parquet.count("ocr", ocr) == len(ROWS)
+
+
+def test_a_changed_bit_is_told_wherever_it_is(tmp_path):
+    """Pages have checksums, and our metadata and the number of rows one of their own."""
+    rows = [{"image_id": str(number), "text": f"text {number % 7}"} for number in range(60)]
+    parquet.write("ocr", rows, tmp_path / "ocr.parquet", {"note": "that"})
+    whole = (tmp_path / "ocr.parquet").read_bytes()
+    expected = parquet.rows("ocr", tmp_path / "ocr.parquet"), parquet.metadata(tmp_path / "ocr.parquet")
+    chance, told = np.random.default_rng(0), 0
+    for place in range(0, len(whole), 3):
+        changed = bytearray(whole)
+        changed[place] ^= 1 << int(chance.integers(8))
+        (tmp_path / "ocr.parquet").write_bytes(changed)
+        try:
+            found = parquet.rows("ocr", tmp_path / "ocr.parquet"), parquet.metadata(tmp_path / "ocr.parquet")
+        except UserError as error:
+            told += "not a readable Parquet file" in str(error)
+        else:
+            assert found == expected, place
+    assert told > len(whole) / 6
+
+
+def test_files_of_earlier_versions_have_no_checksums(ocr, tmp_path):
+    table = pq.read_table(ocr).replace_schema_metadata({"ita": '{"table": "ocr", "note": 1}'})
+    pq.write_table(table, tmp_path / "older.parquet")
+    assert parquet.rows("ocr", tmp_path / "older.parquet") == parquet.rows("ocr", ocr)
+    assert parquet.metadata(tmp_path / "older.parquet") == {"table": "ocr", "note": 1}

@@ -9,10 +9,13 @@ from seqeval.scheme import IOB2
 
 from ita.cli import run_stage
 from ita.data.tags import spans
+from ita.errors import UserError
 from ita.io import parquet
 from ita.model.evaluation import TaggedView
+from ita.model.export.model_file import export
 from ita.model.inference import Prediction
 from ita.stages import evaluate
+from ita.tagging.tagger import Tagger
 from tests.support.runs import CVA, RUN, evaluated, history, trained
 
 
@@ -88,6 +91,36 @@ def test_a_folder_that_is_no_model_is_refused(corpus, tmp_path, capsys):
     assert run_stage(evaluate, ["--model", str(tmp_path / "model.safetensors"), *arguments]) == 1
     assert "not a model folder" in capsys.readouterr().err
     assert not (tmp_path / "metrics.json").exists()
+    (tmp_path / "settings.json").write_text("{}")
+    assert run_stage(evaluate, ["--model", str(tmp_path / "model.safetensors"), *arguments]) == 1
+    assert "not a model folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json"])
+def test_a_damaged_model_is_told(corpus, tiny_encoder, tmp_path, capsys, name):
+    """A bit is flipped, at the end of the file, where nothing else notices; then the file is gone."""
+    run = trained(corpus, tmp_path, tiny_encoder, epochs=1)
+    data = bytearray((run / name).read_bytes())
+    data[-20] ^= 0x01
+    (run / name).write_bytes(data)
+    evaluated(corpus, run, expect=1)
+    message = capsys.readouterr().err
+    assert f"{run / name}: is damaged" in message and "Traceback" not in message
+    with pytest.raises(UserError, match="is damaged, or is not the file"):
+        Tagger(run)
+    with pytest.raises(UserError, match="is damaged, or is not the file"):
+        export(run, tmp_path / "model.onnx")
+    (run / name).unlink()
+    evaluated(corpus, run, expect=1)
+    assert name in capsys.readouterr().err
+
+
+def test_run_folders_without_hashes_are_read(corpus, tiny_encoder, tmp_path):
+    run = trained(corpus, tmp_path, tiny_encoder, epochs=1)
+    settings = json.loads((run / "settings.json").read_text())
+    assert settings.pop("sha256").keys() >= {"model.safetensors", "config.json", "tokenizer.json"}
+    (run / "settings.json").write_text(json.dumps(settings))
+    assert evaluated(corpus, run)["scores"]
 
 
 def test_files_say_which_run_they_are_of(corpus, tiny_encoder, tmp_path):

@@ -65,6 +65,31 @@ def test_a_checkpoint_of_other_settings_is_ignored(corpus, tiny_encoder, tmp_pat
     assert digest(changed) == digest(clean)
 
 
+@pytest.mark.parametrize("damage", ["bit of the weights", "cut", "another content"])
+def test_a_damaged_checkpoint_is_set_aside(corpus, tiny_encoder, tmp_path, monkeypatch, capsys, damage):
+    save, kept, epochs = trainer.save_checkpoint, [], []
+    monkeypatch.setattr(trainer, "save_checkpoint", lambda path, *a: (save(path, *a), kept.append(path.read_bytes())))
+    clean = trained(corpus, tmp_path / "a", tiny_encoder, epochs=2)
+    flipped = bytearray(kept[0])
+    flipped[len(flipped) // 2] ^= 0x40
+    torch.save([1], tmp_path / "list.pt")
+    contents = {
+        "bit of the weights": flipped,
+        "cut": kept[0][: len(kept[0]) // 2],
+        "another content": (tmp_path / "list.pt").read_bytes(),
+    }
+    checkpoint = tmp_path / "b" / "checkpoint" / "state.pt"
+    checkpoint.parent.mkdir(parents=True)
+    checkpoint.write_bytes(contents[damage])
+    run_epoch = trainer.run_epoch
+    monkeypatch.setattr(trainer, "run_epoch", lambda *a: epochs.append(a[4]) or run_epoch(*a))
+    again = trained(corpus, tmp_path / "b", tiny_encoder, epochs=2)
+    message = capsys.readouterr().err
+    assert "state.pt: is damaged" in message and "training starts anew" in message
+    assert epochs == [0, 1]
+    assert digest(again) == digest(clean)
+
+
 def test_alignment_weight_zero_equals_joint(corpus, tiny_encoder, tmp_path, monkeypatch):
     joint = trained(corpus, tmp_path / "joint", tiny_encoder, {"views": ["t", "it"]})
     monkeypatch.setitem(LOSS, "alignment", 0.0)

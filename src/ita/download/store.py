@@ -17,6 +17,7 @@ from ita.io.files import atomic, sha256
 from ita.io.image_decoder import REVISION, BadImage, decodable
 from ita.io.image_formats import FORMATS
 from ita.io.schemas import SCHEMAS
+from ita.log import log
 
 Row = dict[str, Any]
 COLUMNS = [column.name for column in SCHEMAS["images"].columns]
@@ -123,10 +124,15 @@ class Journal:
             raise UserError(f"{self.path}: cannot be written: {error}") from None
         self.file.seek(0)
         truncated = False
+        damaged = 0
         for line in self.file:
             truncated = not line.endswith(b"\n")
             if (entry := parse_entry(line)) is not None:
                 self.entries[entry["image_id"]] = entry
+            elif not truncated and line.strip():
+                damaged += 1
+        if damaged:
+            log.warning("%s: %d lines cannot be read; their images are fetched again", self.path, damaged)
         if truncated:
             self.file.write(b"\n")  # the next line must not be appended to it
         return self

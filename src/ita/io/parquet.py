@@ -7,6 +7,7 @@ A file carries, under the key ``ita`` of its metadata, JSON: the name of its tab
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,8 @@ from ita.io.schemas import SCHEMAS, arrow_schema
 
 KEY = b"ita"
 """Key of our metadata in a file."""
+CHECKSUM = b"ita.crc32"
+"""Key of the checksum of our metadata and the number of rows, which no page has; files of earlier versions lack it."""
 
 
 class Writer:
@@ -31,6 +34,7 @@ class Writer:
         """Anything JSON, stored with the table; may be set until the end."""
         self._name, self._file = name, file
         self._rows: list[Mapping[str, Any]] = []
+        self._written = 0
 
     def add(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Adds rows: mappings from column to value; a missing column is null."""
@@ -44,11 +48,17 @@ class Writer:
         if self._rows:
             self._write_row_group()
         content = json.dumps({"table": self._name, **self.metadata}, sort_keys=True, ensure_ascii=False)
-        self._file.add_key_value_metadata({KEY: content})
+        self._file.add_key_value_metadata({KEY: content, CHECKSUM: _checksum(content.encode(), self._written)})
 
     def _write_row_group(self) -> None:
         self._file.write_table(pa.Table.from_pylist(self._rows, schema=self._file.schema))
+        self._written += len(self._rows)
         self._rows.clear()
+
+
+def _checksum(content: bytes, rows: int) -> str:
+    """Checksum of our metadata and the number of rows."""
+    return f"{zlib.crc32(b'%d ' % rows + content):08x}"
 
 
 @contextmanager
@@ -59,10 +69,14 @@ def create(name: str, path: Path) -> Iterator[Writer]:
         name: a key of SCHEMAS.
         path: file to write.
     """
-    with atomic(path) as part, pq.ParquetWriter(part, arrow_schema(name), compression="zstd") as file:
+    with atomic(path) as part, _open_writer(name, part) as file:
         writer = Writer(name, file)
         yield writer
         writer.close()
+
+
+def _open_writer(name: str, path: Path) -> pq.ParquetWriter:
+    return pq.ParquetWriter(path, arrow_schema(name), compression="zstd", write_page_checksum=True)
 
 
 def write(name: str, rows: Iterable[Mapping[str, Any]], path: Path, metadata: Mapping[str, Any] | None = None) -> None:
@@ -135,9 +149,26 @@ def count(name: str, path: Path) -> int:
 
 
 def metadata(table: pa.Table | Path) -> dict[str, Any]:
-    """The metadata of a table or its file, the name of the table under ``table``; empty for files of other origin."""
-    entries = pq.read_metadata(table).metadata if isinstance(table, Path) else table.schema.metadata
-    return dict(json.loads((entries or {}).get(KEY, b"{}")))
+    """The metadata of a table or its file, the name of the table under ``table``; empty for files of other origin.
+
+    Raises:
+        UserError: for a file that is no Parquet, or whose metadata are damaged.
+    """
+    if not isinstance(table, Path):
+        return dict(json.loads((table.schema.metadata or {}).get(KEY, b"{}")))
+    with _told(table):
+        return _metadata(pq.read_metadata(table))
+
+
+def _metadata(footer: pq.FileMetaData) -> dict[str, Any]:
+    """Our metadata in the footer of a file; ValueError where they are damaged."""
+    entries = footer.metadata or {}
+    content = entries.get(KEY, b"{}")
+    expected = entries.get(CHECKSUM)
+    rows = sum(footer.row_group(number).num_rows for number in range(footer.num_row_groups))
+    if rows != footer.num_rows or (expected is not None and expected.decode() != _checksum(content, rows)):
+        raise ValueError("its metadata do not fit their checksum")
+    return dict(json.loads(content))
 
 
 def check(name: str, path: Path) -> None:
@@ -157,20 +188,31 @@ def _within(batch: pa.RecordBatch, start: int, rows: range | None) -> Iterator[p
 
 
 @contextmanager
-def _open(name: str, path: Path) -> Iterator[pq.ParquetFile]:
+def _told(path: Path) -> Iterator[None]:
+    """Errors of a file that is missing or damaged, as UserError."""
     try:
-        # pq.read_table would import pandas.
-        with pq.ParquetFile(path) as file:
-            _check(name, path, file)
-            yield file
+        yield
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file; the stage that writes the table '{name}' has to run first") from None
-    except (pa.ArrowInvalid, OSError) as error:
-        raise UserError(f"{path}: not a readable Parquet file ({error})") from None
+        raise UserError(f"{path}: no such file; the stage that writes it has to run first") from None
+    except (pa.ArrowException, OSError, ValueError) as error:  # JSON and UTF-8 errors are ValueError
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"{path}: not a readable Parquet file ({reason}); remove it and run its stage again, or restore a copy"
+        ) from None
+
+
+@contextmanager
+def _open(name: str, path: Path) -> Iterator[pq.ParquetFile]:
+    if not path.exists():
+        raise UserError(f"{path}: no such file; the stage that writes the table '{name}' has to run first")
+    # pq.read_table would import pandas.
+    with _told(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
+        _check(name, path, file)
+        yield file
 
 
 def _check(name: str, path: Path, file: pq.ParquetFile) -> None:
-    table = metadata(path).get("table", "a Parquet file of another origin")
+    table = _metadata(file.metadata).get("table", "a Parquet file of another origin")
     if table != name:
         raise UserError(f"{path}: expected the table '{name}', found '{table}'")
     expected = arrow_schema(name)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from ita.io.files import atomic, sha256, write_json
 from ita.model import hub
 from ita.model.bert import Bert, EncoderConfig, packable
 from ita.model.inputs import ViewEncoder, side_by_side
+from ita.model.integrity import hash_files, verified
 from ita.model.other_encoders import check_vectors, load_other_encoder, position_limit
 from ita.model.region_weights import REGION_WIDTH, select_region_weights
 from ita.model.tagger import Tagger
@@ -185,12 +186,23 @@ def encoder_folders(folder: Path, count: int) -> list[Path]:
 
 
 def save_model(
-    folder: Path, weights: dict[str, torch.Tensor], encoders: Sequence[Any], tokenizers: Sequence[Tokenizer]
+    folder: Path,
+    weights: dict[str, torch.Tensor],
+    encoders: Sequence[Any],
+    tokenizers: Sequence[Tokenizer],
+    record_hashes: Callable[[dict[str, str]], None] = lambda hashes: None,
 ) -> None:
     """Writes weights, and configuration and tokenizer of each encoder.
 
     The weights, which are those of the whole tagger, come last, under their final name. Those of the first encoder are
     named as in a model of transformers with a head, whose AutoModel finds them and leaves the others.
+
+    Args:
+        folder: run folder.
+        weights: by their names in the tagger.
+        encoders: of the tagger.
+        tokenizers: of the encoders.
+        record_hashes: takes the SHA-256 of each file before the weights have their name.
     """
     for part, encoder, tokenizer in zip(encoder_folders(folder, len(encoders)), encoders, tokenizers, strict=True):
         if isinstance(encoder.config, EncoderConfig):
@@ -200,8 +212,11 @@ def save_model(
         tokenizer.save(part)
     prefix = published_prefix(encoders[0])
     named = {renamed(name, OWN_PREFIX, prefix): weight.contiguous() for name, weight in weights.items()}
+    folders = encoder_folders(folder, len(encoders))
     with atomic(folder / WEIGHTS) as part:
         save_file(named, part, metadata={"format": "pt"})
+        others = hash_files(folder, [part / name for part in folders for name in (CONFIG, *FILES)])
+        record_hashes({WEIGHTS: sha256(part), **others})
 
 
 def published_prefix(encoder: Any) -> str:
@@ -233,25 +248,21 @@ def load_model(folder: Path) -> tuple[Tagger, ViewEncoder, dict[str, Any]]:
     """
     try:
         settings = read_record(folder)
-        train = settings["settings"]["train"]
-        max_lengths = [settings["max_length"], *settings.get("further_max_lengths", [])]
-        encoders = [
-            # The folder's weights are the whole tagger's, so the encoders are made without any.
-            load_encoder(Encoder(model=str(part), pretrained=False), train.get("padding") == "all", True)
-            for part in encoder_folders(folder.resolve(), len(max_lengths))
-        ]
-        (model, *further), tokenizers = zip(*encoders, strict=True)
-        region_dim = (settings.get("regions") or {}).get("width", 0)
-        system = load(System, settings["settings"].get("system", {}))
-        constrained = train.get("constrained", False)
-        options = {"region_dim": region_dim, "system": system, "further_encoders": further}
-        tagger = Tagger(model, settings["tags"], 0.0, constrained, **options)
-        tagger.load_state_dict(read_tagger_weights(folder, model), assign=True)
-        views = side_by_side(tokenizers, max_lengths, tagger.layout)
-    except Exception as error:  # files from strangers are broken in many ways, and libraries have as many errors
-        reason = f"{error}" if isinstance(error, UserError | OSError) else f"{type(error).__name__}: {error}"
-        raise UserError(f"{folder}: not a model folder written by 'ita train' ({reason[:400]})") from error
+    except Exception as error:
+        raise no_model(folder, error) from error
+    with verified(folder, settings):
+        try:
+            tagger, tokenizers, max_lengths = build_trained(folder, settings)
+            views = side_by_side(tokenizers, max_lengths, tagger.layout)
+        except Exception as error:
+            raise no_model(folder, error) from error
     return tagger.eval(), views, settings
+
+
+def no_model(folder: Path, error: Exception) -> UserError:
+    """What is said of a folder that cannot be loaded: files from strangers are broken in many ways."""
+    reason = f"{error}" if isinstance(error, UserError | OSError) else f"{type(error).__name__}: {error}"
+    return UserError(f"{folder}: not a model folder written by 'ita train' ({reason[:400]})")
 
 
 def read_record(folder: Path) -> dict[str, Any]:
@@ -273,3 +284,22 @@ def read_record(folder: Path) -> dict[str, Any]:
         if not isinstance(values, Mapping | None):
             raise UserError(f"{file}: expected {name!r} to be an object, found {values!r:.80}")
     return dict(record)
+
+
+def build_trained(folder: Path, settings: Mapping[str, Any]) -> tuple[Tagger, Sequence[Tokenizer], list[int]]:
+    """The tagger of a run folder with its weights, its tokenizers and the longest input of each."""
+    train = settings["settings"]["train"]
+    max_lengths = [settings["max_length"], *settings.get("further_max_lengths", [])]
+    encoders = [
+        # The folder's weights are the whole tagger's, so the encoders are made without any.
+        load_encoder(Encoder(model=str(part), pretrained=False), train.get("padding") == "all", True)
+        for part in encoder_folders(folder.resolve(), len(max_lengths))
+    ]
+    (model, *further), tokenizers = zip(*encoders, strict=True)
+    region_dim = (settings.get("regions") or {}).get("width", 0)
+    system = load(System, settings["settings"].get("system", {}))
+    constrained = train.get("constrained", False)
+    options = {"region_dim": region_dim, "system": system, "further_encoders": further}
+    tagger = Tagger(model, settings["tags"], 0.0, constrained, **options)
+    tagger.load_state_dict(read_tagger_weights(folder, model), assign=True)
+    return tagger, tokenizers, max_lengths

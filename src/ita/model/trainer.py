@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import time
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,8 @@ from ita.model.tagger import Tagger
 from ita.significance.counts import count_spans, micro_f1
 
 EVALUATION_BATCH = 64
+TRAILER = b"ita-crc32:"
+"""Before the checksum of a checkpoint, behind its last byte: torch does not check those in the file."""
 STEP_EPOCHS, STEP_FACTOR = 2, 0.8
 """Of ``lr_schedule: step`` (upstream: ddp_mmner.py of UMGF)."""
 
@@ -212,22 +216,61 @@ def dev_scores(tagger: Tagger, dev: EncodedPosts, config: TrainingConfig) -> dic
 
 
 def save_checkpoint(path: Path, fingerprint: str, state: TrainingState, tagger: Tagger, optimizer: Optimizer) -> None:
-    """Writes everything the next epoch needs, atomically."""
+    """Writes everything the next epoch needs, atomically, with a checksum behind it."""
     content: dict[str, Any] = {"fingerprint": fingerprint, "state": vars(state), "model": tagger.state_dict()}
     with atomic(path) as part:
         torch.save({**content, "optimizer": optimizer.state_dict()}, part)
+        trailer = TRAILER + f"{crc32(part, part.stat().st_size):08x}".encode()
+        with open(part, "ab") as file:
+            file.write(trailer)
 
 
 def load_checkpoint(path: Path, fingerprint: str, tagger: Tagger, optimizer: Optimizer) -> TrainingState:
-    """Continues from a checkpoint if there is one with this fingerprint; else starts from the beginning."""
+    """Continues from a checkpoint if there is one with this fingerprint; else starts from the beginning.
+
+    One that is damaged is set aside with a warning.
+    """
     if not path.is_file():
         return TrainingState()
-    content = torch.load(path, map_location="cpu", weights_only=True)
-    if content.get("fingerprint") != fingerprint:
-        log.info("checkpoint of other settings or inputs ignored")
+    weights = {name: weight.clone() for name, weight in tagger.state_dict().items()}
+    moments = copy.deepcopy(optimizer.state_dict())
+    try:
+        check_trailer(path)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        if content.get("fingerprint") != fingerprint:
+            log.info("checkpoint of other settings or inputs ignored")
+            return TrainingState()
+        tagger.load_state_dict(content["model"])
+        optimizer.load_state_dict(content["optimizer"])
+        state = TrainingState(**content["state"])
+    except Exception as error:  # what broken bytes raise depends on where they break
+        aside = path.with_name(f"{path.name}.damaged")
+        reason = " ".join(str(error).split())[:200]
+        log.warning("%s: is damaged (%s); set aside as %s, training starts anew", path, reason, aside.name)
+        path.replace(aside)
+        tagger.load_state_dict(weights)
+        optimizer.state = moments["state"]
         return TrainingState()
-    tagger.load_state_dict(content["model"])
-    optimizer.load_state_dict(content["optimizer"])
-    state = TrainingState(**content["state"])
     log.info("continuing after epoch %d", state.epoch)
     return state
+
+
+def check_trailer(path: Path) -> None:
+    """Raises ValueError for a checkpoint that has another checksum than it says; those of earlier versions say none."""
+    length = len(TRAILER) + 8
+    size = path.stat().st_size
+    with open(path, "rb") as file:
+        file.seek(max(size - length, 0))
+        trailer = file.read()
+    if trailer.startswith(TRAILER) and trailer.removeprefix(TRAILER) != f"{crc32(path, size - length):08x}".encode():
+        raise ValueError("its checksum is another one")
+
+
+def crc32(path: Path, size: int) -> int:
+    """Checksum of so many of a file's first bytes."""
+    checksum = 0
+    with open(path, "rb") as file:
+        while size > 0 and (block := file.read(min(size, 1 << 20))):
+            checksum = zlib.crc32(block, checksum)
+            size -= len(block)
+    return checksum

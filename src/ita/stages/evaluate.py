@@ -202,14 +202,19 @@ def run_record(trained: Mapping[str, Any], run: Mapping[str, Any]) -> dict[str, 
 
 def training_record(history: Path, trained: Mapping[str, Any]) -> dict[str, Any]:
     """What training took: epochs, the best one, updates, subwords read, seconds, peak memory in MB, device."""
-    with open(history, newline="", encoding="utf-8") as file:
-        epochs = list(csv.DictReader(file))
-    seconds = sum(float(epoch["seconds"]) for epoch in epochs)
+    try:
+        with open(history, newline="", encoding="utf-8") as file:
+            epochs = list(csv.DictReader(file))
+        seconds = sum(float(epoch["seconds"]) for epoch in epochs)
+        counts = {name: sum(int(epoch[name]) for epoch in epochs) for name in ("updates", "subwords")}
+        if not epochs:
+            raise ValueError("no epoch")
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+        raise UserError(f"{history}: is not the history of a training ({error}); train again") from None
     return {
         "epochs": len(epochs),
         "best_epoch": trained["best_epoch"],
-        "updates": sum(int(epoch["updates"]) for epoch in epochs),
-        "subwords": sum(int(epoch["subwords"]) for epoch in epochs),
+        **counts,
         "seconds": round(seconds, 2),
         "seconds_per_epoch": round(seconds / len(epochs), 2),
         "peak_memory_mb": trained["peak_memory_mb"],

@@ -121,6 +121,7 @@ def work(
     from ita.model import trainer
     from ita.model.checkpoint import save_model
     from ita.model.device import peak_memory_mb
+    from ita.model.integrity import HASHES
 
     run = prepare(sections, files)
     record = {"run": sections.run, **provenance_of(settings, files.named()), **run.record, **image_record(files)}
@@ -131,10 +132,15 @@ def work(
 
     record |= {"best_epoch": state.best_epoch, "peak_memory_mb": peak_memory_mb(run.config.device)}
     write_text(history, history_csv(state.history, sections.run))
-    write_json(run_settings, record)
     weights = run.trimmed.restore(state.best) if run.trimmed else state.best
     tokenizers = [encoder.tokenizer for encoder in run.view_encoder.parts]
-    save_model(output.parent, weights, run.tagger.encoders, tokenizers)
+    save_model(
+        output.parent,
+        weights,
+        run.tagger.encoders,
+        tokenizers,
+        lambda hashes: write_json(run_settings, {**record, HASHES: hashes}),
+    )
     shutil.rmtree(checkpoint, ignore_errors=True)
     log.info("best epoch %d, dev F1 %.2f", state.best_epoch, state.best_score)
 
