@@ -84,6 +84,10 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--revision", help="commit, tag or branch of a model on the hub")
     parser.add_argument("--batch-size", type=int, default=32, help="posts per forward pass (default: 32)")
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="where the model runs")
+    parser.add_argument(
+        "--precision", choices=["fp32", "bf16"], default="fp32", help="arithmetic of the encoder (default: fp32)"
+    )
+    parser.add_argument("--quantize", choices=["int8"], help="matrix products in 8 bits, on a CPU (default: none)")
     return parser
 
 
@@ -152,8 +156,15 @@ def load_tagger(options: argparse.Namespace, settings: dict[str, Any]) -> Tagger
     from ita.tagging.tagger import Tagger
 
     folder = options.images or (Path() if options.input == STANDARD_INPUT else Path(options.input).parent)
-    names = {"revision": options.revision, "device": options.device, "settings": settings, "image_folder": folder}
-    return Tagger.from_pretrained(options.model, **names)
+    return Tagger.from_pretrained(
+        options.model,
+        revision=options.revision,
+        device=options.device,
+        settings=settings,
+        image_folder=folder,
+        precision=options.precision,
+        quantize=options.quantize,
+    )
 
 
 def shown(
@@ -179,6 +190,7 @@ def run_identity(options: argparse.Namespace, settings: dict[str, Any], input_fo
         "input": None if options.input == STANDARD_INPUT else sha256(Path(options.input)),
         "input_format": input_format,
         "view": options.view,
+        "arithmetic": options.quantize or options.precision,
         "images": str(options.images),
         "settings": settings,
     }

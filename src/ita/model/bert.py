@@ -225,12 +225,12 @@ class Layer(nn.Module):
         self.intermediate = nn.Module()
         self.intermediate.dense = nn.Linear(config.hidden_size, config.intermediate_size)
         self.output = Output(config.intermediate_size, config)
-        self.act = ACTIVATIONS[config.hidden_act]
+        self.activation = config.hidden_act
 
     def forward(self, queries: Tensor, x: Tensor, attention: AttentionBackend) -> Tensor:
         """(N, H) -> (N, H), or (M, H) where queries are the first subwords alone."""
         x = self.attention(queries, x, attention)
-        return self.output(self.act(self.intermediate.dense(x)), x)  # type: ignore[operator]
+        return self.output(ACTIVATIONS[self.activation](self.intermediate.dense(x)), x)  # type: ignore[operator]
 
 
 class Attention(nn.Module):

@@ -10,6 +10,7 @@ from torch import Tensor
 from ita.errors import UserError
 from ita.model.batching import Batch
 from ita.model.bert import Bert, padding_id, position_offset, token_type_ids
+from ita.model.frozen import FrozenBert
 
 
 def first_subword_vectors(
@@ -28,7 +29,7 @@ def first_subword_vectors(
     Raises:
         UserError: for embedded regions with an encoder whose embeddings are not ours.
     """
-    if isinstance(encoder, Bert):
+    if isinstance(encoder, Bert | FrozenBert):
         return encoder(batch, varlen=padding == "none", region_vectors=region_vectors, embedded=embedded)
     if embedded and region_vectors is not None:
         raise UserError("region_embedding: normalised and plain need an encoder of the BERT family; set it to bert")

@@ -10,7 +10,11 @@ from torch import Tensor
 
 from ita.data.label_schemes import word_tags
 from ita.data.tags import Span, from_bioes, spans
+from ita.errors import UserError
 from ita.model.batching import collate, longest_first, to_device
+from ita.model.bert import Bert
+from ita.model.frozen import FrozenBert
+from ita.model.frozen_linear import Precision
 from ita.model.inputs import EncodedView
 from ita.model.tagger import Tagger
 
@@ -42,6 +46,35 @@ class _Decoded(NamedTuple):
     """(B,)."""
     paths: Tensor
     """(B, W)."""
+
+
+@torch.no_grad()
+def prepare_arithmetic(tagger: Tagger, device: torch.device, precision: Precision) -> torch.dtype:
+    """Makes a tagger ready for inference on a device in some precision.
+
+    On a CPU our encoders are frozen (``ita.model.frozen``); others stay as they are.
+
+    Returns:
+        The ``dtype`` for ``predict_tags``.
+
+    Raises:
+        UserError: for 8 bits on a GPU, or with an encoder that is not of the BERT family.
+    """
+    others = [encoder.config.model_type for encoder in tagger.encoders if not isinstance(encoder, Bert)]
+    if precision == "int8" and device.type != "cpu":
+        raise UserError("quantize int8 is for the CPU: take device cpu, or precision bf16")
+    if precision == "int8" and others:
+        raise UserError(
+            f"quantize int8 is for encoders of the BERT family; this model's is of type '{others[0]}': leave it out"
+        )
+    if device.type == "cpu":
+        if isinstance(tagger.encoder, Bert):
+            tagger.encoder = FrozenBert(tagger.encoder, precision)
+        for number, encoder in enumerate(tagger.further_encoders):
+            if isinstance(encoder, Bert):
+                tagger.further_encoders[number] = FrozenBert(encoder, precision)
+    autocast = precision == "bf16" and (device.type != "cpu" or bool(others))
+    return torch.bfloat16 if autocast else torch.float32
 
 
 @torch.inference_mode()

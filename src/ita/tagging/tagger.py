@@ -32,6 +32,8 @@ View = Literal["auto", "t"]
 CACHED_WORDS = 100_000
 """Words whose subwords are remembered."""
 BATCH_SIZE = 32
+PRECISIONS = ("fp32", "bf16")
+QUANTIZATIONS = ("int8",)
 
 
 class Tagger:
@@ -42,6 +44,9 @@ class Tagger:
         device: auto (a GPU if there is one), cpu or cuda.
         settings: sections detect, caption, ocr, context and download whose values win over those of the run folder.
         image_folder: where relative paths of images start; None refuses paths.
+        precision: arithmetic of the encoder, fp32 or bf16: half the time on processors that have it, nearly the same
+            answers.
+        quantize: int8 for matrix products in 8 bits, on a CPU; faster still on processors with VNNI.
 
     Raises:
         UserError: for a folder without a model, a wrong setting, or a device that is not there.
@@ -53,11 +58,15 @@ class Tagger:
         device: str = "auto",
         settings: Mapping[str, Any] | None = None,
         image_folder: Path | None = Path(),
+        precision: str = "fp32",
+        quantize: str | None = None,
     ) -> None:
+        check_arithmetic(precision, quantize)
         import torch
 
         from ita.model.checkpoint import load_model
         from ita.model.device import resolve_device
+        from ita.model.inference import prepare_arithmetic
 
         self.folder = folder
         self.device = resolve_device(device)
@@ -74,6 +83,7 @@ class Tagger:
             # A fusion layer reads a table even where no post has regions.
             self.model.set_region_features(torch.zeros(1, self._region_width, dtype=torch.float16))
         self.model.to(self.device)
+        self._dtype = prepare_arithmetic(self.model, self.device, quantize or precision)
 
     @classmethod
     def from_pretrained(
@@ -84,6 +94,8 @@ class Tagger:
         device: str = "auto",
         settings: Mapping[str, Any] | None = None,
         image_folder: Path | None = Path(),
+        precision: str = "fp32",
+        quantize: str | None = None,
     ) -> Self:
         """Loads a run folder, or a repository of the Hugging Face Hub that holds one.
 
@@ -93,8 +105,11 @@ class Tagger:
             device: see the class.
             settings: see the class.
             image_folder: see the class.
+            precision: see the class.
+            quantize: see the class.
         """
-        return cls(hub_folders.fetch_folder(str(model), revision), device, settings, image_folder)
+        folder = hub_folders.fetch_folder(str(model), revision)
+        return cls(folder, device, settings, image_folder, precision, quantize)
 
     @property
     def types(self) -> list[str]:
@@ -246,7 +261,12 @@ class Tagger:
             self._encoder.limit_cache(CACHED_WORDS)
             views = self._encoder.encode([post.tokens for post in posts], contexts, regions)
             predictions = predict_tags(
-                self.model, views, self.record["tags"], batch_size=batch_size, device=self.device
+                self.model,
+                views,
+                self.record["tags"],
+                batch_size=batch_size,
+                device=self.device,
+                dtype=self._dtype,
             )
         # Where a post fills the encoder by itself, nothing of its image is read.
         views_read = [
@@ -254,6 +274,16 @@ class Tagger:
             for context, encoded in zip(contexts, views, strict=True)
         ]
         return list(zip(predictions, views_read, strict=True))
+
+
+def check_arithmetic(precision: str, quantize: str | None) -> None:
+    """Raises UserError for an arithmetic that there is not."""
+    if precision not in PRECISIONS:
+        raise UserError(f"precision: expected {' or '.join(PRECISIONS)}, found {precision!r}")
+    if quantize not in (None, *QUANTIZATIONS):
+        raise UserError(f"quantize: expected {' or '.join(QUANTIZATIONS)}, or none, found {quantize!r}")
+    if quantize and precision != PRECISIONS[0]:
+        raise UserError(f"precision {precision} and quantize {quantize} exclude each other: give one of them")
 
 
 def list_posts(posts: Any) -> Iterable[Any]:
