@@ -250,3 +250,13 @@ def test_the_same_input_is_not_tagged_twice(run, tmp_path, capsys, monkeypatch):
     assert f"{done} posts were answered by an earlier run" in capsys.readouterr().err
     rows = list(csv.DictReader(io.StringIO(output.read_text())))
     assert [row["text"] for row in rows] == [f"b xc e{number}" for number in range(400)]
+
+
+@pytest.mark.parametrize("arguments", [["--quantize", "int8"], ["--precision", "bf16"]])
+def test_fewer_bits_find_the_same_entities(run, tmp_path, capsys, arguments):
+    (tmp_path / "posts.txt").write_text('{"tokens": ["aa", "xb"], "context": ["man"]}\n')
+    (exact,) = predicted(capsys, run, tmp_path / "posts.txt")
+    (answer,) = predicted(capsys, run, tmp_path / "posts.txt", *arguments)
+    (entity,), (expected,) = answer["entities"], exact["entities"]
+    assert (entity["type"], entity["surface"]) == (expected["type"], expected["surface"])
+    assert entity["score"] != expected["score"] and abs(entity["score"] - expected["score"]) < 0.1

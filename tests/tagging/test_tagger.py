@@ -218,3 +218,16 @@ def test_import_is_light():
     subprocess.run([sys.executable, "-c", code], check=True)
     with pytest.raises(AttributeError, match="no attribute 'Taggers'"):
         _ = ita.Taggers
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"precision": "fp16"}, "expected fp32 or bf16, found 'fp16'"),
+        ({"quantize": "int4"}, "expected int8, or none, found 'int4'"),
+        ({"precision": "bf16", "quantize": "int8"}, "exclude each other"),
+    ],
+)
+def test_an_arithmetic_that_there_is_not(run, options, message):
+    with pytest.raises(UserError, match=message):
+        Tagger.from_pretrained(run, **options)

@@ -153,8 +153,10 @@ def tag_stream(
 
 def load_tagger(options: argparse.Namespace, settings: dict[str, Any]) -> Tagger:
     """The model of the command line."""
+    from ita.model.device import keep_freed_memory
     from ita.tagging.tagger import Tagger
 
+    keep_freed_memory()
     folder = options.images or (Path() if options.input == STANDARD_INPUT else Path(options.input).parent)
     return Tagger.from_pretrained(
         options.model,

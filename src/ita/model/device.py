@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import resource
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +16,10 @@ if TYPE_CHECKING:
 
 BF16_MIN_WIDTH = 256
 """Hidden size from which auto takes bf16 on a CPU that has it; 384 gained 2.8 times, less was not measured."""
+
+MALLOC_TRIM_THRESHOLD, MALLOC_MMAP_THRESHOLD = -1, -3
+"""Parameters of glibc's mallopt."""
+KEPT_BYTES = 1 << 30
 
 
 def resolve_device(device: str) -> torch.device:
@@ -69,6 +75,18 @@ def use_threads(limit: int) -> int:
     threads = min(limit, cpu_cores())
     torch.set_num_threads(threads)
     return threads
+
+
+def keep_freed_memory() -> None:
+    """Lets this process keep memory that it frees for what it allocates next (glibc; elsewhere nothing happens).
+
+    By default arrays of more than 128 KB come from the system each time, which clears every page of them: a fifth of
+    the time of tagging in 8 bits. For programs that do nothing but tag; it holds the most that was in use at a time.
+    """
+    with suppress(OSError, AttributeError, TypeError):
+        library = ctypes.CDLL(None)
+        for parameter in (MALLOC_TRIM_THRESHOLD, MALLOC_MMAP_THRESHOLD):
+            library.mallopt(parameter, KEPT_BYTES)
 
 
 def cpu_has_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:

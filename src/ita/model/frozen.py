@@ -33,7 +33,8 @@ class FrozenBert(nn.Module):
         self.embeddings = bert.embeddings.eval()
         kind = products(precision)
         self.dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-        self.layers = nn.ModuleList(FrozenLayer(layer, kind, self.dtype) for layer in bert.encoder.layer)
+        layers: Any = bert.encoder.layer
+        self.layers = nn.ModuleList(FrozenLayer(layer, kind, self.dtype) for layer in layers)
 
     def forward(
         self, batch: Batch, varlen: bool = False, region_vectors: Tensor | None = None, embedded: bool = False
@@ -74,11 +75,12 @@ class FrozenLayer(nn.Module):
     def __init__(self, layer: Layer, kind: Products, dtype: torch.dtype) -> None:
         super().__init__()
         projections: Any = layer.attention.self
+        intermediate: Any = layer.intermediate.dense
         parts = [getattr(projections, name) for name in ("query", "key", "value")]
         weight, bias = (torch.cat([getattr(part, name).detach() for part in parts]) for name in ("weight", "bias"))
         self.projections = kind(weight, bias)
         self.attention_output = frozen(layer.attention.output.dense, kind)
-        self.intermediate = frozen(layer.intermediate.dense, kind, layer.activation)
+        self.intermediate = frozen(intermediate, kind, layer.activation)
         self.output = frozen(layer.output.dense, kind)
         self.norms = nn.ModuleList(output.LayerNorm.to(dtype) for output in (layer.attention.output, layer.output))
         for part in parts:

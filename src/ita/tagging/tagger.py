@@ -32,8 +32,8 @@ View = Literal["auto", "t"]
 CACHED_WORDS = 100_000
 """Words whose subwords are remembered."""
 BATCH_SIZE = 32
-PRECISIONS = ("fp32", "bf16")
-QUANTIZATIONS = ("int8",)
+Precision = Literal["fp32", "bf16"]
+Quantization = Literal["int8"]
 
 
 class Tagger:
@@ -58,8 +58,8 @@ class Tagger:
         device: str = "auto",
         settings: Mapping[str, Any] | None = None,
         image_folder: Path | None = Path(),
-        precision: str = "fp32",
-        quantize: str | None = None,
+        precision: Precision = "fp32",
+        quantize: Quantization | None = None,
     ) -> None:
         check_arithmetic(precision, quantize)
         import torch
@@ -94,8 +94,8 @@ class Tagger:
         device: str = "auto",
         settings: Mapping[str, Any] | None = None,
         image_folder: Path | None = Path(),
-        precision: str = "fp32",
-        quantize: str | None = None,
+        precision: Precision = "fp32",
+        quantize: Quantization | None = None,
     ) -> Self:
         """Loads a run folder, or a repository of the Hugging Face Hub that holds one.
 
@@ -278,11 +278,11 @@ class Tagger:
 
 def check_arithmetic(precision: str, quantize: str | None) -> None:
     """Raises UserError for an arithmetic that there is not."""
-    if precision not in PRECISIONS:
-        raise UserError(f"precision: expected {' or '.join(PRECISIONS)}, found {precision!r}")
-    if quantize not in (None, *QUANTIZATIONS):
-        raise UserError(f"quantize: expected {' or '.join(QUANTIZATIONS)}, or none, found {quantize!r}")
-    if quantize and precision != PRECISIONS[0]:
+    if precision not in get_args(Precision):
+        raise UserError(f"precision: expected {' or '.join(get_args(Precision))}, found {precision!r}")
+    if quantize not in (None, *get_args(Quantization)):
+        raise UserError(f"quantize: expected {' or '.join(get_args(Quantization))}, or none, found {quantize!r}")
+    if quantize and precision != "fp32":
         raise UserError(f"precision {precision} and quantize {quantize} exclude each other: give one of them")
 
 
