@@ -1,13 +1,17 @@
-"""Configurations, and servers that answer."""
+"""Configurations, image servers that answer, clients that ask the service."""
 
+import atexit
 import json
 import shutil
 import socket
 import threading
+from contextlib import ExitStack
 
+from ita.errors import UserError
 from tests.fuzz import inputs
 from tests.fuzz.base import ASIDE, Target, expect
 from tests.fuzz.mutations import mutate_json
+from tests.support import service
 
 
 class Configurations(Target):
@@ -37,7 +41,6 @@ class Configurations(Target):
     def read(self, data):
         from ita.config import check
         from ita.config.levels import merge
-        from ita.errors import UserError
         from tests.support.planner import Planner
 
         config = merge(self.config, json.loads(data.decode("utf-8", "surrogatepass")))
@@ -98,3 +101,51 @@ class Answers(Target):
         expect(row["status"] in download.STATUSES, f"status {row['status']}")
         expect(row["status"] != "ok" or (self.folder / row["path"]).is_file(), "an image that is not there")
         expect(row["error"] is None or row["error"].isprintable(), f"an error of several lines: {row['error']!r}")
+
+
+class Requests(Target):
+    """Requests to `ita serve`."""
+
+    kinds = ("tag", "upload", "kserve", "head")
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        self.stack = ExitStack()
+        arguments = ["--header-seconds", "1", "--body-seconds", "1", "--request-seconds", "8", "--threads", "1"]
+        self.service = self.stack.enter_context(service.running(inputs.run_folder(folder), folder / "log", *arguments))
+        atexit.register(self.stack.close)
+        self.name = self.service.tag({"text": "Ann"}).json["model"]
+
+    def sample(self, random):
+        post = {"text": "Ann went to Rome", "context": "a man", "image_url": "http://10.0.0.1/a.png"}
+        if self.kind == "head":
+            return b"GET /metrics HTTP/1.1\r\nHost: x\r\nAccept: */*\r\nConnection: close\r\n\r\n"
+        if self.kind == "upload":
+            image = inputs.picture("PNG", random)
+            field = b'--b\r\nContent-Disposition: form-data; name="text"\r\n\r\nAnn\r\n'
+            file = b'--b\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n'
+            body = field + file + b"Content-Type: image/png\r\n\r\n" + image + b"\r\n--b--\r\n"
+            return request_bytes("/v1/upload", "multipart/form-data; boundary=b", body)
+        path, value = "/v1/tag", {"posts": [post, {"tokens": ["Ann", "ran"]}], "view": "auto", "explain": True}
+        if self.kind == "kserve":
+            tensor = {"name": "text", "shape": [2], "datatype": "BYTES", "data": ["Ann", "Rome"]}
+            path, value = f"/v2/models/{self.name}/infer", {"id": "1", "inputs": [tensor]}
+        value = value if random.random() < 0.4 else mutate_json(value, random)
+        body = json.dumps(value).encode("utf-8", "surrogatepass")
+        return request_bytes(path, "application/json", body)
+
+    def read(self, data):
+        answer = self.service.raw(data)
+        status = int(answer.split(b" ", 2)[1]) if answer.startswith(b"HTTP/1.") else None
+        expect(status is None or status < 500, f"an error of the server: {answer[:300]!r}")
+        expect(b"Traceback" not in answer, "a traceback")
+        following = self.service.tag({"text": "Ann"})
+        expect(following.status == 200, "the next request has no answer")
+        if status is None or status >= 400:
+            raise UserError(f"status {status}")
+
+
+def request_bytes(path, content_type, body):
+    """A POST request."""
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: {content_type}\r\nConnection: close\r\n"
+    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body

@@ -6,7 +6,7 @@ hold; it raises UserError where the input is refused. Everything else is a fault
 
 from tests.fuzz.base import Target
 from tests.fuzz.file_targets import Archives, Images, RunFolders, Tables
-from tests.fuzz.system_targets import Answers, Configurations
+from tests.fuzz.system_targets import Answers, Configurations, Requests
 from tests.fuzz.text_targets import Annotations, EscapedWords, ImageTexts, NewPosts, Objects
 
 TARGETS: dict[str, type[Target]] = {
@@ -20,6 +20,7 @@ TARGETS: dict[str, type[Target]] = {
     "run-folders": RunFolders,
     "configurations": Configurations,
     "answers": Answers,
+    "requests": Requests,
     "escaped-words": EscapedWords,
 }
 """Name on the command line -> target."""
