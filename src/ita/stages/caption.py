@@ -24,7 +24,7 @@ from ita.log import log, progress
 from ita.vision.captioners import build_captioner
 from ita.vision.images import decode_batches, list_image_files
 from ita.vision.region_tables import read_regions
-from ita.vision.sharding import shard_batches, shard_items
+from ita.vision.sharding import shard_batches, shard_rows
 from ita.vision.types import Captioner, ImageCaption, ImageFile, RegionCaptioner, Regions
 
 ImageCaptions = tuple[str, list[ImageCaption]]
@@ -98,7 +98,7 @@ def open_captions(
         raise UserError(f"captioner '{caption.backend}' describes regions: give --objects and --features")
     detection = parquet.metadata(objects)
     engine |= {"detector": detection.get("engine"), "detector_settings": detection.get("settings", {}).get("detect")}
-    blocks = shard_batches([image_file.image_id for image_file in image_files], shard)
+    blocks = shard_batches(image_files, shard)
     return {}, engine, caption_regions(captioner, read_regions(objects, features), blocks)
 
 
@@ -110,25 +110,27 @@ def caption_images(captioner: Captioner, batches: Sequence[Sequence[ImageFile]])
 
 
 def caption_regions(
-    captioner: RegionCaptioner, regions: Iterable[tuple[str, Regions]], blocks: Sequence[Sequence[str]]
+    captioner: RegionCaptioner, regions: Iterable[tuple[str, Regions]], blocks: Sequence[Sequence[ImageFile]]
 ) -> Iterator[ImageCaptions]:
     """Captions of every image in which a detector looked for objects.
 
     Args:
         captioner: of regions.
         regions: image id and regions, in the order of the blocks; images may be missing.
-        blocks: ids of the images that are captioned together.
+        blocks: images that are captioned together.
 
     Raises:
         UserError: for an image that is in no block.
     """
-    block_of_image = {image_id: number for number, block in enumerate(blocks) for image_id in block}
+    numbered = ((file.image_id, number) for number, block in enumerate(blocks) for file in block)
 
     def block(image_regions: tuple[str, Regions]) -> int:
-        image_id, _ = image_regions
-        if image_id not in block_of_image:
-            raise UserError(f"'{image_id}' is not among the images of this shard; detect must have had the same shard")
-        return block_of_image[image_id]
+        number = next((number for image_id, number in numbered if image_id == image_regions[0]), None)
+        if number is None:
+            raise UserError(
+                f"'{image_regions[0]}' is not among the images of this shard; detect must have had the same shard"
+            )
+        return number
 
     for _, group in progress(groupby(regions, key=block), len(blocks), "caption", "block"):
         image_ids, block_regions = zip(*group, strict=True)
@@ -138,5 +140,6 @@ def caption_regions(
 def read_captions(files: Sequence[Path], most: int, images: Path, shard: str | None) -> Iterator[ImageCaptions]:
     """The first captions, at most ``most``, of every image of the shard that the files name."""
     texts = read_texts(files)
-    for image_id, image_texts in match_images(texts, shard_items(parquet.rows("images", images), shard)):
+    rows = parquet.stream("images", images, 1024, ["image_id"], shard_rows(parquet.count("images", images), shard))
+    for image_id, image_texts in match_images(texts, rows):
         yield image_id, [ImageCaption(text) for text in image_texts[:most]]

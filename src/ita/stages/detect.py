@@ -23,7 +23,7 @@ from ita.vision.detectors import build_detector
 from ita.vision.images import decode_batches, list_image_files
 from ita.vision.precomputed import read_objects
 from ita.vision.region_tables import feature_rows, object_rows
-from ita.vision.sharding import shard_batches, shard_items
+from ita.vision.sharding import shard_batches, shard_rows
 from ita.vision.types import Detector, ImageFile, Regions
 
 
@@ -85,7 +85,7 @@ def read_regions(
 ) -> Iterator[tuple[str, Regions]]:
     """Objects of every image of the shard that the files name; the same limits hold as for a detector."""
     objects_of_image = read_objects(files)
-    rows = shard_items(parquet.rows("images", images), shard)
+    rows = parquet.stream("images", images, 1024, ["image_id"], shard_rows(parquet.count("images", images), shard))
     for image_id, objects in match_images(objects_of_image, rows):
         objects = [item for item in objects if item.score is None or item.score >= detect.score_threshold]
         yield image_id, Regions(objects[: detect.max_objects])

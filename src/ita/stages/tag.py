@@ -21,7 +21,7 @@ from ita.tagging.image_settings import context_sections, differences
 from ita.tagging.post_tables import BLOCK, PostTables, Row, entity_rows, post_of_row
 from ita.tagging.posts import UnreadablePost
 from ita.tagging.results import TaggedPost
-from ita.vision.sharding import shard_batches
+from ita.vision.sharding import shard_rows
 
 if TYPE_CHECKING:
     from ita.io.features import Features
@@ -59,7 +59,7 @@ def work(
     tag = read_section(settings, "tag", Tag)
     tagger, folder = load_tagger(tag, model)
     check_tables(tag, tagger, context, features)
-    rows = rows_of_shard(posts, shard)
+    rows = shard_rows(parquet.count("posts", posts), shard, BLOCK)
     tables = PostTables(posts, context, images, shard_features(tagger, posts, rows, features, objects))
     weights = {name: folder / name for name in ("model.safetensors", "settings.json")}
     inputs = {"posts": posts, "context": context, "images": images, **weights, **region_inputs(features, objects)}
@@ -115,12 +115,6 @@ def check_tables(tag: Tag, tagger: Tagger, context: Path | None, features: Seque
     if tag.differences == "refuse":
         raise UserError(f"{message}. Set the same here, or set tag.differences to warn")
     log.warning("%s", message)
-
-
-def rows_of_shard(posts: Path, shard: str | None) -> range:
-    """Numbers of the posts of a shard, in whole blocks."""
-    blocks = shard_batches(range(parquet.count("posts", posts)), shard, BLOCK, BLOCK)
-    return range(blocks[0][0], blocks[-1][-1] + 1) if blocks else range(0)
 
 
 def shard_features(

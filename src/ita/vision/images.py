@@ -5,10 +5,11 @@ Paths must stay inside the folder of their table, and a broken image affects onl
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 from ita.io import parquet
 from ita.io.image_decoder import BadImage, Picture, decode_image
@@ -22,11 +23,54 @@ DECODER_THREADS = 4
 """Pillow releases the interpreter lock while it decodes."""
 
 
+READ = 1024
+"""Rows of a table of images in memory at a time."""
+
+
 class Unreadable(Exception):
     """An image that cannot be decoded; the message says why."""
 
 
-def list_image_files(table: Path) -> list[ImageFile]:
+class ImageFiles(Sequence[ImageFile]):
+    """Image files of a table, which are read from it when they are asked for: eight bytes each are in memory.
+
+    Args:
+        table: images.parquet; its paths are relative to its folder.
+        numbers: rows of the table, ascending.
+    """
+
+    def __init__(self, table: Path, numbers: array[int]) -> None:
+        self.table, self.numbers = table, numbers
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    @overload
+    def __getitem__(self, index: int) -> ImageFile: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> ImageFiles: ...
+
+    def __getitem__(self, index: int | slice) -> ImageFile | ImageFiles:
+        if isinstance(index, slice):
+            return ImageFiles(self.table, self.numbers[index])
+        return next(iter(ImageFiles(self.table, array("q", [self.numbers[index]]))))
+
+    def __iter__(self) -> Iterator[ImageFile]:
+        if not self.numbers:
+            return
+        root = self.table.parent.resolve()
+        wanted = iter(self.numbers)
+        number, rows = next(wanted), range(self.numbers[0], self.numbers[-1] + 1)
+        for position, row in zip(
+            rows, parquet.stream("images", self.table, READ, ["image_id", "path"], rows), strict=True
+        ):
+            if position == number:
+                yield ImageFile(row["image_id"], (root / row["path"]).resolve())
+                number = next(wanted, -1)
+
+
+def list_image_files(table: Path) -> ImageFiles:
     """The image files of a table, those that were downloaded, in its order.
 
     Args:
@@ -36,16 +80,15 @@ def list_image_files(table: Path) -> list[ImageFile]:
         UserError: when the table is missing or another one.
     """
     root = table.parent.resolve()
-    image_files = []
-    for row in parquet.stream("images", table, 1024):
+    numbers = array("q")
+    for number, row in enumerate(parquet.stream("images", table, READ, ["image_id", "status", "path"])):
         if row["status"] != "ok" or not row["path"]:
             continue
-        path = (root / row["path"]).resolve()
-        if path.is_relative_to(root):
-            image_files.append(ImageFile(row["image_id"], path))
+        if (root / row["path"]).resolve().is_relative_to(root):
+            numbers.append(number)
         else:
             log.warning("%s: skipped, its path %s leads out of %s", row["image_id"], row["path"], table.parent)
-    return image_files
+    return ImageFiles(table, numbers)
 
 
 def read_picture(path: Path) -> Picture:

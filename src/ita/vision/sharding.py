@@ -40,6 +40,13 @@ def shard_batches(
     return [block[start : start + step] for block in shard_blocks for start in range(0, len(block), step)]
 
 
-def shard_items(items: Sequence[Item], shard: str | None) -> list[Item]:
-    """The items of a shard. Raises as ``shard_batches`` does."""
-    return [item for batch in shard_batches(items, shard) for item in batch]
+def shard_items(items: Sequence[Item], shard: str | None) -> Sequence[Item]:
+    """The items of a shard, a part of the sequence. Raises as ``shard_batches`` does."""
+    rows = shard_rows(len(items), shard)
+    return items[rows.start : rows.stop]
+
+
+def shard_rows(count: int, shard: str | None, block_size: int = BLOCK) -> range:
+    """Numbers of the items of a shard, of so many in all. Arguments and errors as of ``shard_batches``."""
+    blocks = shard_batches(range(count), shard, block_size, block_size)
+    return range(blocks[0][0], blocks[-1][-1] + 1) if blocks else range(0)
