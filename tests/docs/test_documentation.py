@@ -42,7 +42,7 @@ def test_the_page_of_settings_is_the_one_printed():
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory):
-    """The workflow with the files that the README's data set names, empty."""
+    """The workflow with the files that the README's data set and the example of new posts name, empty."""
     pipeline = Pipeline(tmp_path_factory.mktemp("readme"))
     folder = pipeline.folder
     (folder / "mine.yaml").write_text(yaml.safe_dump(MINE))
@@ -50,6 +50,8 @@ def checkout(tmp_path_factory):
     (folder / "models/my-encoder").mkdir(parents=True)
     for name in ("train", "dev", "test"):
         (folder / f"data/{name}.jsonl").touch()
+    (folder / "data/new-images").mkdir()
+    (folder / "data/new.csv").touch()
     return pipeline
 
 

@@ -13,6 +13,7 @@ import yaml
 
 from ita.config.sections import STAGES
 from ita.io import parquet
+from ita.io.files import sha256
 from tests.support.pipeline import Pipeline, small
 from tests.support.planner import Planner
 
@@ -20,6 +21,7 @@ DATASETS = ("demo", "twitter15", "twitter17", "snap")
 TABLES = [f"results/{name}/table1.csv" for name in DATASETS]
 DEMO = ["results/demo/paper", "results/demo/table1.csv", "results/demo/curves.svg"]
 RPBERT = "results/demo/runs/demo/rpbert/seed1/metrics.json"
+VISION_STAGES = {"detect", "caption", "ocr", "gather"}
 IMGFEAT = "results/demo/runs/demo/imgfeat/seed1/metrics.json"
 
 
@@ -305,3 +307,32 @@ def test_the_folder_paper_holds_all_tables_and_figures(done):
     with open(folder / "cost.csv", newline="") as file:
         stages = [row["stage"] for row in csv.DictReader(file)]
     assert {"demo", "train", "evaluate", "table", "figure", "cases"} <= set(stages)
+
+
+def test_new_posts_are_tagged_by_a_run_of_the_workflow(done):
+    demo = done.config["datasets"]["demo"]
+    same = {key: demo[key] for key in ("detectors", "captioners", "context", "tag", "download")}
+    config = copy.deepcopy(done.config)
+    config["datasets"]["mine"] = {"posts": {"format": "csv", "files": {"new": "mine.csv"}}, **same}
+    shown = parquet.rows("images", done.folder / "results/demo/images.parquet")[0]["image_id"]
+    texts = ["look at Vospurpo, it's #great", "no picture here", ""]
+    with open(done.folder / "mine.csv", "w", newline="") as file:
+        csv.writer(file).writerows([["text", "image"], *zip(texts, [shown, "", ""], strict=True)])
+    done.write(config)
+    try:
+        target = "results/mine/entities.parquet"
+        assert "posts.files of mine names posts without tags" in done.run("-n", "results/mine/table1.csv", fails=True)
+        assert done.planned(target) == VISION_STAGES | {"posts", "download", "context", "tag"}
+        assert done.planned(target, "--config", 'tag={"view": "t"}') == {"posts", "tag", "gather"}
+        done.run(target)
+        assert done.planned(target) == set()
+        rows = parquet.rows("entities", done.folder / target)
+    finally:
+        done.write(done.config)
+    assert [(row["post_id"], row["text"]) for row in rows] == [
+        (f"new-0000{n}", text) for n, text in enumerate(texts, 1)
+    ]
+    assert [(row["view"], row["image_status"]) for row in rows] == [("it", "ok"), ("t", None), (None, None)]
+    assert rows[2]["error"] == "expected at least one word"
+    model = done.folder / demo["tag"]["model"] / "model.safetensors"
+    assert parquet.metadata(done.folder / target)["inputs"]["model.safetensors"] == sha256(model)

@@ -153,7 +153,7 @@ class Ocr:
 
 @dataclass(frozen=True, kw_only=True, config=SECTION)
 class Gather:
-    """gather: shards of detect, caption and ocr -> one table each."""
+    """gather: shards of detect, caption, ocr and tag -> one table each."""
 
     shards: Annotated[
         Whole, Field(ge=1, description="Jobs that each of these stages is split into for a data set.")
