@@ -213,6 +213,10 @@ def test_ranges_and_ids_of_new_posts(tmp_path, capsys):
         ({"files": {"new": "a", "train": "b"}, "format": "csv"}, "'new' holds posts without tags and stands alone"),
         ({"files": {"new": "a"}}, "posts.format: found umt; expected one of jsonl, csv, tsv, parquet, text"),
         ({"files": {"train": "a"}, "format": "tsv"}, "posts.format: tsv has no tags; name its file in posts.files.new"),
+        (
+            {"files": {"new": "a"}, "format": "csv", "columns": {"text": "t"}},
+            "new posts have the columns text or tokens",
+        ),
         ({"files": {"new": "{folder}/empty"}, "format": "jsonl"}, "no posts found; expected the format 'jsonl'"),
     ],
 )

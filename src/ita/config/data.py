@@ -95,6 +95,11 @@ class Posts:
             raise ConfigError(
                 f"posts.format: found {self.format}; expected one of {', '.join(NEW_FORMATS)} for posts.files.new"
             )
+        if "new" in self.files and (self.columns or self.tag_names or self.features):
+            raise ConfigError(
+                "posts.columns, tag_names and features are of files with tags; new posts have the columns text or "
+                "tokens, image and id"
+            )
         if self.files and "new" not in self.files and self.format in UNTAGGED_FORMATS:
             raise ConfigError(f"posts.format: {self.format} has no tags; name its file in posts.files.new")
         return self
