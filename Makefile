@@ -10,7 +10,8 @@ SNAKEMAKE := PYTHONPATH=src$${PYTHONPATH:+:$$PYTHONPATH} $(BIN)/python -m ita.wo
 
 demo: setup ## run the whole chain on the demo and print its table
 	@# A run that was killed leaves a lock; it is stale when no other `make demo` runs.
-	@mkdir -p .snakemake && exec 9>.snakemake/demo.lock && { ! command -v flock >/dev/null || flock -n 9; } || { echo "another 'make demo' is running here"; exit 1; }; \
+	@mkdir -p .snakemake && touch .snakemake/demo.lock || { echo "this folder cannot be written: results are made in it; use a copy in a folder of yours"; exit 1; }
+	@exec 9>.snakemake/demo.lock && { ! command -v flock >/dev/null || flock -n 9; } || { echo "another 'make demo' is running here"; exit 1; }; \
 	if [ -n "$$(ls -A .snakemake/locks 2>/dev/null)" ]; then $(BIN)/snakemake --unlock results/demo/table1.csv >/dev/null 2>&1 9>&-; fi; \
 	$(SNAKEMAKE) results/demo/table1.csv results/demo/curves.svg 9>&-
 	@echo; cat results/demo/table1.md

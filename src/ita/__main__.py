@@ -29,9 +29,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = run(list(sys.argv[1:] if argv is None else argv))
         sys.stdout.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing is left to flush at exit
+        discard_output()
         return 0
+    except OSError as error:
+        from ita.io.disk_errors import os_error
+
+        discard_output()
+        message = os_error(error)
+        if message is None:
+            raise
+        print(f"ita: {message}", file=sys.stderr)
+        return 1
     return code
+
+
+def discard_output() -> None:
+    """What is left in the buffer of standard output goes nowhere, so that nothing fails at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -21,6 +21,7 @@ from types import ModuleType
 from typing import Any, TypeVar
 
 from ita.errors import UserError
+from ita.io.disk_errors import explained
 from ita.io.text import decode, load_json
 from ita.log import configure_log, log
 from ita.workflow.versions import VERSIONS
@@ -49,8 +50,8 @@ def run_stage(module: ModuleType, argv: Sequence[str] | None = None) -> int:
     """
     name = module.__name__.rpartition(".")[2]
     arguments = vars(stage_parser(name, module.work, module.__doc__).parse_args(argv))
-    configure_log(arguments.pop("log"))
     try:
+        configure_log(arguments.pop("log"))
         settings = {**read_settings(arguments.pop("settings")), "version": VERSIONS[name]}
         module.work(settings, **arguments)
     except UserError as error:
@@ -59,8 +60,12 @@ def run_stage(module: ModuleType, argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         log.error("%s: interrupted; finished parts are kept, run the same command again", name)
         return 130
-    except Exception:
-        log.exception("%s: failed", name)
+    except Exception as error:
+        message = explained(error)
+        if isinstance(message, UserError):
+            log.error("%s: %s", name, message)
+        else:
+            log.exception("%s: failed", name)
         return 1
     return 0
 

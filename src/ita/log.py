@@ -16,17 +16,44 @@ PROGRESS_SECONDS = 30.0
 """Without a terminal, long work says where it is this often."""
 
 
+class LogFile(logging.FileHandler):
+    """A log that says once when it cannot be written on, and stops; the work goes on."""
+
+    broken = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Writes a record."""
+        if not self.broken:
+            super().emit(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Called in place of an error."""
+        if not self.broken:
+            self.broken = True
+            log.warning("%s: the log ends here: %s", self.baseFilename, sys.exc_info()[1])
+
+
 def configure_log(path: Path | None) -> None:
-    """Logs to a file, and warnings and errors to standard error too; without a file everything to standard error."""
+    """Logs to a file, and warnings and errors to standard error too; without a file everything to standard error.
+
+    Raises:
+        OSError: when the file cannot be written; everything goes to standard error then.
+    """
     console = logging.StreamHandler()
     console.setFormatter(logging.Formatter("%(message)s"))
     handlers: list[logging.Handler] = [console]
-    if path:
-        console.setLevel(logging.WARNING)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = logging.FileHandler(path, mode="w", encoding="utf-8", errors="backslashreplace")
-        file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-        handlers.append(file)
+    try:
+        if path:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = LogFile(path, mode="w", encoding="utf-8", errors="backslashreplace")
+            file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+            handlers.append(file)
+            console.setLevel(logging.WARNING)
+    finally:
+        _use(handlers)
+
+
+def _use(handlers: list[logging.Handler]) -> None:
     logging.basicConfig(level=logging.INFO, handlers=handlers, force=True)
     logging.captureWarnings(True)
     for noisy in ("httpx", "httpcore", "urllib3", "huggingface_hub", "matplotlib", "fontTools", "py.warnings", "PIL"):

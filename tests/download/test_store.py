@@ -62,7 +62,7 @@ def test_refused_bytes_are_not_stored(tmp_path: Path) -> None:
 
 def test_a_disk_that_refuses_a_file_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "images").write_bytes(b"in the way")
-    with pytest.raises(UserError, match="the image cannot be stored"):
+    with pytest.raises(UserError, match="a file stands where a folder is needed"):
         store_in(tmp_path).add(picture())
     with (
         pytest.raises(UserError, match="cannot be written"),

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ita.errors import UserError
+from ita.io.disk_errors import explained
 from ita.log import configure_log, log
 
 
@@ -34,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         export(options.model, options.onnx, options.quantize == "int8")
     except (UserError, OSError) as error:
-        log.error("export: %s", error)
+        log.error("export: %s", explained(error))
         return 1
     log.info("export: %s", options.onnx)
     return 0

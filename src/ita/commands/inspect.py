@@ -20,6 +20,7 @@ from typing import Any
 from ita.cli import read_section, read_settings
 from ita.config import Caption, Context, Detect, Ocr
 from ita.errors import UserError
+from ita.io.disk_errors import explained
 from ita.io.files import atomic, read_json
 from ita.log import configure_log, log
 from ita.tagging.hub_folders import MARK, fetch_folder
@@ -113,8 +114,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     configure_log(None)
     try:
         inspect(options.image_files, settings_of(read_settings(options.settings), options.model), options.draw)
-    except UserError as error:
-        log.error("inspect: %s", error)
+    except BrokenPipeError:
+        raise  # nobody reads on: the caller ends quietly
+    except (UserError, OSError) as error:
+        log.error("inspect: %s", explained(error))
         return 1
     return 0
 

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ita.cli import read_settings
 from ita.errors import UserError
+from ita.io.disk_errors import explained
 from ita.io.files import sha256
 from ita.log import configure_log, log, progress
 from ita.tagging import input_files, output_files
@@ -45,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         raise  # nobody reads on: the caller ends quietly
     except (UserError, OSError) as error:
-        log.error("predict: %s", error)
+        log.error("predict: %s", explained(error))
         return 1
     except KeyboardInterrupt:
         log.error("predict: interrupted; with --output the same command goes on where it was")

@@ -16,6 +16,7 @@ from dataclasses import fields
 
 from ita.cli import read_settings
 from ita.errors import UserError
+from ita.io.disk_errors import explained
 from ita.log import configure_log, log
 from ita.serving.options import ServeOptions
 
@@ -29,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         run(arguments)
     except (UserError, OSError) as error:
-        log.error("serve: %s", error)
+        log.error("serve: %s", explained(error))
         return 1
     except KeyboardInterrupt:
         return 130

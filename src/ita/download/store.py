@@ -6,14 +6,14 @@ import hashlib
 import json
 import os
 import threading
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
 from ita.config import Download
 from ita.download.verify import verify_image
-from ita.errors import UserError
-from ita.io.files import atomic, sha256
+from ita.io.files import atomic, sha256, told
 from ita.io.image_decoder import REVISION, BadImage, decodable
 from ita.io.image_formats import FORMATS
 from ita.io.schemas import SCHEMAS
@@ -67,11 +67,8 @@ class ImageStore:
             return {"status": "refused", "error": single_line(f"{error.kind}: {error}")}
         digest = hashlib.sha256(data).hexdigest()
         path = self.relative_path(digest, info.format)
-        try:
-            with self.locks[int(digest[:2], 16)]:  # two ids may bring the same bytes at the same time
-                self.write(self.root / path, data)
-        except OSError as error:
-            raise UserError(f"{self.root / path}: the image cannot be stored: {error}") from None
+        with self.locks[int(digest[:2], 16)], told(self.root / path):  # two ids may bring the same bytes at a time
+            self.write(self.root / path, data)
         facts = {"format": info.format, "width": info.width, "height": info.height}
         return {"status": "ok", "error": info.note, "sha256": digest, "path": path, "bytes": len(data), **facts}
 
@@ -117,11 +114,9 @@ class Journal:
         self.entries: dict[str, Row] = {}
 
     def __enter__(self) -> Self:
-        try:
+        with told(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self.file = open(self.path, "a+b")
-        except OSError as error:
-            raise UserError(f"{self.path}: cannot be written: {error}") from None
         self.file.seek(0)
         truncated = False
         damaged = 0
@@ -138,7 +133,8 @@ class Journal:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.file.close()
+        with suppress(OSError):  # what a full disk has not taken; the error was told
+            self.file.close()
 
     def row_of(self, image_id: str) -> Row | None:
         """The row that an earlier run wrote."""
@@ -154,11 +150,9 @@ class Journal:
         entry = {**row, "source": source, "limits": self.limits}
         if self.entries.pop(row["image_id"], None) == entry:
             return
-        try:
+        with told(self.path):
             self.file.write(json.dumps(entry).encode() + b"\n")
             self.file.flush()
-        except OSError as error:
-            raise UserError(f"{self.path}: cannot be written: {error}") from None
 
 
 def parse_entry(line: bytes) -> Row | None:

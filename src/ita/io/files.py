@@ -8,11 +8,12 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from ita.errors import UserError
+from ita.io.disk_errors import write_error
 from ita.io.text import decode, load_json
 
 UMASK = os.umask(0)
@@ -20,32 +21,51 @@ os.umask(UMASK)  # it can only be read by setting it
 
 
 @contextmanager
+def told(path: Path) -> Iterator[None]:
+    """Errors of the disk in writing ``path`` become UserError: path, reason, what to do."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        if (message := write_error(path, error)) is not None:
+            raise message from error
+        raise
+
+
+@contextmanager
 def atomic(path: Path) -> Iterator[Path]:
     """A temporary file name beside ``path``; the file takes its name when the block ends without an error.
 
     Leftovers of killed processes are removed. Two threads must not write the same path at the same time.
+
+    Raises:
+        UserError: when the disk refuses: it is full, read-only, or the folder has gone.
     """
-    part = _temporary(path)
-    try:
-        yield part
-        with open(part, "rb+") as file:
-            os.fsync(file.fileno())
-        part.chmod(0o666 & ~UMASK)  # some libraries write files that only their owner may read
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    with told(path):
+        part = _temporary(path)
+        try:
+            yield part
+            with open(part, "rb+") as file:
+                os.fsync(file.fileno())
+            part.chmod(0o666 & ~UMASK)  # some libraries write files that only their owner may read
+            os.replace(part, path)
+        finally:
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
 
 
 @contextmanager
 def temporary_folder(path: Path) -> Iterator[Path]:
     """An empty folder beside ``path`` to work in, removed at the end; leftovers of killed processes are removed."""
-    part = _temporary(path)
-    _remove(part)
-    part.mkdir()
-    try:
-        yield part
-    finally:
+    with told(path):
+        part = _temporary(path)
         _remove(part)
+        part.mkdir()
+        try:
+            yield part
+        finally:
+            _remove(part)
 
 
 @contextmanager
@@ -83,7 +103,8 @@ def _remove(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
-        path.unlink(missing_ok=True)
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
 
 
 def alive(process: int) -> bool:

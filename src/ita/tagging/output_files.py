@@ -14,12 +14,12 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, Self, TextIO
 
-from ita.errors import UserError
-from ita.io.files import atomic
+from ita.io.files import atomic, told
 from ita.tagging.results import ANSWER_COLUMNS
 
 FORMATS = ("jsonl", "csv", "parquet", "conll")
@@ -92,7 +92,7 @@ class PartialAnswers:
         """Answers that are there."""
 
     def __enter__(self) -> Self:
-        try:
+        with told(self.output):
             self.folder.mkdir(parents=True, exist_ok=True)
             mark = self.folder / f"{self.identity}.id"
             if not mark.is_file():
@@ -101,12 +101,11 @@ class PartialAnswers:
                 mark.touch()
             self.file = open(self.answers, "a+b")
             self.count = keep_whole_lines(self.file)
-        except OSError as error:
-            raise UserError(f"{self.output}: cannot be written: {error}") from None
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.file.close()
+        with suppress(OSError):  # what a full disk has not taken; the error was told
+            self.file.close()
 
     def drop(self) -> None:
         """Starts anew, for an input that cannot be read again."""
@@ -115,11 +114,9 @@ class PartialAnswers:
 
     def add(self, answers: Iterable[Answer]) -> None:
         """Adds answers."""
-        try:
+        with told(self.output):
             self.file.write("".join(map(jsonl_lines, answers)).encode())
             self.file.flush()
-        except OSError as error:
-            raise UserError(f"{self.output}: cannot be written: {error}") from None
 
     def finish(self, format_name: str) -> None:
         """Makes the file and removes the folder."""

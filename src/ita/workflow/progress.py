@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
+from ita.io.disk_errors import explained
+
 LOG = Path("results/logs/snakemake.log")
 BAR = 30
 """Characters of the bar."""
@@ -138,7 +140,12 @@ def failure(progress: Progress, log: Path) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs Snakemake; returns its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    LOG.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        LOG.parent.mkdir(parents=True, exist_ok=True)
+        LOG.touch()
+    except OSError as error:
+        print(f"{explained(error)} (results and Snakemake's own notes are written into the folder it is started in)")
+        return 1
     print(f"snakemake {' '.join(arguments)}\n  (its log: {LOG})", flush=True)
     command = [sys.executable, "-m", "snakemake", *arguments]
     with open(LOG, "w", encoding="utf-8") as log:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ita.config import Ocr
 from ita.errors import UserError
+from ita.io.disk_errors import LITTLE, free_bytes
 from ita.log import log
 from ita.model.device import cpu_cores
 from ita.vision.images import Unreadable, decode, read_picture
@@ -89,7 +90,7 @@ class TesseractEngine:
 
     def recognize_batch(self, image_files: Sequence[ImageFile]) -> list[OcrResult]:
         """Runs one process on a list of images, or one per image if that fails."""
-        with tempfile.TemporaryDirectory(prefix="ita-ocr-") as name:
+        with tempfile.TemporaryDirectory(prefix="ita-ocr-", ignore_cleanup_errors=True) as name:
             folder = Path(name)
             # A broken image ends the run of its list, and text in place of an image would be taken for another list.
             inputs = [self.prepare(image_file, folder) for image_file in image_files]
@@ -97,6 +98,7 @@ class TesseractEngine:
             try:
                 pages = iter(self.run(readable, folder) if readable else [])
             except RuntimeError as error:
+                check_space(folder)
                 log.info("Tesseract failed on a list of %d images, reading them one by one (%s)", len(readable), error)
                 pages = iter([self.run_on_one(file, folder) for file in readable])
             return [
@@ -163,6 +165,7 @@ class TesseractEngine:
             config=self.config,
             timeout=self.settings.timeout * len(files),
         )
+        check_space(folder)  # a cut answer would be taken for the whole
         pages = (folder / "out.txt").read_bytes().decode("utf-8").split("\f")
         if len(pages) == len(files) + 1 and not pages[-1]:
             del pages[-1]  # Tesseract 4 ends each page with a form feed, 5 puts it between pages
@@ -170,6 +173,15 @@ class TesseractEngine:
             raise RuntimeError(f"{len(pages)} pages for {len(files)} images")
         confidences = mean_confidences((folder / "out.tsv").read_text(encoding="utf-8"))
         return [(text, confidences.get(page)) for page, text in enumerate(pages, 1)]
+
+
+def check_space(folder: Path) -> None:
+    """Raises UserError where Tesseract cannot write its answers: without them every image would have no text."""
+    if free_bytes(folder) < LITTLE:
+        raise UserError(
+            f"{folder.parent}: no space is left for the answers of Tesseract; free some, or set TMPDIR to another "
+            "folder, then run the same command again"
+        )
 
 
 def mean_confidences(tsv: str) -> dict[int, float]:

@@ -1,0 +1,237 @@
+"""Disks that refuse: one line with path, reason and what to do, nothing half-written, and the next run goes on."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from ita.errors import UserError
+from ita.io import disk_errors, parquet
+from ita.io.disk_errors import explained, os_error, write_error
+from ita.io.disk_index import disk_index
+from ita.io.files import atomic, atomic_folder, write_json
+from tests.support.web import environment, noise
+
+ROWS = [{"image_id": str(number), "text": os.urandom(40).hex()} for number in range(8000)]
+SPACE = 200_000
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder on a file system of 200 kB; where none can be mounted, files that end at that size."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = (
+        os.geteuid() == 0
+        and not subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", f"size={SPACE}", "tmpfs", str(folder)], capture_output=True
+        ).returncode
+    )
+    if not mounted:
+        pytest.skip("mounting a small disk takes root")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def write_table(path: Path) -> None:
+    parquet.write("ocr", ROWS, path)
+
+
+def write_checkpoint(path: Path) -> None:
+    with atomic(path) as part:
+        torch.save({"weights": torch.rand(200_000)}, part)
+
+
+def write_weights(path: Path) -> None:
+    with atomic(path) as part:
+        save_file({"weights": torch.rand(200_000)}, part)
+
+
+def write_index(path: Path) -> None:
+    with disk_index(path, "index") as index:
+        index.fill((str(number), os.urandom(40).hex()) for number in range(200_000))
+
+
+def write_folder(path: Path) -> None:
+    with atomic_folder(path) as part:
+        (part / "file").write_bytes(bytes(2 * SPACE))
+
+
+WRITERS = {
+    "table": write_table,
+    "JSON": lambda path: write_json(path, ROWS),
+    "checkpoint": write_checkpoint,
+    "weights": write_weights,
+    "index": write_index,
+    "folder": write_folder,
+}
+
+
+@pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
+def test_a_full_disk(small_disk: Path, write: Callable[[Path], None]) -> None:
+    (small_disk / "deep").mkdir()
+    with pytest.raises(UserError) as caught:
+        write(small_disk / "deep" / "file")
+    message = str(caught.value)
+    assert (
+        message.startswith(f"{small_disk}/deep/file") and "cannot be written: No space left on device; free" in message
+    )
+    assert list((small_disk / "deep").iterdir()) == [], "nothing half-written"
+
+
+LIMITED = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+from pathlib import Path
+from ita.errors import UserError
+from tests.io import test_disk_errors
+for name, write in test_disk_errors.WRITERS.items():
+    try:
+        write(Path(sys.argv[1], name))
+    except UserError as error:
+        print(name, error)
+"""
+
+
+def test_a_limit_on_the_size_of_files(tmp_path: Path) -> None:
+    """As a user without root has it, and file systems such as FAT."""
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED, str(tmp_path)], capture_output=True, text=True, env=environment()
+    )
+    lines = done.stdout.splitlines()
+    assert len(lines) == len(WRITERS), done.stderr
+    assert all("cannot be written: " in line for line in lines), lines
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
+def test_a_file_in_the_way_of_a_folder(tmp_path: Path, write: Callable[[Path], None]) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(UserError, match="cannot be written: .*a file stands where a folder is needed"):
+        write(tmp_path / "file" / "deep" / "x")
+    assert (tmp_path / "file").read_text() == "in the way"
+
+
+def test_a_folder_that_goes_while_it_is_written_to(tmp_path: Path) -> None:
+    with (
+        pytest.raises(UserError, match=r"gone/x: cannot be written: .*its folder has gone"),
+        atomic(tmp_path / "gone" / "x") as part,
+    ):
+        part.write_text("whole")
+        part.rename(tmp_path / "elsewhere")
+        part.parent.rmdir()
+
+
+def test_other_errors_stay_what_they_are(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), atomic(tmp_path / "x"):
+        open(tmp_path / "input that is missing")  # noqa: SIM115
+    with pytest.raises(ZeroDivisionError), atomic(tmp_path / "x"):
+        _ = 1 / 0
+    assert write_error(tmp_path / "x", BrokenPipeError(errno.EPIPE, "nobody reads")) is None
+    assert os_error(ConnectionRefusedError(errno.ECONNREFUSED, "refused")) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Error while serializing: I/O error: No space left (os error 28)", "[errno 28] x", "database or disk is full"],
+)
+def test_what_other_libraries_say(tmp_path: Path, text: str) -> None:
+    assert "x: cannot be written: No space left on device; free" in str(write_error(tmp_path / "x", RuntimeError(text)))
+
+
+def test_torch_says_only_that_it_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    error = RuntimeError("[enforce fail at inline_container.cc:664] . unexpected pos 64 vs 0")
+    assert "Input/output error" in str(write_error(tmp_path / "x", error))
+    monkeypatch.setattr(disk_errors, "free_bytes", lambda folder: 0)
+    assert "No space left on device" in str(write_error(tmp_path / "x", error))
+
+
+def ita(*arguments: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "ita", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, env={**environment(), **variables})
+
+
+NONE = json.dumps({"context": {"kinds": []}, "name": "none", "external_texts": {}})
+
+
+@pytest.fixture
+def posts(tmp_path: Path) -> Path:
+    rows = [{"post_id": "a", "split": "train", "image_id": "1", "tokens": ["b"], "tags": ["O"]}]
+    parquet.write("posts", rows, tmp_path / "posts.parquet")
+    return tmp_path / "posts.parquet"
+
+
+def assert_one_line(done: subprocess.CompletedProcess[str], *words: str) -> None:
+    lines = done.stderr.strip().splitlines()
+    assert done.returncode == 1 and len(lines) == 1, done.stderr
+    for word in words:
+        assert word in lines[0]
+
+
+def test_a_stage_whose_log_or_output_or_disk_refuses(posts: Path, tmp_path: Path, small_disk: Path) -> None:
+    """In processes: what a user sees."""
+    (tmp_path / "file").touch()
+    context = ["context", "--settings", NONE, "--posts", posts, "--cache", tmp_path / "cache", "--output"]
+    done = ita(*context, tmp_path / "c.parquet", "--log", tmp_path / "file" / "x.log")
+    assert_one_line(done, "file", "a file stands where a folder is needed")
+    assert not (tmp_path / "c.parquet").exists()
+    images = tmp_path / "images"
+    images.mkdir()
+    (images / "1.jpg").write_bytes(noise() * 40)
+    (small_disk / "fill").write_bytes(bytes(190_000))
+    settings = json.dumps({"download": {"source": "folder", "folder": str(images)}})
+    download = ["download", "--settings", settings, "--posts", posts, "--store", small_disk / "s", "--output"]
+    assert_one_line(
+        ita(*download, small_disk / "images.parquet"), str(small_disk), "No space left on device; free some"
+    )
+    (small_disk / "fill").unlink()
+    assert ita(*download, small_disk / "images.parquet").returncode == 0, "the next run goes on"
+    log = small_disk / "x.log"
+    with suppress(OSError), open(small_disk / "fill", "wb") as fill:
+        fill.write(bytes(SPACE))
+    done = ita(*context, tmp_path / "c.parquet", "--log", log)
+    assert done.returncode == 0 and "Traceback" not in done.stderr, "a log that ends early costs nothing else"
+    assert (tmp_path / "c.parquet").is_file()
+
+
+def test_standard_output_that_is_full(tmp_path: Path) -> None:
+    command = f"{sys.executable} -m ita --help > /dev/full"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=environment())
+    assert_one_line(done, "ita: No space left on device; free some space")
+
+
+def test_without_a_folder_for_temporary_files() -> None:
+    error = FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']")
+    assert str(os_error(error)) == (
+        "no folder for temporary files can be written; set TMPDIR to one with space, then run the same command again"
+    )
+
+
+def test_a_checkout_that_is_read_only(tmp_path: Path, small_disk: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    command = [sys.executable, "-m", "ita.workflow.progress", "--version"]
+    done = subprocess.run(command, cwd=small_disk, capture_output=True, text=True, env=environment())
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert done.stdout.startswith("results") and "the file system is read-only: name another folder" in done.stdout
+    with pytest.raises(UserError, match="cannot be written: Read-only file system"):
+        write_json(small_disk / "x.json", {})
+
+
+def test_what_a_library_written_in_rust_says_is_one_line() -> None:
+    assert str(explained(Exception("No space left on device (os error 28)"))).startswith(
+        "No space left on device; free"
+    )
+    error = Exception("anything else")
+    assert explained(error) is error
