@@ -274,14 +274,21 @@ def test_the_likely_format_is_named(text, format_name, likely):
 
 @pytest.mark.parametrize(
     ("cell", "tokens"),
-    [("a b", ["a", "b"]), ('["a", "b"]', ["a", "b"]), ("['a', \"b'\"]", ["a", "b'"])],
+    [
+        ("a b", ["a", "b"]),
+        ('["a", "\\ud83d\\ude00"]', ["a", "\U0001f600"]),
+        ('["a", "b"]', ["a", "b"]),
+        ("['a', \"b'\"]", ["a", "b'"]),
+    ],
 )
 def test_lists_in_cells(cell, tokens):
     quoted = '"' + cell.replace('"', '""') + '"'
     assert read(f"id,tokens,tags,image\n7,{quoted},O O,x\n", "csv")[0].tokens == tokens
 
 
-@pytest.mark.parametrize("cell", ["['a' 'b']", "[__import__('os')]", "[" * 1000, "['a', ['b']]", "['a'"])
+@pytest.mark.parametrize(
+    "cell", ["['a' 'b']", "[__import__('os')]", "[" * 1000, "['a', ['b']]", "['a'", "['\\uf0f', 'a']", "['\\ud83d']"]
+)
 def test_cells_that_are_no_list_of_words_are_told(cell):
     with pytest.raises(UserError, match="f:2: expected 'tokens' to be a list"):
         read(f'tokens,tags\n"{cell}",O O\n', "csv")

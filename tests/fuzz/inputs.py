@@ -33,6 +33,12 @@ def annotated(kind: str, random: Random) -> bytes:
         return "\n".join(blocks).encode()
     if kind == "parquet":
         return parquet_bytes(made)
+    if kind == "spans":
+        return b"".join(span_records(post, random) for post in made)
+    if kind == "csv":
+        cells = [[post["id"], json.dumps(post["tokens"]), " ".join(post["tags"]), post["image"]] for post in made]
+        rows = [",".join('"' + cell.replace('"', '""') + '"' for cell in row) for row in cells]
+        return "\n".join(["id,tokens,tags,image", *rows, ""]).encode()
     blocks = []
     for post in made:
         lines = [f"{word}\t{tag}" for word, tag in zip(post["tokens"], post["tags"], strict=True)]
@@ -40,6 +46,17 @@ def annotated(kind: str, random: Random) -> bytes:
             lines += ["<EOS>\tX", "a\tX", "man\tX"]
         blocks.append("\n".join([f"IMGID:{post['id']}", *lines, ""]))
     return "\n".join(blocks).encode()
+
+
+def span_records(post: dict, random: Random) -> bytes:
+    """A post as a line of doccano, spaCy or Label Studio."""
+    tokens = [token.replace("\u00a0", "a") for token in post["tokens"]]
+    text = " ".join(tokens)
+    span = [0, len(tokens[0]), "PER"]
+    keyed = dict(zip(("start", "end", "label"), span, strict=True))
+    task = {"data": {"text": text}, "annotations": [{"result": [{"type": "labels", "value": keyed}]}]}
+    records = [{"text": text, "label": [span]}, {"text": text, "ents": [keyed]}, [text, {"entities": [span]}], task]
+    return (json.dumps(random.choice(records), ensure_ascii=random.random() < 0.5) + "\n").encode()
 
 
 def parquet_bytes(rows: list[dict]) -> bytes:

@@ -14,13 +14,14 @@ from tests.fuzz.mutations import mutate_text
 class Annotations(Target):
     """Annotated posts in every format."""
 
-    kinds = ("umt", "ita", "three_line", "jsonl", "parquet")
+    kinds = ("umt", "ita", "three_line", "jsonl", "csv", "parquet", "spans")
     mutate = staticmethod(mutate_text)
 
     def sample(self, random):
         return inputs.annotated(self.kind, random)
 
     def read(self, data):
+        from ita.data.records import is_list
         from ita.data.tags import TAG
         from ita.io import parquet
         from ita.stages import posts
@@ -44,7 +45,7 @@ class Annotations(Target):
             check_texts(row["post_id"], *row["tokens"], *row["tags"])
             expect(len(row["tokens"]) == len(row["tags"]) > 0 and all(row["tokens"]), "a word without a tag")
             expect(all(TAG.fullmatch(tag) for tag in row["tags"]), "a tag that is none")
-        if self.kind == "jsonl":
+        if self.kind in ("jsonl", "spans") and not is_list(data):
             lines = [line for line in data.decode("utf-8-sig").split("\n") if line.strip(" \t\r")]
             expect(len(rows) == len(lines), f"{len(lines)} lines became {len(rows)} posts")
 

@@ -26,7 +26,7 @@ from ita.data.relations import read_relations
 from ita.data.span_formats import SPAN_KEYS, read_spans
 from ita.data.tags import TAG, to_iob
 from ita.errors import UserError
-from ita.io.text import check_header, csv_records, malformed, numbered_lines, quote
+from ita.io.text import check_header, csv_records, half_character, load_json, malformed, numbered_lines, quote
 
 TOKENS = ("tokens", "words")
 TAGS = ("tags", "ner_tags", "labels")
@@ -108,12 +108,23 @@ def list_of_cell(cell: str, key: str, file_name: str, line: int) -> list[Any] | 
     if not text.startswith("["):
         return text.split() or None
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        value = ast.literal_eval(text) if PYTHON_LIST.fullmatch(text) else None
+        value = load_json(text)
+    except ValueError:
+        value = python_list(text)
     if not isinstance(value, list):
         raise malformed(file_name, line, f"'{key}' to be a list as JSON or Python writes it", quote(text))
     return value
+
+
+def python_list(text: str) -> list[Any] | None:
+    """A list of strings and numbers as Python writes it; None for anything else."""
+    if not PYTHON_LIST.fullmatch(text):
+        return None
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return None
+    return None if half_character(value) else list(value)
 
 
 def read_parquet(content: bytes, file_name: str, layout: Layout) -> Iterator[Post]:

@@ -49,7 +49,7 @@ def json_records(content: bytes, file_name: str) -> Iterator[tuple[int, Any]]:
         yield from json_list(content, file_name)
         return
     for number, line in numbered_lines(content, file_name):
-        if line.strip():
+        if line.strip(" \t"):
             yield number, parse_json(line, file_name, number)
 
 
