@@ -1,5 +1,7 @@
 """Words of raw text."""
 
+import time
+
 import pytest
 
 from ita.data.words import cut_words, marks_of
@@ -64,3 +66,16 @@ def test_public_posts_joined_by_a_space_are_cut_as_they_were(data, folder, marks
     assert marks_of(post.tokens for post in posts) == marks
     same = sum(words(" ".join(post.tokens), marks) == post.tokens for post in posts)
     assert same > (0.98 if marks == "apart" else 0.8) * len(posts), same / len(posts)
+
+
+@pytest.mark.parametrize(
+    "part",
+    ["a-", "a.", "k", "1,", "\U0001f1e6", "a\u0301", "-\u0301", "\U0001f468\u200d", "a@", "a@b.", "http://.", "."],
+)
+def test_a_huge_word_costs_no_more_than_many_small_ones(part):
+    """Nothing is quadratic, nor is memory taken for every character."""
+    text = part * (400_000 // len(part))
+    start = time.process_time()
+    offsets = cut_words(text)
+    assert time.process_time() - start < 10
+    assert "".join(text[begin:end] for begin, end in offsets) == text

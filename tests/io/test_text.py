@@ -60,6 +60,7 @@ def test_files_that_are_no_text_are_named(start):
         ('{"a": 1, "a": 2}', "the key 'a' is there twice"),
         ('{"x": [{"b": 1, "c": 2, "b": 3}]}', "the key 'b' is there twice"),
         ("[" * 100_000, "nested too deeply"),
+        ('{"a": ' + "[" * 101 + "]" * 101 + "}", "nested too deeply"),
         ('{"a": ' + "9" * 5000 + "}", "5000 digits"),
         ('{"a": ["so", "cool\\ud83d"]}', "U\\+D83D alone, half a character"),
         ('{"a\\uDFFF": 1}', "U\\+DFFF alone"),
@@ -73,6 +74,7 @@ def test_what_is_no_clean_json_is_told(text, message):
 
 def test_json_that_is_fine_is_read():
     assert load_json('\ufeff{"a": "\\ud83d\\ude00"}') == {"a": "\U0001f600"}
+    assert len(load_json("[" + "[1]," * 500 + "2]")) == 501
     deep = json.loads("[" * 900 + '"a"' + "]" * 900)
     assert list(strings_in(deep)) == ["a"], "however deep"
 

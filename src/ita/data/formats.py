@@ -34,6 +34,7 @@ TAGS = ("tags", "ner_tags", "labels")
 ITEM = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|-?[0-9]{1,9}"
 PYTHON_LIST = re.compile(rf"\[\s*(?:{ITEM})(?:\s*,\s*(?:{ITEM}))*\s*\]")
 """A list as Python writes it. One without commas, as numpy writes it, would be glued together."""
+BLANKS = re.compile(r"[ \t\n]+")
 NAMED = ("image", "id")
 """Values of a post beside words and tags that posts.columns may name."""
 STANDARD = Layout()
@@ -104,9 +105,9 @@ def read_csv(content: bytes, file_name: str, layout: Layout) -> Iterator[Post]:
 
 def list_of_cell(cell: str, key: str, file_name: str, line: int) -> list[Any] | None:
     """The list in a cell; None where it is empty."""
-    text = cell.strip()
+    text = cell.strip(" \t\n")
     if not text.startswith("["):
-        return text.split() or None
+        return BLANKS.split(text) if text else None
     try:
         value = load_json(text)
     except ValueError:
@@ -134,9 +135,9 @@ def read_parquet(content: bytes, file_name: str, layout: Layout) -> Iterator[Pos
 
     try:
         file = pq.ParquetFile(io.BytesIO(content))
-    except (pa.ArrowException, OSError) as error:
-        raise UserError(f"{file_name}: expected a Parquet file, found {error}") from None
-    check_header(file.schema_arrow.names, file_name, None)
+        check_header(file.schema_arrow.names, file_name, None)
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{file_name}: expected a Parquet file, found {quote(str(error))}") from None
     if not layout.tag_names:
         layout = layout._replace(tag_names=names_of_table(file.schema_arrow.metadata, layout, file_name))
     number = 0

@@ -18,11 +18,14 @@ Marks = Literal["apart", "joined"]
 """Whether the ``#`` of a hashtag and the ``@`` of a mention are words of their own or part of the word."""
 
 URL = r"(?:https?://|www\.)[^\s<>\"]*[^\s<>\"'’”.,;:!?…)\]}]"
-EMAIL = r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+"
+EMAIL = r"[\w.+-]{1,64}+@[\w-]+(?:\.[\w-]+)+"
+"""With the longest name that addresses have: to look further from every character would be quadratic."""
 NUMBER = r"\p{Nd}+(?:[.,]\p{Nd}+)+(?![\p{L}\p{Nd}_])"
-LETTERS = r"[\p{L}\p{N}_](?:[\p{L}\p{M}\p{N}_]|[\u200c\u200d](?=[\p{L}\p{M}]))*"
+LETTERS = r"[\p{L}\p{N}_](?:[\p{L}\p{M}\p{N}_]++|[\u200c\u200d](?=[\p{L}\p{M}]))*+"
 KEYCAP = r"[0-9#*]\ufe0f?\u20e3"
 EMOTICON = r"(?<!\S)[:;=][-^']?[()DPpOo/\\|](?!\S)"
+FLAG = r"[\U0001f1e6-\U0001f1ff]{2}[\p{GCB=Extend}\p{GCB=ZWJ}\p{GCB=SpacingMark}]*+"
+"""A pair of letters that make a flag, which the pattern of a sign would look for quadratically."""
 SIGN = r"(?!\s)\X"
 """A sign with what combines with it: an emoji with its modifiers, joiners and flags is one."""
 HASHTAG = r"[#@＃＠]"
@@ -32,7 +35,7 @@ HASHTAG = r"[#@＃＠]"
 def word_pattern(marks: Marks) -> regex.Pattern[str]:
     """The pattern of a word."""
     mark = rf"{HASHTAG}{LETTERS}|" if marks == "joined" else ""
-    return regex.compile(rf"{URL}|{EMAIL}|{KEYCAP}|{mark}{NUMBER}|{LETTERS}|{EMOTICON}|{SIGN}")
+    return regex.compile(rf"{URL}|{EMAIL}|{KEYCAP}|{mark}{NUMBER}|{LETTERS}|{EMOTICON}|{FLAG}|{SIGN}")
 
 
 def cut_words(text: str, marks: Marks = "apart") -> list[tuple[int, int]]:

@@ -23,6 +23,8 @@ from ita.errors import UserError
 BOM = "\ufeff"
 QUOTED = 80
 """Most characters of a file in a message."""
+DEEPEST = 100
+"""Most levels of a JSON text: what walks through the values would come to the end of its stack."""
 SAMPLE = 4096
 """Bytes at the start of a file that tell its encoding."""
 LARGEST_CELL = 1 << 30
@@ -178,13 +180,25 @@ def load_any_json(text: str) -> Any:
         JsonError: saying in a few words what is wrong: no JSON, a key twice in an object, brackets too deep.
     """
     try:
-        return json.loads(text.removeprefix(BOM), object_pairs_hook=_unique)
+        value = json.loads(text.removeprefix(BOM), object_pairs_hook=_unique)
     except json.JSONDecodeError as error:
         raise JsonError(f"{error.msg} at column {error.colno}", error.lineno) from None
     except RecursionError:
         raise JsonError("brackets are nested too deeply") from None
     except ValueError as error:
         raise JsonError(re.sub(r";.*", "", str(error))) from None
+    if text.count("[") + text.count("{") > DEEPEST and depth(value) > DEEPEST:
+        raise JsonError("brackets are nested too deeply")
+    return value
+
+
+def depth(value: Any) -> int:
+    """Levels of lists and objects within each other."""
+    level, levels = [value], 0
+    while level := [item for item in level if isinstance(item, dict | list)]:
+        levels += 1
+        level = [item for part in level for item in (part.values() if isinstance(part, dict) else part)]
+    return levels
 
 
 def parse_json(text: str, name: str | Path, line: int | None = None) -> Any:

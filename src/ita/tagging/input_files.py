@@ -142,7 +142,7 @@ def read_parquet(source: BinaryIO, name: str) -> Iterator[Record]:
                     for values in rows_of_batch(batch):
                         number += 1
                         yield Record(values, line=number)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise UserError(f"{name}: not a readable Parquet file ({error})") from None
 
 
