@@ -53,7 +53,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--log-level", choices=["debug", "info", "warning", "error"], default="info")
     for option in fields(ServeOptions):
         flag, kind = f"--{option.name.replace('_', '-')}", type(option.default)
-        text = f"{option.metadata['help']} (default: {option.default:g})".replace("%", "%%")
+        text = f"{option.metadata['help']} (default: {option.default})".replace("%", "%%")
         parser.add_argument(flag, type=kind, default=option.default, metavar="N", help=text)
     return parser
 

@@ -27,7 +27,6 @@ class Job(Generic[T, R]):
     missing: int
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[list[R | Exception]]
-    cancelled: bool = False
 
     def settle(self, number: int, result: R | Exception) -> None:
         """Takes a result; with the last one the request goes on."""
@@ -60,6 +59,7 @@ class Lane(Generic[T, R]):
         self.jobs: deque[Job[T, R]] = deque()
         self.load = 0
         self.seconds_per_unit = 0.0
+        """Of weight, over the last batches."""
         self.changed = threading.Condition()
         threading.Thread(target=self._run, name=name, daemon=True).start()
 
@@ -79,12 +79,9 @@ class Lane(Generic[T, R]):
         try:
             return await job.future
         finally:
-            if job.waiting:
-                job.cancelled = True
-
-    def seconds_waiting(self) -> float:
-        """About how long what waits will take."""
-        return self.load * self.seconds_per_unit
+            with self.changed:  # something waits where nobody waits for it any more
+                self.load -= sum(weight for _, _, weight in job.waiting)
+                job.waiting.clear()
 
     def _run(self) -> None:
         while True:
@@ -108,8 +105,7 @@ class Lane(Generic[T, R]):
                 self.changed.wait()
             while self.jobs:
                 job = self.jobs.popleft()
-                if job.cancelled:
-                    self.load -= sum(item_weight for _, _, item_weight in job.waiting)
+                if not job.waiting:
                     continue
                 number, item, item_weight = job.waiting[0]
                 if batch and weight + item_weight > self.budget:

@@ -25,7 +25,7 @@ class ServeOptions:
     max_queue_posts: int = option(1024, "posts that wait or are worked on; more are answered 429")
     max_queue_images: int = option(64, "images that wait or are worked on; more are answered 429")
     max_posts: int = option(128, "posts of a request")
-    max_text: int = option(20_000, "characters of a post, its context included")
+    max_text: int = option(5_000, "characters of a post, its context included")
     max_body: int = option(16 * MIB, "bytes of a request")
     max_image_bytes: int = option(10 * MIB, "bytes of an image; a larger one is refused, its text is tagged")
     max_pixels: int = option(40_000_000, "pixels of an image, likewise")

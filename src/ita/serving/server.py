@@ -104,6 +104,7 @@ async def run(app: Any, options: ServeOptions, listener: socket.socket, ready: C
     import uvicorn
 
     from ita.serving.connections import Connection, ConnectionLimits
+    from ita.serving.memory import trim_regularly
 
     config = uvicorn.Config(
         app,
@@ -119,10 +120,10 @@ async def run(app: Any, options: ServeOptions, listener: socket.socket, ready: C
         timeout_graceful_shutdown=max(1, int(options.stop_seconds)),
     )
     server = uvicorn.Server(config)
-    limits = asyncio.ensure_future(ConnectionLimits(server.server_state.connections, options).run())
-    announcing = asyncio.ensure_future(announce(server, ready))
+    limits = ConnectionLimits(server.server_state.connections, options)
+    tasks = [asyncio.ensure_future(task) for task in (limits.run(), trim_regularly(), announce(server, ready))]
     await server.serve([listener])
-    for task in (limits, announcing):
+    for task in tasks:
         task.cancel()
     log.info("serve: process %d has answered everything and ends", os.getpid())
 

@@ -26,6 +26,8 @@ DOWNLOADERS = 16
 """Requests whose images are fetched from servers at a time, which may be slow."""
 VERIFIERS = 2
 """Requests whose uploaded images are verified at a time."""
+WAITING_SHARE = 0.5
+"""Share of a request's seconds that what waits may take; with more, its answer would come too late."""
 FAILED = "the service failed at this post"
 
 Pictured = tuple[NewPost, ReadImage | None]
@@ -136,10 +138,14 @@ class Service:
     @contextmanager
     def _admitted(self, posts: int, images: int) -> Iterator[None]:
         """Counts what waits; raises ServiceError where it is too much."""
-        if self.queued_posts + posts > self.options.max_queue_posts:
-            raise busy(f"{self.queued_posts} posts wait", self.posts.seconds_waiting())
-        if images and self.queued_images and self.queued_images + images > self.options.max_queue_images:
-            raise busy(f"{self.queued_images} images wait", self.images.seconds_waiting())
+        longest = WAITING_SHARE * self.options.request_seconds
+        seconds = self.posts.load * self.posts.seconds_per_unit
+        if self.queued_posts + posts > self.options.max_queue_posts or seconds > longest:
+            raise busy(f"{self.queued_posts} posts wait", seconds)
+        if images and self.queued_images:
+            seconds = self.queued_images * self.images.seconds_per_unit
+            if self.queued_images + images > self.options.max_queue_images or seconds > longest:
+                raise busy(f"{self.queued_images} images wait", seconds)
         self._count(posts, images)
         try:
             yield
