@@ -145,3 +145,18 @@ def test_the_report_describes_every_kind():
         for kind in kinds
     }
     assert len(set(captions.values())) == len(kinds) == 6 and all(map(str.strip, captions.values())), captions
+
+
+@pytest.mark.parametrize("kind", ["f1", "types"])
+def test_a_row_whose_encoder_saw_test_posts_is_marked(tmp_path, metrics, kind):
+    for path in of_system(metrics, "ita-all"):
+        edit(path, encoder_overlap={"v1": {"posts": 12, "of": 60}, "another": {"posts": 3, "of": 4}})
+    for path in metrics:
+        edit(path, test_overlap={"another": {"posts": 1500, "of": 3000}, "v1": {"posts": 2, "of": 60}})
+    files = make_table(tmp_path, table_settings(kind=kind), metrics)
+    text = files.markdown.read_text()
+    assert text.count("ITA-All §") >= 2, "the row and the note on it"
+    assert "12 posts of this data set's test split" in text
+    if kind == "f1":
+        assert "1,500 of the 3,000 test posts of another stand in the training posts" in text
+        assert "test posts of v1" not in text

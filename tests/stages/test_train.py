@@ -16,7 +16,7 @@ from ita.model.inputs import ViewEncoder
 from ita.model.tagger import Tagger
 from ita.stages import train
 from tests.support.families import make_encoder
-from tests.support.runs import CVA, LOSS, TRAIN, digest, history, trained
+from tests.support.runs import CVA, LOSS, TRAIN, digest, evaluated, history, trained
 
 
 def test_same_seed_same_model_and_another_seed_another(corpus, tiny_encoder, tmp_path):
@@ -239,3 +239,17 @@ def test_rates_of_published_code():
     )
     constant = Train(lr_schedule="constant", warmup=0.5)
     assert [trainer.lr_factor(step, 4, constant) for step in range(4)] == pytest.approx([1 / 3, 2 / 3, 1, 1])
+
+
+def test_test_posts_that_an_encoder_has_seen_are_recorded(corpus, tiny_encoder, tmp_path):
+    first = trained(corpus, tmp_path / "first", tiny_encoder, epochs=1)
+    assert "encoder_overlap" not in json.loads((first / "settings.json").read_text())
+    record = json.loads((first / "settings.json").read_text())
+    seen = {"made up": {"posts": 3, "of": 16}}
+    (first / "settings.json").write_text(json.dumps({**record, "test_overlap": seen}))
+    second = trained(corpus, tmp_path / "second", first, epochs=1)
+    assert json.loads((second / "settings.json").read_text())["encoder_overlap"] == seen
+    metrics = evaluated(corpus, second)
+    assert metrics["encoder_overlap"] == seen
+    third = trained(corpus, tmp_path / "third", second, epochs=1)
+    assert json.loads((third / "settings.json").read_text())["encoder_overlap"] == seen, "by way of another encoder"

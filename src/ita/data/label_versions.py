@@ -2,8 +2,9 @@
 
 Twitter-2015 exists with the labels of UMT (Yu et al., ACL 2020; jefferyYu/UMT@f478ee6) and in a copy relabelled later
 (thecharm/TMR@279b3e2): same posts in the same order, 239 of 3257 test posts with other labels, 5237 test entities
-instead of 5207. A file is recognised by the SHA-256 of its bytes, else by those of its words and tags and of its image
-ids, so that a copy with other line ends, or in another format, is not taken for a relabelled one.
+instead of 5207. Twitter-GMNER (NUSTM/GMNER@c567956) holds posts of both sets with labels of its own. A file is
+recognised by the SHA-256 of its bytes, else by those of its words and tags and of its image ids, so that a copy with
+other line ends, or in another format, is not taken for a relabelled one.
 """
 
 from __future__ import annotations
@@ -65,6 +66,24 @@ PUBLIC_FILES = (
         "a7d9e172ae85bd3e35276eb2b01ce223321bdc92a47b234e24305d72e7a05243",
         "a31e35f79b0542f0cea3657e0a19f34d8c4117172f7160ed84460897752d00f6",
         "2c5227571a0512ec14b7667941b221e7f0cf0f0c80c78e8835801899195fefce",
+    ),
+    PublicFile(
+        "Twitter-GMNER v2.0",
+        "72770413f5a80b75c6d8b59d985048bc8b26c489b7b8a09c4cc7ed2b97f3cc41",
+        "9e43c67aea628aa83045a50bf0b100bbdd93c66494262b0bb121128c3b71b577",
+        "7e242a75eeecebdad212c1fd1d098840c34138df51da033754b82e0be7d04de9",
+    ),
+    PublicFile(
+        "Twitter-GMNER v2.0",
+        "07435237d7bfc1f2dd66f564fecab9637ff0bb9d08025d722859dbb2bd3f8532",
+        "7b3ca27b89f9cf8afd3ad6c670b85c80fe457c8b9358f8801fca2f2c5eb77882",
+        "9e2165488ffe2790101902cfb3058f1d3a6d4801b6db8c459011d53c5094d48e",
+    ),
+    PublicFile(
+        "Twitter-GMNER v2.0",
+        "a178a5f6f422a43f8e8692d84cbde4eb590dec9b2a0da4aa67e3ecf3ac690f0a",
+        "0c8a501bc29616de2ecb42ac6abad6854ab7b10bba4d5052a1e960f993b77e07",
+        "6c9b6a588c7bfce983bc6fc7bd7d303d6530cb156c66930f3fe03471d9648c15",
     ),
 )
 RELABELLED_TEST_SPANS = 5237

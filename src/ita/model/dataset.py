@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,8 @@ class Corpus:
     label_version: str | None
     feature_engine: Any
     """The detector that computed the features, as their table records it."""
+    test_overlap: Mapping[str, Any] = field(default_factory=dict)
+    """Test posts of public data sets among the training posts, as posts.parquet records them."""
 
     def split(self, name: str) -> list[dict[str, Any]]:
         """Posts of one split."""
@@ -105,7 +107,8 @@ def load_corpus(
     images = {row["image_id"] for row in rows if row["split"] in splits and row["image_id"]}
     vectors = load_features(features, images, objects, region_width) if features else None
     engine = parquet.metadata(features[0]).get("engine") if features else None
-    return Corpus(rows, contexts, vectors, parquet.metadata(table).get("label_version"), engine)
+    about = parquet.metadata(table)
+    return Corpus(rows, contexts, vectors, about.get("label_version"), engine, about.get("test_overlap") or {})
 
 
 def load_contexts(posts: Sequence[Mapping[str, Any]], context: Path) -> dict[str, VisualContext]:

@@ -23,6 +23,16 @@ NER_ALONE = (
 RELATION_DATA = "{rows}: the relation gate also learned from {posts:,.0f} posts of relation data."
 
 
+LEAK = (
+    "{row}: its encoder was trained on {posts:,} posts of this data set's test split, so the scores of the row say "
+    "nothing about new posts."
+)
+OVERLAP = (
+    "{posts:,} of the {of:,} test posts of {version} stand in the training posts: what is trained here must not be "
+    "scored there."
+)
+
+
 def run_notes(
     runs: Runs,
     settings: ReportSettings,
@@ -53,6 +63,7 @@ def run_notes(
         *seed_notes(runs, table, tested),
         *system_notes(settings, table),
         *relation_notes(runs, settings, table),
+        *overlap_notes(runs, settings, table),
     ]
 
 
@@ -70,6 +81,18 @@ def system_notes(settings: ReportSettings, table: Table) -> list[str]:
         for key in table.systems
         if settings.systems[key].note
     ]
+
+
+def overlap_notes(runs: Runs, settings: ReportSettings, table: Table) -> list[str]:
+    """Rows that were trained on test posts: of this data set by way of their encoder, of others by their own posts."""
+    notes = [
+        LEAK.format(row=settings.system_name(system, encoder), posts=posts)
+        for (encoder, system), posts in settings.leaks.items()
+        if encoder in table.encoders and system in table.systems
+    ]
+    trained = {version: count for run in runs.all for version, count in run.metrics.get("test_overlap", {}).items()}
+    others = {version: count for version, count in sorted(trained.items()) if version != runs.label_version}
+    return [*notes, *(OVERLAP.format(version=version, **count) for version, count in others.items())]
 
 
 def relation_notes(runs: Runs, settings: ReportSettings, table: Table) -> list[str]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ita.config import System
 from ita.config.sections import SYSTEM_TRAINING
 from ita.data import VIEWS
 from ita.errors import UserError
+
+LEAK_MARK = "§"
+"""Behind the name of a row whose encoder was trained on test posts."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,7 @@ class ReportSettings:
         control_systems: row -> system that reads the image text of other posts.
         matched_rows: rows that differ from their control system in nothing else.
         captions: system -> captions that it reads of an image (figures of the kind captions).
+        leaks: encoder and system of rows whose encoder was trained on test posts of the data set -> so many.
     """
 
     name: str
@@ -35,6 +39,7 @@ class ReportSettings:
     control_systems: Mapping[str, str]
     matched_rows: tuple[str, ...]
     captions: Mapping[str, int]
+    leaks: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
     @classmethod
     def read(cls, settings: Mapping[str, Any], name: str = "") -> ReportSettings:
@@ -51,8 +56,9 @@ class ReportSettings:
         )
 
     def system_name(self, key: str, encoder: str) -> str:
-        """Name of a system in tables, with one encoder."""
-        return (self.systems[key].name or key).format(encoder=self.encoders[encoder])
+        """Name of a system in tables, with one encoder; with a mark where the encoder has seen test posts."""
+        name = (self.systems[key].name or key).format(encoder=self.encoders[encoder])
+        return f"{name} {LEAK_MARK}" if (encoder, key) in self.leaks else name
 
     def system_names(self, key: str, encoders: Iterable[str]) -> list[str]:
         """Its different names with several encoders."""

@@ -152,6 +152,15 @@ class Runs:
         return list(rows.values())
 
     @property
+    def leaks(self) -> dict[tuple[str, str], int]:
+        """Encoder and system of runs whose encoder was trained on test posts of this data set -> so many of them."""
+        posts = {
+            (run.id.encoder, run.id.system): run.metrics.get("encoder_overlap", {}).get(self.label_version)
+            for run in self.all
+        }
+        return {row: count["posts"] for row, count in posts.items() if count}
+
+    @property
     def metadata(self) -> dict[str, Any]:
         """Seeds, label version, models of the encoders and commits, for the footer of a table.
 

@@ -185,6 +185,10 @@ def prediction_rows(splits: Mapping[str, TaggedSplit]) -> list[dict[str, Any]]:
     ]
 
 
+OVERLAPS = ("test_overlap", "encoder_overlap")
+"""Of a run: test posts of public data sets among its training posts, and among those of its encoder."""
+
+
 def run_record(trained: Mapping[str, Any], run: Mapping[str, Any]) -> dict[str, Any]:
     """Which run this is: names in the configuration, and the settings that matter to a reader of the scores."""
     settings = trained["settings"]
@@ -197,6 +201,7 @@ def run_record(trained: Mapping[str, Any], run: Mapping[str, Any]) -> dict[str, 
         "system": {"key": run["system"], **settings["system"]},
         "seed": trained["seed"],
         "label_version": trained["label_version"],
+        **{name: trained[name] for name in OVERLAPS if trained.get(name)},
     }
 
 

@@ -22,6 +22,7 @@ from ita.data import SPLITS
 from ita.data.class_labels import read_names
 from ita.data.formats import TAGS, read_posts
 from ita.data.label_versions import common_version, label_version
+from ita.data.overlap import Overlap, public_overlap
 from ita.data.records import Layout, Post
 from ita.data.sources import StreamedFile, read_source, stream_source
 from ita.data.tags import repair, spans
@@ -76,6 +77,7 @@ def work(settings: dict[str, Any], output: Path, cache: Path) -> None:
             "label_version": common_version(versions),
             "splits": summaries,
             "duplicates": find_duplicates(rows),
+            "test_overlap": find_overlap(rows),
             **({"ids_in_several_splits": restarted} if restarted else {}),
         },
     )
@@ -266,6 +268,20 @@ def name_by_split(rows: Sequence[Row]) -> int:
             row["post_id"] = f"{row['split']}-{row['post_id']}"
     check_unique(rows)
     return len(restarted)
+
+
+def find_overlap(rows: Sequence[Row]) -> Overlap:
+    """Training posts that stand in the test split of a public data set (see ``ita.data.overlap``)."""
+    overlap = public_overlap(row["tokens"] for row in rows if row["split"] == "train")
+    for version, count in overlap.items():
+        log.warning(
+            "posts: %d of the %d test posts of %s stand in the training split; what is trained on it must not be "
+            "scored there",
+            count["posts"],
+            count["of"],
+            version,
+        )
+    return overlap
 
 
 def find_duplicates(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:

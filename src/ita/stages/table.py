@@ -6,6 +6,7 @@ Each kind of table is a module of ``ita.reporting.tables``, which says what it h
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +62,7 @@ def work(
     section = read_section(settings, "table", Table)
     report = ReportSettings.read(settings)
     runs = Runs(report.dataset, metrics, predictions)
+    report = replace(report, leaks=runs.leaks)
     table = build_table(section, report, runs, posts, images, ocr)
     if section.kind == "ocr":  # reads no runs
         metadata, engines = footer_metadata(report, table.metadata), section.ocr_engines

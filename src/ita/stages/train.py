@@ -22,7 +22,7 @@ from ita.config import Encoder, Loss, System, Train, load
 from ita.data.words import marks_of
 from ita.errors import UserError
 from ita.io import parquet
-from ita.io.files import write_json, write_text
+from ita.io.files import read_json, write_json, write_text
 from ita.io.provenance import provenance_of, region_inputs
 from ita.log import log
 
@@ -170,6 +170,8 @@ def prepare(sections: Settings, files: RunFiles) -> PreparedRun:
     dtype = compute_dtype(device, train.precision, models[0].config.hidden_size)
     record = {
         "label_version": corpus.label_version,
+        "test_overlap": corpus.test_overlap,
+        **encoder_overlap([sections.encoder, *sections.further_encoders]),
         "tags": tag_names,
         "marks": marks_of(post["tokens"] for post in corpus.posts),
         **max_lengths(view_encoder),
@@ -201,6 +203,21 @@ def load_encoders(sections: Settings) -> tuple[list[Any], ViewEncoder]:
         tokenizers.append(tokenizer)
         lengths.append(max_input_length(model, tokenizer, train.max_length))
     return models, side_by_side(tokenizers, lengths, input_layout(sections.system))
+
+
+def encoder_overlap(encoders: Sequence[Encoder]) -> dict[str, Any]:
+    """Test posts of public data sets among the posts that encoders were trained on, those that are run folders."""
+    from ita.model.checkpoint import resolve_model
+
+    overlap: dict[str, dict[str, int]] = {}
+    for encoder in encoders:
+        record = Path(resolve_model(encoder.model)).expanduser() / "settings.json"
+        if not record.is_file():
+            continue
+        about = read_json(record, "the settings of a run")
+        for version, count in {**about.get("encoder_overlap", {}), **about.get("test_overlap", {})}.items():
+            overlap[version] = max(count, overlap.get(version, count), key=lambda count: count["posts"])
+    return {"encoder_overlap": overlap} if overlap else {}
 
 
 def max_lengths(encoder: ViewEncoder) -> dict[str, Any]:
