@@ -34,6 +34,26 @@ def test_files_in_the_official_format_are_matched_by_order(tmp_path, caplog):
 
 
 @pytest.mark.parametrize(
+    ("pattern", "words"),
+    [
+        ("entities: *(.*?) *(?:Reasoning|$)", ["1.", "Rome", "(city)"]),
+        ("Reasoning: *(.*)", ["It", "is", "old."]),
+        ("Reasoning", ["Reasoning"]),
+        ("nothing like this", []),
+    ],
+)
+def test_the_part_that_a_pattern_matches_is_read(tmp_path, pattern, words):
+    (tmp_path / "t.json").write_text('{"1": ["Named entities: 1. Rome (city) Reasoning: It is old.", "no list"]}')
+    text = ExternalText(files=[str(tmp_path / "t.json")], pattern=pattern)
+    assert read_external_text("kb", text, POSTS, tmp_path)["p1"].words == words
+
+
+def test_a_pattern_that_is_no_regular_expression_is_refused():
+    with pytest.raises(ValueError, match=r"found '\(', expected a regular expression"):
+        ExternalText(pattern="(")
+
+
+@pytest.mark.parametrize(
     ("files", "message"),
     [
         ({}, r"external_texts\.kb\.files is empty"),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import field
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationInfo, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 from pydantic.dataclasses import dataclass
 
 from ita.config.fields import SECTION, UNIQUE, UNIQUE_ITEMS, Device, Flag, Number, Precision, Whole, is_whole
@@ -197,6 +198,15 @@ class Context:
     ] = None
 
 
+def _regular_expression(pattern: str | None) -> str | None:
+    if pattern is not None:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise ValueError(f"found {pattern!r}, expected a regular expression ({error})") from None
+    return pattern
+
+
 @dataclass(frozen=True, kw_only=True, config=SECTION)
 class ExternalText:
     """Entry of external_texts: further text about posts or images, a kind of context by its own name."""
@@ -208,3 +218,11 @@ class ExternalText:
     format: Annotated[
         Literal["captions", "ita"], Field(description="captions: keyed by image id; ita: by order of posts.")
     ] = "captions"
+    pattern: Annotated[
+        str | None,
+        Field(
+            description="Regular expression of the part of each text that is read: its first group, or all that it "
+            "matches; null reads all."
+        ),
+        AfterValidator(_regular_expression),
+    ] = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -37,10 +38,30 @@ def read_external_text(
     if not text.files:
         raise UserError(f"external_texts.{name}.files is empty: name the files of this text")
     if text.format == "ita":
-        return match_by_order(name, text.files, posts, cache)
-    texts = read_texts([Path(file) for file in text.files])
-    images = {post["post_id"]: image_key(post["image_id"]) for post in posts if post["image_id"] is not None}
-    return {post_id: join_texts(texts[image], name) for post_id, image in images.items() if image in texts}
+        contexts = match_by_order(name, text.files, posts, cache)
+    else:
+        texts = read_texts([Path(file) for file in text.files])
+        images = {post["post_id"]: image_key(post["image_id"]) for post in posts if post["image_id"] is not None}
+        contexts = {post_id: join_texts(texts[image], name) for post_id, image in images.items() if image in texts}
+    return contexts if text.pattern is None else parts_of(name, contexts, text.pattern)
+
+
+def parts_of(name: str, contexts: Mapping[str, VisualContext], pattern: str) -> dict[str, VisualContext]:
+    """The part of each text that a pattern matches: the first group of the first match, or all of that match.
+
+    Args:
+        name: kind of the words.
+        contexts: post_id -> context.
+        pattern: regular expression, tried on each text between separators; a text without a match is left out.
+    """
+    expression = re.compile(pattern)
+    parts = {}
+    for post_id, context in contexts.items():
+        matches = [match for _, text in context.runs() if (match := expression.search(text))]
+        parts[post_id] = join_texts([match[1 if expression.groups else 0] or "" for match in matches], name)
+    matched = sum(bool(context.words) for context in parts.values())
+    log.info("external_texts.%s: the pattern matches in the texts of %d of %d posts", name, matched, len(parts))
+    return parts
 
 
 def match_by_order(
