@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
+from ita.data.sources import read_member
 from ita.download.decompression import MEMORY, Damaged
 from ita.download.local import open_archive
-from ita.download.tar_reader import MAX_HEADER, TarReader
-from ita.download.zip_reader import ZipReader
+from ita.download.tar_reader import MAX_HEADER
 from ita.errors import UserError
 from tests.support import web
 from tests.support.web import Project, picture
@@ -101,8 +101,8 @@ def peak_of(action: Callable[[], object]) -> int:
 
 
 def test_memory_does_not_grow_with_the_number_of_files(tmp_path: Path) -> None:
-    directory = b"".join(members_of(66_000))
-    end = struct.pack("<4sQHHIIQQQQ", b"PK\6\6", 44, 45, 45, 0, 0, 66_000, 66_000, len(directory), 0)
+    directory = b"".join(members_of(20_000))
+    end = struct.pack("<4sQHHIIQQQQ", b"PK\6\6", 44, 45, 45, 0, 0, 20_000, 20_000, len(directory), 0)
     end += struct.pack("<4sIQI", b"PK\6\7", 0, len(directory), 1)
     end += struct.pack("<4sHHHHIIH", b"PK\5\6", 0, 0, 0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0)
     (tmp_path / "a.zip").write_bytes(directory + end)
@@ -111,11 +111,11 @@ def test_memory_does_not_grow_with_the_number_of_files(tmp_path: Path) -> None:
     (tmp_path / "a.tar").write_bytes(block * 300 + bytes(1024))
 
     def index_zip() -> None:
-        with open_archive(tmp_path / "a.zip", ["65999"]) as entries:
-            assert entries["65999"].name == "65999.png"
+        with open_archive(tmp_path / "a.zip", ["19999"]) as entries:
+            assert entries["19999"].name == "19999.png"
 
-    assert peak_of(index_zip) < 3 * MEBIBYTE
-    assert peak_of(lambda: contents(tmp_path / "a.tar", [LONG])) < 3 * MEBIBYTE
+    assert peak_of(index_zip) < 2 * MEBIBYTE
+    assert peak_of(lambda: contents(tmp_path / "a.tar", [LONG])) < 2 * MEBIBYTE
     assert contents(tmp_path / "a.tar", [LONG]) == {LONG: b""}
 
 
@@ -239,10 +239,15 @@ def test_names_that_a_mac_writes(tmp_path: Path) -> None:
     assert contents(tmp_path / "a.zip", ["caf\u00e9"]) == {"caf\u00e9": b"1"}
 
 
-def test_readers_close_their_files(tmp_path: Path) -> None:
-    (tmp_path / "a").write_bytes(b"nothing")
-    for reader in (TarReader(tmp_path / "a"),):
-        reader.close()
-        assert reader.file.closed
-    with pytest.raises(Damaged):
-        ZipReader(tmp_path / "a")
+@pytest.mark.parametrize("kind", KINDS)
+def test_posts_in_archives_are_read_by_the_same_readers(kind: str) -> None:
+    whole = KINDS[kind]({"./a/train.txt": b"abc" * 300, "b": b""})
+    assert read_member(whole, "x", "a/train.txt") == b"abc" * 300
+    for place in range(0, len(whole), 37):
+        changed = bytearray(whole)
+        changed[place] ^= 0x10
+        try:
+            data = read_member(bytes(changed), "x", "a/train.txt")
+        except UserError:
+            continue
+        assert data == b"abc" * 300 or kind in ("tar gnu", "tar pax"), "a plain tar guards no data"

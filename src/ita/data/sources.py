@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import io
-import tarfile
-import zipfile
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from ita.download.archives import NotAnArchive, open_tar_or_zip
+from ita.download.decompression import Damaged
 from ita.errors import UserError
 from ita.io.files import sha256 as sha256_of
 
+MAX_MEMBER = 2_000_000_000
+"""Bytes of a member, which is read into memory."""
+SHOWN = 8
+"""Names of files that a message has at most."""
 MEMBER = "::"
 """Separates an archive from its member: ``data.zip::2017/train.txt``."""
 
@@ -129,20 +134,25 @@ def read_member(content: bytes, archive: str, member: str) -> bytes:
     Raises:
         UserError: when this is no archive, or has no such file.
     """
-    if zipfile.is_zipfile(io.BytesIO(content)):
-        with zipfile.ZipFile(io.BytesIO(content)) as zip_file:
-            names = zip_file.namelist()
-            if member in names:
-                return zip_file.read(member)
-    else:
-        try:
-            with tarfile.open(fileobj=io.BytesIO(content)) as tar_file:
-                names = [item.name for item in tar_file if item.isfile()]
-                file = tar_file.extractfile(member) if member in names else None
-                if file:
-                    return file.read()
-        except tarfile.TarError:
-            raise UserError(
-                f"{archive}: expected a zip or tar archive, since '{MEMBER}{member}' names a file in it"
-            ) from None
-    raise UserError(f"{archive}: has no file '{member}'; it holds {', '.join(sorted(names)[:8]) or 'nothing'}")
+    data: bytes | None = None
+    names: list[str] = []
+    try:
+        with closing(open_tar_or_zip(io.BytesIO(content))) as reader:
+            for entry in reader.members():  # to the end, where checksums are
+                if data is None and entry.name.removeprefix("./") == member.removeprefix("./"):
+                    data = reader.read_member(entry, MAX_MEMBER + 1)
+                elif len(names) < SHOWN:
+                    names.append(entry.name)
+            if data is None:
+                reader.check_complete()
+    except NotAnArchive as error:
+        raise UserError(
+            f"{archive}: expected a zip or tar archive, since '{MEMBER}{member}' names a file in it; found {error}"
+        ) from None
+    except Damaged as error:
+        raise UserError(f"{archive}: is broken, get it again: {error}") from None
+    if data is None:
+        raise UserError(f"{archive}: has no file '{member}'; it holds {', '.join(sorted(names)) or 'nothing'}")
+    if len(data) > MAX_MEMBER:
+        raise UserError(f"{archive}: '{member}' unpacks to more than {MAX_MEMBER} bytes; unpack it and name its path")
+    return data

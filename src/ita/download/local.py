@@ -13,21 +13,12 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from ita.download.archives import Archive, NotAnArchive, open_tar_or_zip
 from ita.download.decompression import Damaged
 from ita.download.errors import FetchError
-from ita.download.tar_reader import Member, TarReader
-from ita.download.zip_reader import END, LOCAL, ZipReader
 from ita.errors import UserError
 from ita.io.image_formats import composed, split_image_name, suffix_rank
 from ita.log import log
-
-OTHER_ARCHIVES = {
-    b"7z\xbc\xaf\x27\x1c": "a 7z archive",
-    b"Rar!\x1a\x07": "a RAR archive",
-    b"\x28\xb5\x2f\xfd": "a Zstandard file",
-    b"\x04\x22\x4d\x18": "an LZ4 file",
-}
-"""First bytes of archives that are not read -> their name."""
 
 
 class ImageEntry(NamedTuple):
@@ -172,7 +163,8 @@ def open_archive(path: Path, image_ids: Collection[str]) -> Iterator[Entries]:
     """
     with ExitStack() as stack:
         try:
-            archive = stack.enter_context(closing(open_tar_or_zip(path)))
+            file = stack.enter_context(open(path, "rb"))
+            archive = stack.enter_context(closing(open_tar_or_zip(file)))
             entries = match_entries(archive_entries(archive), image_ids)
             if len(entries) < len(image_ids):
                 archive.check_complete()
@@ -180,43 +172,15 @@ def open_archive(path: Path, image_ids: Collection[str]) -> Iterator[Entries]:
             raise UserError(f"download.archive: {path} cannot be read: {error}") from None
         except Damaged as error:
             raise UserError(f"download.archive: {path} is broken, get it again: {error}") from None
+        except NotAnArchive as error:
+            raise UserError(
+                f"download.archive: {path} is {error}; expected a zip or tar file, or unpack it and set "
+                "download.source to 'folder'"
+            ) from None
         yield entries
 
 
-def open_tar_or_zip(path: Path) -> TarReader | ZipReader:
-    """The archive, open.
-
-    Raises:
-        Damaged: when it is broken.
-        UserError: for a file of another kind.
-    """
-    tar = TarReader(path)
-    head = tar.file.read(8)
-    tar.rewind()
-    try:
-        if tar.is_tar():  # first: a tar file whose last member is a zip file looks like one of those too
-            return tar
-    except BaseException:
-        tar.close()
-        raise
-    compression = tar.compression
-    tar.close()
-    try:
-        return ZipReader(path)
-    except Damaged:
-        if head[:4] in (LOCAL, END):
-            raise
-    kinds = (name for magic, name in OTHER_ARCHIVES.items() if head.startswith(magic))
-    kind = next(
-        kinds, f"a {compression} file that holds no tar file" if compression else "neither a zip nor a tar file"
-    )
-    raise UserError(
-        f"download.archive: {path} is {kind}; expected a zip or tar file, or unpack it and set download.source to "
-        "'folder'"
-    )
-
-
-def archive_entries(archive: TarReader | ZipReader) -> Iterator[ImageEntry]:
+def archive_entries(archive: Archive) -> Iterator[ImageEntry]:
     """The regular files of an archive.
 
     Raises:
@@ -226,15 +190,5 @@ def archive_entries(archive: TarReader | ZipReader) -> Iterator[ImageEntry]:
         folder, _, name = member.name.replace("\\", "/").rpartition("/")
         if not name:
             continue
-        if isinstance(member, Member):
-            assert isinstance(archive, TarReader)
-            offset, read = member.start, partial(read_tar_member, archive, member)
-        else:
-            assert isinstance(archive, ZipReader)
-            offset, read = member.header, partial(archive.read, member)
-        yield ImageEntry(folder.strip("/"), name, f"archive:{member.name}", offset, read)
-
-
-def read_tar_member(archive: TarReader, member: Member, limit: int) -> bytes:
-    """At most so many of a member's first bytes."""
-    return archive.read_at(member.start, min(member.size, limit))
+        read = partial(archive.read_member, member)
+        yield ImageEntry(folder.strip("/"), name, f"archive:{member.name}", member.start, read)

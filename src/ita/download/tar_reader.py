@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from pathlib import Path
 from typing import IO, NamedTuple
 
 from ita.download.decompression import Damaged, Decompressed
@@ -32,11 +31,12 @@ class TarReader:
     """A tar archive, compressed or not.
 
     Args:
-        path: the archive.
+        file: the archive; it is closed by ``close``.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.file = open(path, "rb")  # noqa: SIM115 - closed by close
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file = file
+        self.file.seek(0)
         head = self.file.read(8)
         self.compression = next((kind for magic, kind in COMPRESSIONS.items() if head.startswith(magic)), None)
         self.length = self.file.seek(0, io.SEEK_END)
@@ -67,6 +67,10 @@ class TarReader:
         block = self.read(BLOCK)
         self.rewind()
         return len(block) == BLOCK and (_checksum_fits(block) or block[257:262] == b"ustar" or not any(block))
+
+    def read_member(self, member: Member, limit: int) -> bytes:
+        """At most so many of a member's first bytes; Damaged where there are fewer than it has."""
+        return self.read_at(member.start, min(member.size, limit))
 
     def read_at(self, start: int, size: int) -> bytes:
         """So many bytes from a place; quick when places are read in their order.

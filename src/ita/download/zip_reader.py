@@ -7,8 +7,7 @@ import stat
 import struct
 import zlib
 from collections.abc import Iterator
-from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 from ita.download.decompression import Damaged, Decompressed
 
@@ -30,27 +29,23 @@ class ZipMember(NamedTuple):
     """Bytes in the archive."""
     size: int
     """Bytes unpacked."""
-    header: int
-    """Where its local header starts."""
+    start: int
+    """Where its local header is."""
 
 
 class ZipReader:
     """A zip archive.
 
     Args:
-        path: the archive.
+        file: the archive; it is closed by ``close``.
 
     Raises:
         Damaged: when its directory cannot be found.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.file = open(path, "rb")  # noqa: SIM115 - closed by close
-        try:
-            self.count, self.directory_size, self.directory, self.shift = self._find_directory()
-        except BaseException:
-            self.file.close()
-            raise
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file = file
+        self.count, self.directory_size, self.directory, self.shift = self._find_directory()
 
     def close(self) -> None:
         """Closes the file."""
@@ -115,7 +110,7 @@ class ZipReader:
             Damaged: saying where.
         """
         for member in self.members():
-            self.file.seek(member.header)
+            self.file.seek(member.start)
             header = self.file.read(30)
             if len(header) < 30 or header[:4] != LOCAL:
                 raise Damaged(f"the header of {member.name!r:.80} is damaged")
@@ -123,7 +118,7 @@ class ZipReader:
             if name != member.name:
                 raise Damaged(f"a member is named {member.name!r:.80} in the directory, and {name!r:.80} by itself")
 
-    def read(self, member: ZipMember, limit: int) -> bytes:
+    def read_member(self, member: ZipMember, limit: int) -> bytes:
         """At most so many of a member's first bytes; checked where these are all.
 
         Raises:
@@ -134,7 +129,7 @@ class ZipReader:
         if member.method not in METHODS:
             name = METHOD_NAMES.get(member.method, f"method {member.method}")
             raise Damaged(f"compressed by {name}, which is not read; unpack the archive")
-        self.file.seek(member.header)
+        self.file.seek(member.start)
         header = self.file.read(30)
         if len(header) < 30 or header[:4] != LOCAL:
             raise Damaged("its local header is damaged")

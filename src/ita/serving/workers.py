@@ -88,7 +88,10 @@ class Workers:
         self.stopping = True
 
     def _start(self) -> None:
-        ready = self.context.Event()
+        try:
+            ready = self.context.Event()
+        except OSError as error:
+            raise UserError(f"shared memory cannot be used ({error}): mount /dev/shm, or leave --workers out") from None
         process = self.context.Process(target=work, args=(self.choice, self.options, self.listener, ready))
         process.start()
         self.processes[process] = ready
