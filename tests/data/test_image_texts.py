@@ -90,3 +90,59 @@ def test_published_captions_of_tweets(data):
     both = read_texts(sorted((data / "captions").glob("*_twitter2017.*")))
     assert both["16_05_01_367"][0] == "nolan k bushnell on twitter" and len(both["16_05_01_367"]) == 2
     assert len(read_texts([data / "coco83" / "captions.json"])["522418"]) == 5
+
+
+SAMPLES = {
+    ".txt": "1.jpg :a man\n2.jpg :b\n",
+    ".json": '{"1.jpg": ["a man"], "2": "b"}\n',
+    ".jsonl": '{"image_id": "1.jpg", "caption": "a man"}\n{"image": 2, "text": "b"}\n',
+    ".csv": "image_id;caption\n1.jpg;a man\n2;b\n",
+}
+
+
+@pytest.mark.parametrize("suffix", SAMPLES)
+def test_one_reader_of_text(suffix, tmp_path):
+    """Encodings, line ends and NULs are told in the same words as of annotated posts."""
+    path, text = tmp_path / f"x{suffix}", SAMPLES[suffix]
+    for content in (text.encode("utf-8-sig"), text.replace("\n", "\r\n").encode(), text.rstrip().encode()):
+        path.write_bytes(content)
+        assert read_texts([path]) == {"1": ["a man"], "2": ["b"]}
+    dirty = {
+        "the file is UTF-16": text.encode("utf-16"),
+        "the file is UTF-16-LE": text.encode("utf-16-le"),
+        "iconv -f LATIN1": text.replace("man", "m\xe9n").encode("latin-1"),
+        "a NUL character": text.replace("man", "m\0n").encode(),
+        "CR alone": text.replace("\n", "\r").encode(),
+    }
+    for message, content in dirty.items():
+        if (message, suffix) == ("CR alone", ".json"):
+            continue  # white space between values
+        path.write_bytes(content)
+        with pytest.raises(UserError, match=rf"x\{suffix}:\d: .*") as error:
+            read_texts([path])
+        assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("x.jsonl", '{"image": true, "caption": "a"}', "x.jsonl:1: expected 'image' to be a text or a whole number"),
+        ("x.jsonl", '{"image": 1.5, "caption": "a"}', "x.jsonl:1: expected 'image' to be a text or a whole number"),
+        ("x.jsonl", '{"image": "1", "caption": "a\\ud83d"}', "x.jsonl:1: not JSON: a text has at character 1"),
+        ("x.jsonl", '{"image": "1", "image": "2"}', "x.jsonl:1: not JSON: the key 'image' is there twice"),
+        ("x.json", '{"1": "a", "1": "b"}', "x.json: not JSON: the key '1' is there twice"),
+        ("x.json", '{"1": ' + "[" * 100_000, "x.json: not JSON: brackets are nested too deeply"),
+        ("x.csv", "image,image\n1,2\n", "x.csv:1: expected columns of different names, found 'image' twice"),
+    ],
+)
+def test_dirty_values_are_told(name, text, message, tmp_path):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(UserError) as error:
+        read_texts([tmp_path / name])
+    assert message in str(error.value)
+
+
+def test_a_list_of_objects_in_json(tmp_path):
+    """As COCO's results of captioning are."""
+    (tmp_path / "x.json").write_text('[{"image_id": 7, "caption": "a man"},\n {"image_id": 8, "caption": "b"}]')
+    assert read_texts([tmp_path / "x.json"]) == {"7": ["a man"], "8": ["b"]}

@@ -262,3 +262,13 @@ def test_equal_texts_cost_as_much_as_others(tmp_path, capsys):
     summary = parquet.metadata(output)["duplicates"]["train/dev"]
     assert (summary["texts"], summary["pairs"], len(summary["examples"])) == (1, 9_000_000, 1)
     assert output.stat().st_size < 1_000_000 and len(capsys.readouterr().err) < 1000
+
+
+def test_many_types_are_counted_in_a_few_lines(tmp_path, capsys):
+    """As of a column that holds no tags of types."""
+    text = "".join(f"a\tB-t{number}\n" for number in range(5000))
+    code, output = run(tmp_path, write_splits(tmp_path, train=text + "a\tB-t7\n", dev=text, test=text))
+    assert code == 0
+    train = parquet.metadata(output)["splits"]["train"]
+    assert len(train["types"]) == 100 and train["further_types"] == 4900 and train["types"]["t7"] == 2
+    assert len(capsys.readouterr().err) < 10_000

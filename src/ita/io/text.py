@@ -29,6 +29,7 @@ SAMPLE = 4096
 """Bytes at the start of a file that tell its encoding."""
 LARGEST_CELL = 1 << 30
 """Bytes of a CSV cell; Python's own limit is 128 KB."""
+BLANKS = b"\n\t "
 SURROGATE = re.compile("[\ud800-\udfff]")
 """Half of a character. Those of BYTES are bytes that are not UTF-8, as Python's decoder hands them on."""
 BYTES = range(0xDC80, 0xDD00)
@@ -71,20 +72,18 @@ def foreign_encoding(start: bytes) -> str | None:
     for mark, encoding in MARKS.items():
         if start.startswith(mark):
             return encoding
-    sample = start[: min(len(start), SAMPLE) // 4 * 4] if len(start) >= 4 else start[: len(start) // 2 * 2]
-    columns = [sample[offset::4] for offset in range(4)]
-    zeros = [column.count(0) for column in columns]
-    if not any(zeros):
+    sample = start[: min(len(start), SAMPLE) // 4 * 4] or start[: len(start) // 2 * 2]
+    if 0 not in sample:
         return None
-    rows = len(columns[0])
-    for letters, order in ((0, "LE"), (3, "BE")):
-        others = zeros[1:] if letters == 0 else zeros[:3]
-        if min(others[1:] if letters == 0 else others[:2]) == rows and zeros[letters] < rows:
-            return f"UTF-32-{order}"
-    even, odd = zeros[0] + zeros[2], zeros[1] + zeros[3]
-    for here, there, order in ((odd, even, "LE"), (even, odd, "BE")):
-        if here * 20 >= len(sample) and here > 8 * there:
-            return f"UTF-16-{order}"
+    for order, width in (("LE", 4), ("BE", 4), ("LE", 2), ("BE", 2)):
+        first = 0 if order == "LE" else width - 1
+        letters = sample[first::width]
+        others = bytes(byte for place, byte in enumerate(sample) if place % width != first)
+        blanks = sum(sample.count(blank) for blank in BLANKS)
+        wide = [letter for place, letter in enumerate(letters) if not any(others[place * (width - 1) :][: width - 1])]
+        paired = sum(letter in BLANKS for letter in wide)
+        if 2 * paired > blanks or (blanks == 0 and 2 * len(wide) > len(letters)):
+            return f"UTF-{8 * width}-{order}"
     return None
 
 

@@ -36,6 +36,8 @@ from ita.tagging.post_tables import SPLIT, new_rows
 
 EXAMPLES = 5
 """Pairs of posts with the same words that the metadata name."""
+MOST_TYPES = 100
+"""Entity types that log and metadata count one by one, the most frequent."""
 REMEDY = "name local files in posts.files (a path, or 'archive.zip::member')"
 
 Row = dict[str, Any]
@@ -225,7 +227,8 @@ def counts(rows: Sequence[Row]) -> dict[str, Any]:
         "posts": len(rows),
         "tokens": sum(len(row["tokens"]) for row in rows),
         "spans": sum(types.values()),
-        "types": dict(sorted(types.items())),
+        "types": dict(sorted(types.most_common(MOST_TYPES))),
+        **({"further_types": len(types) - MOST_TYPES} if len(types) > MOST_TYPES else {}),
         "repaired": sum(row["repaired"] for row in rows),
         **relation_counts(rows),
     }
@@ -299,6 +302,6 @@ def find_duplicates(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
             if len(summary["examples"]) < EXAMPLES:
                 summary["examples"].append([group[first][0], group[second][0]])
     for splits, summary in sorted(duplicates.items()):
-        pair = summary["examples"][0]
+        pair = quote(summary["examples"][0])
         log.warning("posts: %s: %d pairs of posts with the same words, for example %s", splits, summary["pairs"], pair)
     return dict(sorted(duplicates.items()))
