@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 import ita
 from ita.serving import kserve, metrics
 from ita.serving.errors import INTERNAL, ServiceError
+from ita.serving.json_body import JsonRoute
 from ita.serving.messages import (
     ErrorAnswer,
     Explain,
@@ -43,6 +44,7 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     code: {"model": ErrorAnswer} for code in (400, 408, 413, 415, 422, 429, 500, 504)
 }
 UPLOAD_FIELDS = {"text", "tokens", "context", "image", "image_url", "view", "explain"}
+ROUTES = "/, /docs, /v1/tag, /v1/upload, /v2, /metrics"
 JSON_TYPE, FORM_TYPE = "application/json", "multipart/form-data"
 
 
@@ -79,7 +81,7 @@ def content_type(expected: str) -> Any:
 
 def tag_routes(service: Service) -> APIRouter:
     """The routes under /v1."""
-    routes = APIRouter(prefix="/v1", tags=["Posts"], responses=ERRORS)
+    routes = APIRouter(prefix="/v1", tags=["Posts"], responses=ERRORS, route_class=JsonRoute)
 
     async def answer(posts: list[dict[str, Any]], view: Any, explain: bool) -> Json:
         answers = await service.answer(records_of(posts, service.options), view, explain)
@@ -157,9 +159,10 @@ async def answer_error(_: Request, error: Exception) -> Response:
 async def answer_http_exception(request: Request, error: Exception) -> Response:
     """An unknown path, a wrong method, or a body that is not what it says."""
     assert isinstance(error, HTTPException)
-    routes = "/, /docs, /v1/tag, /v1/upload, /v2, /metrics"
-    known = {
-        404: ("not_found", f"found no route {request.url.path!r:.80}", f"one of {routes}"),
+    form = request.headers.get("content-type", "").startswith(FORM_TYPE)
+    known: dict[int, tuple[str, str, str | None]] = {
+        400: ("invalid_form" if form else "invalid_json", str(error.detail), FORM_TYPE if form else "JSON"),
+        404: ("not_found", f"found no route {request.url.path!r:.80}", f"one of {ROUTES}"),
         405: ("wrong_method", f"found the method {request.method:.20}", (error.headers or {}).get("Allow")),
     }
     code, message, expected = known.get(error.status_code, ("invalid_request", str(error.detail), None))
@@ -171,9 +174,6 @@ async def answer_invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     place = ".".join(str(part) for part in first["loc"][1:])[:120]
-    if first["type"] == "json_invalid":
-        reason = str(first.get("ctx", {}).get("error", ""))[:200]
-        return await answer_error(request, ServiceError(400, "invalid_json", f"the body is not JSON: {reason}", "JSON"))
     message = f"{place or 'the body'}: {first['msg']}"
     return await answer_error(request, ServiceError(422, "invalid_request", message, "what /docs says"))
 

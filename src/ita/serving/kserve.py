@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 
 import ita
 from ita.serving.errors import ServiceError
+from ita.serving.json_body import JsonRoute
 from ita.serving.messages import ErrorAnswer, Json, answers_of, records_of
 from ita.serving.service import Service
 
@@ -135,7 +136,7 @@ def tensors(described: Mapping[str, str]) -> list[dict[str, Any]]:
 
 def router(service: Service) -> APIRouter:
     """The routes under /v2."""
-    routes = APIRouter(prefix="/v2", tags=["KServe v2"], responses={400: {"model": ErrorAnswer}})
+    routes = APIRouter(prefix="/v2", tags=["KServe v2"], responses={400: {"model": ErrorAnswer}}, route_class=JsonRoute)
 
     def check_name(name: str, version: str = VERSION) -> None:
         if name != service.name or version != VERSION:
