@@ -260,3 +260,23 @@ def test_fewer_bits_find_the_same_entities(run, tmp_path, capsys, arguments):
     (entity,), (expected,) = answer["entities"], exact["entities"]
     assert (entity["type"], entity["surface"]) == (expected["type"], expected["surface"])
     assert entity["score"] != expected["score"] and abs(entity["score"] - expected["score"]) < 0.1
+
+
+def test_several_processes_give_the_same_answers(run, tmp_path, capsys):
+    """In order, what cannot be read too."""
+    lines = [f'{{"text": "{"xa b " * (number % 7 + 1)}", "id": {number}}}' for number in range(150)]
+    lines[40] = "{oops"
+    (tmp_path / "posts.txt").write_text("\n".join(lines))
+    expected = predicted(capsys, run, tmp_path / "posts.txt")
+    assert len(expected) == 150 and expected[40]["line"] == 41
+
+    def rounded(answers):
+        return [
+            {**answer, "entities": [{**entity, "score": pytest.approx(entity["score"], abs=2e-4)} for entity in found]}
+            if (found := answer.get("entities"))
+            else answer
+            for answer in answers
+        ]
+
+    assert predicted(capsys, run, tmp_path / "posts.txt", "--workers", 2) == rounded(expected)
+    predicted(capsys, run, tmp_path / "posts.txt", "--workers", 0, expect=1)

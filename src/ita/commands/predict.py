@@ -13,6 +13,7 @@ stopped goes on where it was, and the file appears when it is complete.
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -27,6 +28,7 @@ from ita.io.files import sha256
 from ita.log import configure_log, log, progress
 from ita.tagging import input_files, output_files
 from ita.tagging.batches import growing_batches
+from ita.tagging.processes import map_in_processes
 
 if TYPE_CHECKING:
     from ita.tagging.posts import Record
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 STANDARD_INPUT = "-"
 IMAGE_WEIGHT = 32
 """Posts of text that take the time, or the memory, of one with an image, or less."""
+WORKER_BATCH = 128
+"""Most posts that a worker process is given at a time: at the end none waits long for another."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -89,6 +93,9 @@ def parser() -> argparse.ArgumentParser:
         "--precision", choices=["fp32", "bf16"], default="fp32", help="arithmetic of the encoder (default: fp32)"
     )
     parser.add_argument("--quantize", choices=["int8"], help="matrix products in 8 bits, on a CPU (default: none)")
+    parser.add_argument(
+        "--workers", type=int, default=1, metavar="N", help="processes, each with a model of its own (default: 1)"
+    )
     return parser
 
 
@@ -104,6 +111,8 @@ def predict(options: argparse.Namespace) -> None:
     output_format = options.format or output_files.format_of(str(options.output or ""))
     if options.output is None and output_format not in output_files.STREAMED:
         raise UserError(f"--format {output_format} needs --output: the columns are known at the end alone")
+    if options.workers < 1:
+        raise UserError(f"--workers: expected 1 or more processes, found {options.workers}")
     settings = read_settings(options.settings)
     input_format = options.input_format or input_files.format_of(options.input)
     with ExitStack() as stack:
@@ -142,14 +151,57 @@ def tag_stream(
     records: Iterator[Record], options: argparse.Namespace, settings: dict[str, Any]
 ) -> Iterator[list[dict[str, Any]]]:
     """Answers, batch by batch; the model is loaded while the first posts are read."""
-    tagger, view = load_tagger(options, settings), options.view
+    work = BatchTagger(options, settings)
+    if options.workers > 1:
+        batches = growing_batches(records, work.weight, WORKER_BATCH)
+        return map_in_processes(work, batches, options.workers)
+    work.load()
+    return map(work, growing_batches(records, work.weight))
 
-    def weight(record: Record) -> int:
-        held = not isinstance(record.values.get("image"), str | None)
-        return IMAGE_WEIGHT if held or tagger.reads_image(record.values, view) else 1
 
-    for batch in growing_batches(records, weight):
-        yield [answer.to_dict() for answer in tagger.tag(batch, view, options.batch_size)]
+class BatchTagger:
+    """Tags batches of posts; a copy in another process loads a model of its own.
+
+    Args:
+        options: of the command line.
+        settings: its ``--settings``.
+    """
+
+    def __init__(self, options: argparse.Namespace, settings: dict[str, Any]) -> None:
+        self.options, self.settings = options, settings
+        self.tagger: Tagger | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return worker_tagger, (self.options, json.dumps(self.settings))
+
+    def load(self) -> Tagger:
+        """The model, loaded once."""
+        if self.tagger is None:
+            self.tagger = load_tagger(self.options, self.settings)
+        return self.tagger
+
+    def __call__(self, batch: Sequence[Record]) -> list[dict[str, Any]]:
+        """Answers."""
+        return [answer.to_dict() for answer in self.load().tag(batch, self.options.view, self.options.batch_size)]
+
+    def weight(self, record: Record) -> int:
+        """How many posts of text weigh as much as a post; without a model here, an image is taken to be read."""
+        image, view = record.values.get("image"), self.options.view
+        read = image is not None if self.tagger is None else self.tagger.reads_image(record.values, view)
+        return IMAGE_WEIGHT if not isinstance(image, str | None) or view != "t" and read else 1
+
+
+_of_this_process: list[BatchTagger] = []
+
+
+def worker_tagger(options: argparse.Namespace, settings: str) -> BatchTagger:
+    """The tagger of a worker process, which is the same for all batches."""
+    if not _of_this_process:
+        from ita.model.device import cpu_cores, use_threads
+
+        use_threads(max(1, cpu_cores() // options.workers))
+        _of_this_process.append(BatchTagger(options, json.loads(settings)))
+    return _of_this_process[0]
 
 
 def load_tagger(options: argparse.Namespace, settings: dict[str, Any]) -> Tagger:

@@ -68,14 +68,17 @@ class ReadAhead(Generic[T]):
             return batch
 
 
-def growing_batches(items: Iterable[T], weight: Callable[[T], int] = lambda item: 1) -> Iterator[list[T]]:
+def growing_batches(
+    items: Iterable[T], weight: Callable[[T], int] = lambda item: 1, most: int = AHEAD
+) -> Iterator[list[T]]:
     """Batches of the items that have come, in order.
 
-    A batch is what is there; its limit starts at FIRST and doubles as long as batches are full.
+    A batch is what is there; its limit starts at FIRST and doubles, up to ``most``, as long as batches are full.
 
     Args:
         items: the stream, which a thread reads ahead.
         weight: of an item; heavy ones are fewer in memory and in a batch.
+        most: items of a batch.
 
     Raises:
         Whatever ``items`` raises, after the batches of the items before it.
@@ -85,4 +88,4 @@ def growing_batches(items: Iterable[T], weight: Callable[[T], int] = lambda item
     while batch := stream.take(limit):
         yield batch
         if len(batch) == limit:
-            limit = min(2 * limit, AHEAD)
+            limit = min(2 * limit, most)

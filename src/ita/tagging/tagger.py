@@ -179,14 +179,12 @@ class Tagger:
             batch_size: as of ``predict``.
             explain: as of ``predict``.
         """
-        from ita.tagging.image_engines import image_text
-
         answers = []
         for post, image, (prediction, read_view) in zip(
             posts, images, self._predict(posts, images, view, batch_size), strict=True
         ):
             entities, status = entities_of(post, prediction), image_status(post, image)
-            found = image_text(image) if explain and image is not None else None
+            found = explained(image) if explain and image is not None else None
             answers.append(TaggedPost(post.text, post.tokens, entities, read_view, *status, image_text=found))
         return answers
 
@@ -313,6 +311,13 @@ def record_of(post: Any) -> Record:
 def unread(record: Record, error: str) -> TaggedPost:
     """The answer for a post that cannot be read."""
     return TaggedPost(None, [], [], error=error, line=record.line, columns=record.values)
+
+
+def explained(image: ReadImage) -> Mapping[str, Any]:
+    """What was found in an image, for an answer."""
+    from ita.tagging.image_engines import image_text  # which imports much that posts without images do without
+
+    return image_text(image)
 
 
 def context_of(post: NewPost, image: ReadImage | None, view: View) -> VisualContext:
