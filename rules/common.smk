@@ -29,6 +29,7 @@ wildcard_constraints:
     detector=jobs.names("detectors"),
     captioner=jobs.names("captioners"),
     ocr_engine=jobs.names("ocr_engines"),
+    knowledge_source=jobs.names("knowledge_sources"),
     context=jobs.names("contexts"),
     encoder=jobs.names("encoders"),
     system=jobs.names("systems"),
@@ -36,4 +37,4 @@ wildcard_constraints:
     figure=jobs.names("figures"),
     seed=r"\d+",
     shard=r"\d+-of-\d+",
-    gathered=r"(objects|captions|ocr)/[^/]+|entities",
+    gathered=r"(objects|captions|ocr|knowledge)/[^/]+|entities",

@@ -20,4 +20,4 @@ rule context:
     shell:
         "python -m ita context --settings {params.settings:q} --posts {input.posts:q}"
         " --objects {input.objects:q} --captions {input.captions:q} --ocr {input.ocr:q}"
-        " --external-texts {input.external_texts:q} --cache {params.cache:q} --output {output:q} --log {log:q}"
+        " --knowledge {input.knowledge:q} --external-texts {input.external_texts:q} --cache {params.cache:q} --output {output:q} --log {log:q}"

@@ -9,7 +9,8 @@ from ita.workflow.versions import VERSIONS
 from tests.support.paths import ROOT
 
 SECTIONS = {"detector": "detectors", "captioner": "captioners", "ocr_engine": "ocr_engines", "context": "contexts"}
-GATHERED = "(?:objects|captions|ocr)/[^/]+|entities"
+GATHERED = "(?:objects|captions|ocr|knowledge)/[^/]+|entities"
+SECTIONS |= {"knowledge_source": "knowledge_sources"}
 SECTIONS |= {"encoder": "encoders", "system": "systems", "table": "tables", "figure": "figures", "dataset": "datasets"}
 
 

@@ -99,6 +99,7 @@ def test_what_is_read_by_settings():
         "objects": ["results/twitter17/objects/bottomup.parquet"],
         "captions": [],
         "ocr": [],
+        "knowledge": [],
         "external_texts": [],
     }
     two = {"gather": {"shards": 2}}
@@ -190,7 +191,10 @@ UNKNOWN = [
     ({"context": {"detector": "vinvll"}}, "context.detector names 'vinvll', which is not in 'detectors'"),
     ({"contexts": {"la": {"kinds": ["ga"], "captioner": "x"}}}, "contexts.la.captioner names 'x'"),
     ({"contexts": {"la": {"kinds": ["oca"], "ocr_engine": "x"}}}, "contexts.la.ocr_engine names 'x'"),
-    ({"contexts": {"la": {"kinds": ["facts"]}}}, "contexts.la.kinds names 'facts', which is not in 'external_texts'"),
+    (
+        {"contexts": {"la": {"kinds": ["facts"]}}},
+        "names 'facts', which is not in 'knowledge_sources' or 'external_texts'",
+    ),
 ]
 
 

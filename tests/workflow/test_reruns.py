@@ -8,6 +8,7 @@ import yaml
 
 from ita.config.levels import merge
 from ita.config.sections import NAMED, STAGES
+from ita.knowledge.templates import load_template
 from ita.workflow.versions import VERSIONS
 from tests.support.paths import ROOT
 from tests.support.pipeline import small
@@ -89,7 +90,7 @@ def edited(config, path, value):
 
 
 def test_every_section_has_a_row():
-    sections = {path.removeprefix("datasets.demo.").partition(".")[0] for path, *_ in (*RERUNS, *TAGGING)}
+    sections = {path.removeprefix("datasets.demo.").partition(".")[0] for path, *_ in (*RERUNS, *TAGGING, *KNOWLEDGE)}
     assert {*STAGES, *NAMED, "seeds", "note", "licence"} <= sections
 
 
@@ -130,6 +131,43 @@ TAGGING = [
 def test_an_edit_tags_again_what_depends_on_it(config, path, value, expected):
     before = Planner(config).plan(ENTITIES)
     assert Planner(edited(config, path, value)).reruns(before, ENTITIES) == expected
+
+
+WRITTEN = "results/demo/table_knowledge.csv"
+KNOWLEDGE = [
+    # section and setting -> rules that run again for a table with text of a template or a language model
+    ("knowledge.max_tokens", 50, {"knowledge", "gather", "context", "train", "evaluate", "table"}),
+    ("knowledge_sources.filled.blank", ["ocr"], {"knowledge", "gather", "context", "train", "evaluate", "table"}),
+    ("knowledge_sources.filled.prompt_price", 0.5, set()),
+    ("knowledge_sources.mine", {"model": "made"}, set()),
+    ("contexts.knowledge.budget", {"filled": 10}, {"context", "train", "evaluate", "table"}),
+    ("ocr.page_segmentation", 6, {"ocr", "gather", "knowledge", "context", "train", "evaluate", "table"}),
+]
+
+
+@pytest.fixture(scope="module")
+def whole():
+    """The configuration with the whole demo, of which the small one leaves this table out."""
+    return yaml.safe_load((ROOT / "config.yaml").read_text())
+
+
+@pytest.mark.parametrize(("path", "value", "expected"), KNOWLEDGE, ids=[path for path, *_ in KNOWLEDGE])
+def test_an_edit_asks_again_what_depends_on_it(whole, path, value, expected):
+    before = Planner(whole).plan(WRITTEN)
+    assert Planner(edited(whole, path, value)).reruns(before, WRITTEN) == expected
+
+
+def test_another_template_asks_again(whole, tmp_path):
+    path = tmp_path / "mine.txt"
+    path.write_text("[user]\nSeen: {caption}\n")
+    changed = edited(whole, "knowledge.template", str(path))
+    before = Planner(changed).plan(WRITTEN)
+    path.write_text("[user]\nThere: {caption}\n")
+    load_template.cache_clear()
+    assert "knowledge" in Planner(changed).reruns(before, WRITTEN)
+    asked = [job for job in before.values() if job.stage == "knowledge"]
+    assert asked and not any("objects" in file or "ocr" in file for job in asked for file in job.inputs)
+    assert all(str(path) in job.inputs for job in asked)
 
 
 TAUGHT = "results/demo/runs/demo/rpbert/seed1/metrics.json"

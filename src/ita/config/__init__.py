@@ -16,6 +16,7 @@ from ita.config.sections import ENTRIES, NAMED, STAGES
 
 if TYPE_CHECKING:
     from ita.config.data import Demo, Download, Posts
+    from ita.config.knowledge import Knowledge
     from ita.config.resolve import Resolver
     from ita.config.results import Cases, Figure, Paper, Table
     from ita.config.sources import read_yaml
@@ -40,6 +41,7 @@ __all__ = [
     "ExternalText",
     "Figure",
     "Gather",
+    "Knowledge",
     "Loss",
     "Ocr",
     "Paper",
@@ -57,6 +59,7 @@ __all__ = [
 MODULES = {
     "data": ("Demo", "Download", "Posts"),
     "vision": ("Caption", "Context", "Detect", "ExternalText", "Gather", "Ocr"),
+    "knowledge": ("Knowledge",),
     "tagger": ("Encoder", "Evaluate", "Loss", "System", "Tag", "Train"),
     "results": ("Cases", "Figure", "Paper", "Table"),
     "resolve": ("Resolver",),

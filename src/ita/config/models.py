@@ -10,8 +10,9 @@ from pydantic.dataclasses import dataclass
 
 from ita.config.data import Demo, Download, Posts
 from ita.config.fields import SECTION, UNIQUE, UNIQUE_ITEMS, Whole
+from ita.config.knowledge import Knowledge
 from ita.config.results import Cases, Figure, Paper, Table
-from ita.config.sections import CONTEXT_TABLES, ENTRIES, NAMED, STAGES
+from ita.config.sections import CONTEXT_TABLES, ENTRIES, NAMED, STAGES, TEXT_SECTIONS
 from ita.config.tagger import Encoder, Evaluate, Loss, System, Tag, Train
 from ita.config.vision import Caption, Context, Detect, ExternalText, Gather, Ocr
 
@@ -20,7 +21,7 @@ NAME = "^[a-z0-9][a-z0-9_.+-]*$"
 LONGEST_NAME = 60
 """Letters of a name: several of them stand in one path."""
 KINDS = (*CONTEXT_TABLES, "sep")
-"""Kinds of context that have a meaning already: no external text may be called so."""
+"""Kinds of context that have a meaning already: no text may be called so."""
 
 
 @dataclass(frozen=True, kw_only=True, config=SECTION)
@@ -56,6 +57,7 @@ MODELS: dict[str, Any] = {
     "caption": Caption,
     "ocr": Ocr,
     "gather": Gather,
+    "knowledge": Knowledge,
     "context": Context,
     "train": Train,
     "evaluate": Evaluate,
@@ -104,7 +106,7 @@ def _sections() -> dict[str, Any]:
     }
     overridden = {section: stage for stage, section in ENTRIES.items()}
     for section in NAMED:
-        name = TextName if section == "external_texts" else Name
+        name = TextName if section in TEXT_SECTIONS else Name
         stage = overridden.get(section)
         meaning = (
             f"settings that override those of '{stage}'" if stage else _summary(MODELS[section]).partition(": ")[2]

@@ -10,6 +10,7 @@ STAGES = (
     "caption",
     "ocr",
     "gather",
+    "knowledge",
     "context",
     "train",
     "evaluate",
@@ -25,6 +26,7 @@ ENTRIES = {
     "detect": "detectors",
     "caption": "captioners",
     "ocr": "ocr_engines",
+    "knowledge": "knowledge_sources",
     "context": "contexts",
     "table": "tables",
     "figure": "figures",
@@ -35,6 +37,7 @@ NAMED = (
     "detectors",
     "captioners",
     "ocr_engines",
+    "knowledge_sources",
     "external_texts",
     "contexts",
     "encoders",
@@ -49,7 +52,13 @@ SYSTEM_TRAINING = ("train", "upstream")
 """Training settings that an entry of systems may carry beside those of the system itself."""
 
 CONTEXT_TABLES = {"la": "objects", "ga": "captions", "oca": "ocr"}
-"""Kind of a context -> the table it is made of; any other kind is a name of ``external_texts``."""
+"""Kind of a context -> the table it is made of; any other is a name of ``knowledge_sources`` or ``external_texts``."""
+
+TEXT_SECTIONS = ("knowledge_sources", "external_texts")
+"""Sections whose names are kinds of context."""
+
+PRICES = ("prompt_price", "completion_price")
+"""Settings of ``knowledge`` that change no text."""
 
 BASELINE_KINDS = ("f1", "best", "types")
 """Kinds of tables whose rows are compared with ``table.baseline``."""

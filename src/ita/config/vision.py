@@ -154,7 +154,7 @@ class Ocr:
 
 @dataclass(frozen=True, kw_only=True, config=SECTION)
 class Gather:
-    """gather: shards of detect, caption, ocr and tag -> one table each."""
+    """gather: shards of detect, caption, ocr, knowledge and tag -> one table each."""
 
     shards: Annotated[
         Whole, Field(ge=1, description="Jobs that each of these stages is split into for a data set.")
@@ -163,7 +163,7 @@ class Gather:
 
 @dataclass(frozen=True, kw_only=True, config=SECTION)
 class Context:
-    """context: posts, objects, captions, OCR text, external texts -> contexts/{context}.parquet.
+    """context: posts, objects, captions, OCR text, knowledge, external texts -> contexts/{context}.parquet.
 
     Entries of ``contexts`` override these.
     """
@@ -173,7 +173,7 @@ class Context:
         UNIQUE,
         Field(
             json_schema_extra=UNIQUE_ITEMS,
-            description="What is appended, in order: la, ga, oca, or a name of 'external_texts'.",
+            description="What is appended, in order: la, ga, oca, names of 'knowledge_sources' and 'external_texts'.",
         ),
     ] = field(default_factory=list)
     detector: Annotated[str, Field(description="Entry of 'detectors' whose objects la reads.")] = "vinvl"

@@ -163,6 +163,32 @@ SCHEMAS = {
             Column("version", pa.string(), "version of the engine"),
         ),
     ),
+    "knowledge": TableSchema(
+        "knowledge/{knowledge_source}.parquet",
+        "post",
+        (
+            Column("post_id", pa.string(), "name of the post"),
+            Column(
+                "status",
+                pa.string(),
+                "ok; refused: the model will say nothing; empty: it said nothing; failed: no answer came, a later run "
+                "asks again; skipped: a post without words",
+            ),
+            Column("text", pa.string(), "what the model wrote; empty unless the status is ok"),
+            Column("error", pa.string(), "why there is no text"),
+            Column("finish", pa.string(), "stop, or length: cut at the longest answer; null: nobody said"),
+            Column("prompt_tokens", pa.int32(), "tokens of the question; null: nobody said"),
+            Column("completion_tokens", pa.int32(), "tokens of the answer; null: nobody said"),
+            Column("model", pa.string(), "which model answered, by its own account; null: none, or nobody said"),
+            Column("seconds", pa.float32(), "that the answer took, in its batch a share; null: nothing was asked"),
+            Column("demonstrations", STRINGS, "post_id of the training posts shown before the question"),
+            Column(
+                "demonstrated",
+                pa.bool_(),
+                "whether this post is a demonstration itself: a person who knew its tags wrote an answer to it",
+            ),
+        ),
+    ),
     "contexts": TableSchema(
         "contexts/{context}.parquet",
         "post",
@@ -172,8 +198,8 @@ SCHEMAS = {
             Column(
                 "kinds",
                 STRINGS,
-                "alignment of each word: la (objects with attributes), ga (captions), oca (OCR text), the name of an "
-                "external text, or sep (a separator)",
+                "alignment of each word: la (objects with attributes), ga (captions), oca (OCR text), the name of a "
+                "source of knowledge or external text, or sep (a separator)",
             ),
             Column("truncated", pa.int32(), "words beyond the budgets, left out; count"),
         ),

@@ -1,4 +1,4 @@
-"""context: posts, objects, captions, OCR text and external texts -> contexts/{context}.parquet.
+"""context: posts, objects, captions, OCR text, knowledge, external texts -> contexts/{context}.parquet.
 
 The separator between post and context is not part of the table: ``ita.model.inputs`` inserts it when it joins the two.
 """
@@ -16,7 +16,15 @@ from ita.cli import read_section
 from ita.config import Context, ExternalText
 from ita.config.sections import CONTEXT_TABLES
 from ita.data.external_texts import read_external_text
-from ita.data.visual_context import EMPTY, SEPARATOR, VisualContext, compose, cyclic_permutation, image_context
+from ita.data.visual_context import (
+    EMPTY,
+    SEPARATOR,
+    VisualContext,
+    compose,
+    cyclic_permutation,
+    image_context,
+    join_texts,
+)
 from ita.errors import UserError
 from ita.io import parquet
 from ita.io.disk_index import disk_index
@@ -29,6 +37,8 @@ STAGE_TABLES = {"detect": "objects", "caption": "captions", "ocr": "ocr"}
 """Stage -> table that it makes."""
 KIND_COLUMNS = {"la": ["rank", "label", "attributes"], "ga": ["rank", "caption"], "oca": ["text"]}
 """Kind -> columns of its table that make its words."""
+KNOWLEDGE = "knowledge/"
+"""Before the names of sources among those of tables."""
 BATCH = 1024
 """Rows in memory at a time."""
 
@@ -44,6 +54,7 @@ def work(
     objects: Path | None = None,
     captions: Path | None = None,
     ocr: Path | None = None,
+    knowledge: Sequence[Path] = (),
     external_texts: Sequence[Path] = (),
 ) -> None:
     """Writes a context table, one row per post.
@@ -56,6 +67,7 @@ def work(
         objects: objects table, needed by the kind la.
         captions: captions table, needed by the kind ga.
         ocr: table of OCR text, needed by the kind oca.
+        knowledge: tables of knowledge, named by the source whose name is a kind.
         external_texts: files of the external texts, whose hashes are recorded; the settings say which kind each is of.
 
     Raises:
@@ -63,10 +75,11 @@ def work(
     """
     context = read_section(settings, "context", Context)
     tables = {"objects": objects, "captions": captions, "ocr": ocr}
+    written = {f"{KNOWLEDGE}{path.stem}": path for path in knowledge}
     statistics = Statistics(context.kinds)
     with ExitStack() as stack:
         by_kind = {
-            kind: contexts_of_kind(kind, context, settings, tables, posts, cache, output, stack)
+            kind: contexts_of_kind(kind, context, settings, {**tables, **written}, posts, cache, output, stack)
             for kind in context.kinds
         }
         composed: Iterator[tuple[VisualContext, int]] = (
@@ -82,9 +95,11 @@ def work(
             words, kinds = list(visual.words), list(visual.kinds)
             table.add([{"post_id": row["post_id"], "tokens": words, "kinds": kinds, "truncated": truncated}])
         table.metadata = {
-            **provenance_of(settings, {"posts": posts, **tables, **{str(path): path for path in external_texts}}),
+            **provenance_of(
+                settings, {"posts": posts, **tables, **written, **{str(path): path for path in external_texts}}
+            ),
             "label_version": parquet.metadata(posts).get("label_version"),
-            "image_settings": image_settings(tables),
+            "image_settings": {**image_settings(tables), **knowledge_settings(written)},
             "statistics": statistics.by_kind(),
         }
 
@@ -99,6 +114,15 @@ def image_settings(tables: Mapping[str, Path | None]) -> dict[str, Any]:
     }
     regions = made_by.get("captions", {}).get("engine", {}).get("detector_settings")
     return {**settings, **({"caption_detect": regions} if regions else {})}
+
+
+def knowledge_settings(tables: Mapping[str, Path]) -> dict[str, Any]:
+    """Under ``knowledge``, source -> settings of the tables that a language model wrote."""
+    settings = {
+        name.removeprefix(KNOWLEDGE): parquet.metadata(path).get("settings", {}).get("knowledge")
+        for name, path in tables.items()
+    }
+    return {"knowledge": settings} if settings else {}
 
 
 def contexts_of_kind(
@@ -117,7 +141,7 @@ def contexts_of_kind(
         kind: one of the context's.
         context: its settings.
         settings: of the stage.
-        tables: name -> table of the images.
+        tables: name -> table of the images; source -> table of knowledge.
         posts: posts.parquet.
         cache: folder of downloaded files.
         output: file beside which an index of the images' rows is kept meanwhile.
@@ -137,9 +161,16 @@ def contexts_of_kind(
             return image_context(kind, context, rows) if rows else EMPTY
 
         return of_image
+    if (path := tables.get(KNOWLEDGE + kind)) is not None:
+        index = stack.enter_context(disk_index(output, kind))
+        index.fill(texts_by_post(path))
+        return lambda post: join_texts(index.values(post["post_id"]), kind)
     external_texts = settings.get("external_texts", {})
     if kind not in external_texts:
-        raise UserError(f"context kind {kind!r}: expected la, ga, oca or a name of the section 'external_texts'")
+        raise UserError(
+            f"context kind {kind!r}: expected la, ga, oca or a name of the section 'external_texts', or of a table in "
+            "--knowledge"
+        )
     section = read_section(external_texts, kind, ExternalText)
     texts = read_external_text(kind, section, parquet.rows("posts", posts), cache)
     return lambda post: texts.get(post["post_id"], EMPTY)
@@ -150,6 +181,13 @@ def rows_by_image(name: str, path: Path, columns: list[str]) -> Iterator[tuple[s
     rows = parquet.stream(name, path, BATCH, ["image_id", *columns])
     for image_id, group in groupby(rows, key=lambda row: row["image_id"]):
         yield image_id, [{column: row[column] for column in columns} for row in group]
+
+
+def texts_by_post(path: Path) -> Iterator[tuple[str, str]]:
+    """Post and what a language model wrote about it, of the posts of which it wrote anything."""
+    for row in parquet.stream("knowledge", path, BATCH, ["post_id", "status", "text"]):
+        if row["status"] == "ok":
+            yield row["post_id"], row["text"]
 
 
 def shuffle_within_splits(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
+from ita.config import Knowledge
 from ita.config.sections import CONTEXT_TABLES, REGION_CAPTIONERS
 from ita.workflow.displays import ROLES, Display, Displays
 from ita.workflow.files import local_files, present_files
 from ita.workflow.sections import Sections
-from ita.workflow.tagging_models import TaggingModels
+from ita.workflow.tagging_models import RUN, TaggingModels
 
 Wildcards = Mapping[str, str]
 Inputs = dict[str, list[str]]
@@ -38,6 +40,12 @@ CASES = ("md", "html", "parquet")
 """Suffixes of the files of the cases."""
 NAMED_BY = {"la": "detector", "ga": "captioner", "oca": "ocr_engine"}
 """Kind of a context -> setting that names the table it is made of."""
+KNOWLEDGE_SLOTS = {
+    "objects": ("detector", {"objects"}),
+    "captions": ("captioner", {"caption", "captions"}),
+    "ocr": ("ocr_engine", {"ocr"}),
+}
+"""Table -> setting that names it, and the slots of a template that are filled from it."""
 
 
 class JobInputs:
@@ -113,15 +121,56 @@ class JobInputs:
         """The tables that the kinds of a context are made of, and files of external texts."""
         dataset, name = wildcards["dataset"], wildcards["context"]
         inputs: Inputs = {table: [] for table in CONTEXT_TABLES.values()}
-        texts = []
+        texts: list[str] = []
+        knowledge: list[str] = []
         for kind in self.sections.context(dataset, name).kinds:
             if kind in CONTEXT_TABLES:
                 entry = self.sections.named(dataset, "context", name, NAMED_BY[kind])
                 inputs[CONTEXT_TABLES[kind]] = [f"results/{dataset}/{CONTEXT_TABLES[kind]}/{entry}.parquet"]
-            else:
+            elif self.sections.text_section(dataset, kind) == "external_texts":
                 text = self.resolver.entry(dataset, "external_texts", kind)
                 texts += local_files(text["files"], f"external_texts.{kind}.files")
-        return {**inputs, "external_texts": texts}
+            else:
+                knowledge.append(f"results/{dataset}/knowledge/{kind}.parquet")
+        return {**inputs, "external_texts": texts, "knowledge": knowledge}
+
+    def knowledge(self, wildcards: Wildcards) -> Inputs:
+        """What the slots of a source's template are filled from, its files, and the tagger that retrieves."""
+        from ita.knowledge.templates import load_template
+
+        dataset, source = wildcards["dataset"], wildcards["knowledge_source"]
+        settings = self.sections.knowledge(dataset, source)
+        place = partial(self.sections.place, dataset, "knowledge", source)
+        template = load_template(settings.template_name)
+        slots = template.slots - set(settings.blank)
+        folder = f"results/{dataset}"
+        inputs: Inputs = {"images": [f"{folder}/images.parquet"] if "image" in slots else []}
+        for table, (setting, wanted) in KNOWLEDGE_SLOTS.items():
+            inputs[table] = []
+            if slots & wanted:
+                entry = self.sections.named(dataset, "knowledge", source, setting)
+                inputs[table] = [f"{folder}/{table}/{entry}.parquet"]
+        files = [template.path] if template.path else []
+        inputs["files"] = local_files(files, place("template"))
+        if settings.retrieval != "none":
+            inputs["files"] += local_files([settings.demonstrations or ""], place("demonstrations"))
+        return {**inputs, **self.retrieval(dataset, settings, place("retrieval_model"))}
+
+    def retrieval(self, dataset: str, settings: Knowledge, place: str) -> Inputs:
+        """Files of the tagger that finds similar posts, and the context that it reads of them."""
+        inputs: Inputs = {"tagger": [], "context": []}
+        if settings.retrieval != "tagger":
+            return inputs
+        name = settings.retrieval_model or ""
+        run = RUN.fullmatch(name)
+        if run and run["dataset"] in self.resolver.datasets:
+            model = self.models.of_run(run, place)
+        else:
+            model = self.models.of_folder(name, dataset)
+        kinds = self.sections.context(dataset, model.context, place).kinds if model.context else []
+        inputs["tagger"] = model.files
+        inputs["context"] = [f"results/{dataset}/contexts/{model.context}.parquet"] if kinds else []
+        return inputs
 
     def train(self, wildcards: Wildcards) -> Inputs:
         """What a system reads, what trains its relation gate, and files of encoders that lie in local folders."""

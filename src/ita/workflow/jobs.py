@@ -69,6 +69,12 @@ class Jobs:
         """CPU threads of a job, a setting of its stage."""
         return lambda wildcards: int(self.settings_of(stage, dict(wildcards.items()))[stage]["threads"])
 
+    def gpus(self, stage: str) -> Callable[[Wildcards], int]:
+        """GPUs of a job that runs a model only where its backend is transformers."""
+        return lambda wildcards: int(
+            self.settings_of(stage, dict(wildcards.items()))[stage].get("backend") == "transformers"
+        )
+
     def names(self, section: str) -> str:
         """Regular expression of the names in a section, those that only one data set has included."""
         names = self.resolver.datasets if section == "datasets" else self.resolver.names(section)

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from ita.config import Caption, Context, System, load
+from ita.config import Caption, Context, Knowledge, System, load
 from ita.config.messages import nearest
 from ita.config.resolve import Resolver
-from ita.config.sections import CONTEXT_TABLES, SYSTEM_TRAINING
+from ita.config.sections import CONTEXT_TABLES, SYSTEM_TRAINING, TEXT_SECTIONS
 from ita.errors import ConfigError
 
 
@@ -80,8 +80,38 @@ class Sections:
         context = load(Context, self.values(dataset, "context", name))
         for kind in context.kinds:
             if kind not in CONTEXT_TABLES:
-                self.resolver.require(dataset, "external_texts", kind, self.place(dataset, "context", name, "kinds"))
+                self.text_section(dataset, kind, self.place(dataset, "context", name, "kinds"))
         return context
+
+    def text_section(self, dataset: str, kind: str, named_by: str = "context.kinds") -> str:
+        """The section that a kind of context is an entry of: knowledge_sources or external_texts.
+
+        Raises:
+            ConfigError: when it is in neither, or in both.
+        """
+        sections = [section for section in TEXT_SECTIONS if kind in self.resolver.names(section, dataset)]
+        if len(sections) > 1:
+            raise ConfigError(f"config: {named_by} names {kind!r}, which is in {' and in '.join(sections)}; rename one")
+        if not sections:
+            known = [name for section in TEXT_SECTIONS for name in self.resolver.names(section, dataset)]
+            raise ConfigError(
+                f"config: {named_by} names {kind!r}, which is not in '{TEXT_SECTIONS[0]}' or '{TEXT_SECTIONS[1]}'"
+                f"{nearest(kind, known)} (there are: {', '.join(known) or 'none'})"
+            )
+        return sections[0]
+
+    def knowledge(self, dataset: str, source: str) -> Knowledge:
+        """Settings of a source of knowledge.
+
+        Raises:
+            ConfigError: when it names no model.
+        """
+        knowledge = load(Knowledge, self.values(dataset, "knowledge", source))
+        if knowledge.backend != "template" and not knowledge.model:
+            raise ConfigError(
+                f"config: knowledge_sources.{source}.model is not set; expected the model that {knowledge.backend} asks"
+            )
+        return knowledge
 
     def _caption(self, dataset: str, captioner: str) -> Caption:
         """Settings of a captioner."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from ita.config.sections import CONTEXT_TABLES, ENTRIES
+from ita.config.sections import CONTEXT_TABLES, ENTRIES, PRICES
 from ita.workflow.displays import ROLES, Displays
 from ita.workflow.sections import Sections
 from ita.workflow.versions import VERSIONS
@@ -44,8 +44,22 @@ class JobSettings:
         """Also the external texts that its kinds name."""
         dataset, name = wildcards["dataset"], wildcards["context"]
         kinds = [kind for kind in self.sections.context(dataset, name).kinds if kind not in CONTEXT_TABLES]
-        texts = {kind: self.resolver.entry(dataset, "external_texts", kind) for kind in kinds}
+        texts = {
+            kind: self.resolver.entry(dataset, "external_texts", kind)
+            for kind in kinds
+            if self.sections.text_section(dataset, kind) == "external_texts"
+        }
         return {**self.section(stage, wildcards), "external_texts": texts}
+
+    def knowledge(self, stage: str, wildcards: Wildcards) -> Settings:
+        """Without prices, which change no text, and with the hash of the template."""
+        from ita.knowledge.templates import load_template
+
+        dataset, source = wildcards["dataset"], wildcards["knowledge_source"]
+        values = {
+            key: value for key, value in self.sections.values(dataset, stage, source).items() if key not in PRICES
+        }
+        return {stage: values, "template": load_template(self.sections.knowledge(dataset, source).template_name).sha256}
 
     def train(self, stage: str, wildcards: Wildcards) -> Settings:
         """Of a training job: its sections, its seed, and who it is."""
@@ -91,8 +105,17 @@ class JobSettings:
 
     def paper(self, stage: str, wildcards: Wildcards) -> Settings:
         """Of the folder of all tables and figures: those that the data set has, and what is left out."""
-        values, left_out = self.displays.paper(wildcards["dataset"])
-        return {stage: values, **self.data_set(wildcards["dataset"]), "left_out": left_out}
+        dataset = wildcards["dataset"]
+        values, left_out = self.displays.paper(dataset)
+        return {stage: values, **self.data_set(dataset), "left_out": left_out, "prices": self.prices(dataset)}
+
+    def prices(self, dataset: str) -> dict[str, dict[str, float]]:
+        """Source of knowledge -> its prices, of those that have one."""
+        by_source = {
+            source: {key: self.sections.values(dataset, "knowledge", source).get(key, 0.0) for key in PRICES}
+            for source in self.resolver.names("knowledge_sources", dataset)
+        }
+        return {source: prices for source, prices in by_source.items() if any(prices.values())}
 
     def data_set(self, dataset: str) -> Settings:
         """What tables and pages say of the data set."""

@@ -77,10 +77,10 @@ class TaggingModels:
             self.resolver.require(dataset, "detectors", model.regions, "the model of tag.model")
         return TaggingModel(model.files, context, model.regions, model.region_boxes, model.trained)
 
-    def of_run(self, run: re.Match[str]) -> TaggingModel:
+    def of_run(self, run: re.Match[str], named_by: str = "tag.model") -> TaggingModel:
         """A run of this workflow, which is trained if need be."""
-        self.resolver.require(run["dataset"], "encoders", run["encoder"], "tag.model")
-        system = self.sections.system(run["dataset"], run["system"], "tag.model")
+        self.resolver.require(run["dataset"], "encoders", run["encoder"], named_by)
+        system = self.sections.system(run["dataset"], run["system"], named_by)
         files = [f"{run[1]}/{file}" for file in FILES]
         trained = self.made(run["dataset"], system.context, system.regions)
         return TaggingModel(files, system.context, system.regions, system.region_boxes, trained)

@@ -8,6 +8,7 @@ VERSIONS = {
     "caption": 2,
     "ocr": 3,
     "gather": 1,
+    "knowledge": 1,
     "context": 3,
     "train": 6,
     "evaluate": 7,

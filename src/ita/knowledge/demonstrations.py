@@ -1,0 +1,87 @@
+"""Demonstrations: training posts with an answer that a person wrote, shown to the model before its question.
+
+A file of JSON lines names the posts: ``{"id": ..., "answer": ...}``, or ``image`` in place of ``id``. Text and what is
+known of the picture are those of the post itself. Posts of dev and test are refused: their answers were written by
+somebody who knew the tags.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ita.data.entries import image_key
+from ita.data.records import json_records
+from ita.errors import UserError
+from ita.io.text import quote
+
+
+@dataclass(frozen=True)
+class Demonstration:
+    """A training post and the answer to it."""
+
+    post_id: str
+    answer: str
+
+
+def read_demonstrations(path: Path, posts: Iterable[Mapping[str, Any]]) -> list[Demonstration]:
+    """The demonstrations of a file, in its order.
+
+    Args:
+        path: JSON lines, or one JSON list.
+        posts: rows of posts.parquet: post_id, split, image_id.
+
+    Raises:
+        UserError: for a post that is not known, not of the training split, or named twice; an answer that is no text.
+    """
+    by_id: dict[str, Mapping[str, Any]] = {}
+    by_image: dict[str, list[Mapping[str, Any]]] = {}
+    for post in posts:
+        by_id[post["post_id"]] = post
+        if post["image_id"] is not None:
+            by_image.setdefault(image_key(post["image_id"]), []).append(post)
+    demonstrations: dict[str, Demonstration] = {}
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); expected demonstrations") from None
+    for line, record in json_records(content, str(path)):
+        place = f"{path}:{line}"
+        if not isinstance(record, Mapping) or not isinstance(record.get("answer"), str) or not record["answer"].strip():
+            raise UserError(f'{place}: expected {{"id": POST, "answer": TEXT}}, found {quote(record)}')
+        post = find_post(record, place, by_id, by_image)
+        if post["post_id"] in demonstrations:
+            raise UserError(f"{place}: post {quote(post['post_id'])} has a demonstration already")
+        demonstrations[post["post_id"]] = Demonstration(post["post_id"], " ".join(record["answer"].split()))
+    if not demonstrations:
+        raise UserError(f"{path}: holds no demonstrations")
+    return list(demonstrations.values())
+
+
+def find_post(
+    record: Mapping[str, Any],
+    place: str,
+    by_id: Mapping[str, Mapping[str, Any]],
+    by_image: Mapping[str, list[Mapping[str, Any]]],
+) -> Mapping[str, Any]:
+    """The training post that a line names. Raises as ``read_demonstrations``."""
+    name, image = record.get("id"), record.get("image")
+    if name is not None:
+        found = [by_id[str(name)]] if str(name) in by_id else []
+        shown = f"post {quote(str(name))}"
+    else:
+        found = by_image.get(image_key(str(image)), [])
+        shown = f"image {quote(str(image))}"
+    if not found:
+        raise UserError(f"{place}: {shown} is not among the posts; expected the id of a training post, or its image")
+    outside = sorted({post["split"] for post in found} - {"train"})
+    if outside:
+        raise UserError(
+            f"{place}: {shown} is of the split {' and '.join(outside)}; a demonstration there would show the tags that "
+            "are to be predicted: name training posts only"
+        )
+    if len(found) > 1:
+        raise UserError(f"{place}: {shown} has {len(found)} posts; name one of them by its id")
+    return found[0]

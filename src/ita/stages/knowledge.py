@@ -1,0 +1,219 @@
+"""knowledge: posts, images, captions, objects, OCR text -> knowledge/{knowledge_source}/{shard}.parquet.
+
+A language model is asked about every post; what it answers is a kind of context. Answers are kept in a folder of their
+own: a stopped run goes on where it was, and nothing is asked twice. A post that the model refuses, or that fails, is
+normal data: it has no text, and its row says why. ``ita knowledge --estimate DATASET/SOURCE`` says what asking will
+cost, by config.yaml, and asks nothing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ita.cli import read_section
+from ita.config import Knowledge
+from ita.errors import UserError
+from ita.io import parquet
+from ita.io.provenance import provenance_of
+from ita.knowledge.answers import Answers
+from ita.knowledge.backends import build_backend, identity_of
+from ita.knowledge.prompts import Row, Tables
+from ita.knowledge.questions import Questioner, check_images, check_tables
+from ita.knowledge.types import Answer, Backend, Question
+from ita.log import log, progress
+from ita.vision.sharding import shard_items
+
+IN_A_ROW = 20
+"""Failures one after another that end a job."""
+STATUSES = ("ok", "refused", "empty", "failed", "skipped")
+SKIPPED = Answer("skipped", error="a post without words")
+
+
+def work(
+    settings: dict[str, Any],
+    output: Path | None = None,
+    posts: Path | None = None,
+    images: Path | None = None,
+    objects: Path | None = None,
+    captions: Path | None = None,
+    ocr: Path | None = None,
+    tagger: Sequence[Path] = (),
+    context: Path | None = None,
+    answers: Path | None = None,
+    shard: str | None = None,
+    estimate: str | None = None,
+    configfile: Sequence[Path] = (),
+) -> None:
+    """Writes the answers about the posts of a shard, or says what they will cost.
+
+    Args:
+        settings: ``knowledge``.
+        output: table to write.
+        posts: posts.parquet.
+        images: images.parquet, for templates that send the picture.
+        objects: objects table, for the slot objects.
+        captions: captions table, for the slots caption and captions.
+        ocr: table of OCR text, for the slot ocr.
+        tagger: files of the run folder that retrieves demonstrations.
+        context: contexts table that this tagger reads.
+        answers: folder in which answers are kept (default: answers, beside the output).
+        shard: the part of the posts to ask about, such as 2-of-7 (default: all).
+        estimate: DATASET/SOURCE, of which to say the cost; takes no other option but --configfile.
+        configfile: further configuration for --estimate, as for Snakemake.
+
+    Raises:
+        UserError: for wrong settings or files, a model that cannot be asked, or too many posts that fail.
+    """
+    if estimate is not None:
+        print_estimate(estimate, configfile)
+        return
+    if output is None or posts is None:
+        raise UserError("give --posts and --output, or --estimate DATASET/SOURCE")
+    knowledge = read_section(settings, "knowledge", Knowledge)
+    rows = parquet.rows("posts", posts)
+    asked = shard_items(rows, shard)
+    tables = Tables(images, objects, captions, ocr)
+    questioner = Questioner(knowledge, rows, asked, tables, tagger[0].parent if tagger else None, context)
+    check_tables(questioner.template, knowledge.blank, tables)
+    backend = build_backend(knowledge)
+    check_images(knowledge, questioner.template, backend.reads_images)
+    readable = [post for post in asked if post["tokens"] and not post.get("error")]
+    shown = questioner.choose(readable)
+    questions = {
+        post["post_id"]: questioner.question(post, shown[post["post_id"]], backend.identity) for post in readable
+    }
+    name = f"{settings.get('name', 'knowledge')}.{shard or '1-of-1'}"
+    with Answers(answers or output.parent / "answers", name) as kept:
+        results, count = ask(knowledge, backend, list(questions.values()), kept)
+    table_rows = [
+        row_of(post, results[questions[post["post_id"]].key], shown[post["post_id"]], questioner)
+        if post["post_id"] in questions
+        else row_of(post, SKIPPED, (), questioner)
+        for post in asked
+    ]
+    files: dict[str, Path | None] = {"posts": posts, **tables._asdict(), "context": context}
+    files |= {"demonstrations": Path(knowledge.demonstrations or "")} if questioner.demonstrations else {}
+    metadata = provenance_of(settings, {**files, **{path.name: path for path in tagger}})
+    engine = {**backend.metadata, "template_sha256": questioner.template.sha256, "retrieval": questioner.metadata}
+    parquet.write(
+        "knowledge", table_rows, output, {**metadata, "engine": engine, "counts": counts_of(table_rows, count)}
+    )
+
+
+def ask(
+    settings: Knowledge, backend: Backend, questions: Sequence[Question], kept: Answers
+) -> tuple[Mapping[str, Answer], int]:
+    """Answers by key, those that are kept not asked for again, and how many were asked for.
+
+    Raises:
+        UserError: when too many fail.
+    """
+    distinct = {question.key: question for question in questions}
+    pending = [question for key, question in distinct.items() if key not in kept.known]
+    log.info("knowledge: %d posts, %d to be asked", len(questions), len(pending))
+    failed: dict[str, Answer] = {}
+    in_a_row = 0
+    bar = progress(range(len(pending)), len(pending), "knowledge", "post")
+
+    def record(question: Question, answer: Answer) -> None:
+        nonlocal in_a_row
+        kept.add(question, answer)
+        next(bar, None)
+        in_a_row = in_a_row + 1 if answer.status == "failed" else 0
+        if answer.status == "failed":
+            failed[question.key] = answer
+            if in_a_row >= IN_A_ROW and settings.max_failed < 1:
+                raise UserError(too_many(failed, len(distinct), f"{in_a_row} posts in a row failed"))
+            if len(failed) > settings.max_failed * len(distinct):
+                raise UserError(too_many(failed, len(distinct), f"{len(failed)} of {len(distinct)} posts failed"))
+
+    if pending:
+        backend.ask(pending, record)
+    next(bar, None)
+    return {**kept.known, **failed}, len(pending)
+
+
+def too_many(failed: Mapping[str, Answer], total: int, what: str) -> str:
+    """What to do where too many posts fail."""
+    reasons = Counter(str(answer.error).partition(" (")[0] for answer in failed.values())
+    frequent = "; ".join(f"{count} x {reason}" for reason, count in reasons.most_common(2))
+    return (
+        f"{what} ({frequent}). Answers are kept: the same command goes on with the others. To go on without those that "
+        f"fail raise knowledge.max_failed (of {total} posts; 1 never stops)"
+    )
+
+
+def row_of(post: Row, answer: Answer, shown: Sequence[str], questioner: Questioner) -> dict[str, Any]:
+    """The row of a post."""
+    return {
+        "post_id": post["post_id"],
+        "status": answer.status,
+        "text": answer.text if answer.status == "ok" else "",
+        "error": answer.error,
+        "finish": answer.finish,
+        "prompt_tokens": answer.prompt_tokens,
+        "completion_tokens": answer.completion_tokens,
+        "model": answer.model,
+        "seconds": answer.seconds,
+        "demonstrations": list(shown),
+        "demonstrated": post["post_id"] in questioner.demonstrations,
+    }
+
+
+def counts_of(rows: Sequence[Row], asked: int) -> dict[str, Any]:
+    """Posts by status, tokens and seconds; says how they were."""
+    statuses = Counter(row["status"] for row in rows)
+    counts: dict[str, Any] = {status: statuses[status] for status in STATUSES} | {"asked": asked}
+    for name in ("prompt_tokens", "completion_tokens", "seconds"):
+        counts[name] = round(sum(row[name] or 0 for row in rows), 3)
+    log.info("knowledge: %s", ", ".join(f"{counts[status]} {status}" for status in STATUSES))
+    errors = Counter(str(row["error"]).partition(" (")[0] for row in rows if row["status"] == "failed")
+    for error, count in errors.most_common(3):
+        log.warning("knowledge: %d posts have no text: %s", count, error)
+    return counts
+
+
+def print_estimate(name: str, configfiles: Sequence[Path]) -> None:
+    """Prints what a source of a data set will cost, by config.yaml in the present folder.
+
+    Raises:
+        UserError: for a name that does not exist, or posts that are not there yet.
+    """
+    from ita.config import check, read_yaml
+    from ita.config.levels import merge
+    from ita.knowledge.estimate import estimate
+    from ita.workflow.jobs import Jobs
+
+    dataset, slash, source = name.partition("/")
+    if not slash:
+        raise UserError(f"--estimate: expected DATASET/SOURCE, found {name!r}")
+    config: dict[str, Any] = {}
+    for path in [Path("config.yaml"), *configfiles]:
+        config = merge(config, read_yaml(path))
+    check(config)
+    jobs = Jobs(config)
+    knowledge = read_section({"knowledge": jobs.resolver.stage(dataset, "knowledge", source)}, "knowledge", Knowledge)
+    wildcards = {"dataset": dataset, "knowledge_source": source, "shard": "1-of-1"}
+    inputs = jobs.inputs_of("knowledge", wildcards)
+    table_files = {table: Path(inputs[table][0]) if inputs[table] else None for table in Tables._fields}
+    posts = Path(f"results/{dataset}/posts.parquet")
+    rows = [row for row in parquet.rows("posts", posts) if row["tokens"] and not row.get("error")]
+    tables = Tables(**table_files)
+    present = tables.present()
+    for table, path in tables._asdict().items():
+        if path is not None and getattr(present, table) is None:
+            log.warning("%s is not made yet: prompts are taken without it", path)
+    questioner = Questioner(knowledge, rows, rows, present)
+    examples = list(questioner.demonstrations)
+    identity = identity_of(knowledge)
+    questions = []
+    for row in rows:
+        shown = [post_id for post_id in examples if post_id != row["post_id"]][: knowledge.count]
+        questions.append(questioner.question(row, shown, identity))
+    with Answers(Path(f"results/{dataset}/answers"), f"{source}.1-of-1") as kept:
+        pictures = {str(picture.path): picture for picture in questioner.texts.pictures.values()}
+        for line in estimate(knowledge, questions, pictures, kept.known):
+            print(line)
