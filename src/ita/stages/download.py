@@ -45,7 +45,7 @@ def work(settings: dict[str, Any], output: Path, posts: Path, store: Path, retry
     if retry_failed:
         settings = {**settings, "download": {**settings.get("download", {}), "retry_failed": True}}
     options = read_section(settings, "download", Download)
-    targets = targets_of(parquet.rows("posts", posts), options)
+    targets = targets_of(parquet.stream("posts", posts, 1024, ["image_id", "image_url"]), options)
     set_pixel_limit(options.max_pixels)
     if options.source == "none":
         error = "no-source: download.source is 'none'"
