@@ -32,7 +32,7 @@ POOLS = (
     [{"dev": "a" * 64}, {"dev": "0" * 64}],
     [{"dev": "1-2"}, {"dev": "3-4"}],
     [{"la": 1}, {"la": 2}, {"la": 3}],
-    [{"tags": 3}, {"tags": 4}, {"tags": "ner"}],
+    [{"tags": 3}, {"tags": 4}, {"tags": -1}],
 )
 """Lists of values, of which one fits each setting without a list of its own."""
 

@@ -194,6 +194,11 @@ def test_load_names_the_wrong_setting():
             {"captions": 6},
             "6 captions cannot come out of 5 beams; raise caption.beams or lower caption.capt",
         ),
+        ("posts", {"columns": {"tags": "ner"}}, "posts.columns.tags: found 'ner', expected its number"),
+        ("posts", {"columns": {"image": 3}}, "posts.columns: found 'image'; umt files have these: tokens, tags"),
+        ("posts", {"format": "csv", "columns": {"tags": 3}}, "posts.columns.tags: found 3, expected its name"),
+        ("posts", {"format": "three_line", "columns": {"tags": 3}}, "three_line files have these: none"),
+        ("posts", {"tag_names": ["O"], "features": "x"}, "found tag_names and features; expected one of them"),
         ("download", {"source": "folder"}, "download.source is 'folder', so download.folder must name it"),
         (
             "download",

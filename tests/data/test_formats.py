@@ -82,6 +82,7 @@ def test_ita():
         ('{"tokens": "a", "tags": ["O"]}\n', "jsonl", "f:1: expected 'tokens' to be a list"),
         ("{\n", "jsonl", "f:1: not JSON: "),
         (b"PAR", "parquet", "f: expected a Parquet file"),
+        (b"\xff\xff\xff\xff\x10", "parquet", "found an Arrow file"),
         ("a\tO\nb\tX\n", "ita", "f:2: expected <EOS> before the context, found 'b'"),
         ("a\tO\n<EOS>\tX\nb\tO\n", "ita", "f:3: expected every line after <EOS> to be tagged X, found 'O'"),
     ],

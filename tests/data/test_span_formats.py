@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ita.data.formats import read_posts
+from ita.data.records import Layout
 from ita.data.span_formats import TextSpan, words_of_text
 from ita.data.tags import spans
 from ita.errors import UserError
@@ -81,6 +82,31 @@ def test_entities_that_do_not_fit_are_told(entities, message):
     with pytest.raises(UserError) as error:
         read(f"{good}\n" + json.dumps({"text": TEXT, "spans": entities}))
     assert str(error.value).startswith("f:2: expected ") and message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [
+        ({"text": "a", "spans": [], "answer": "reject"}, "accepted answers alone, found 'answer': 'reject'"),
+        (
+            {"data": {"text": "a"}, "annotations": [{"result": [{"type": "hypertextlabels", "value": {}}]}]},
+            "labels of plain text, found 'hypertextlabels'",
+        ),
+        ({"data": {"text": "a"}, "annotations": [{"result": []}, {"result": []}]}, "one annotation of a task"),
+        ({"body": "a", "spans": []}, "'text' to be a string, found None among the keys body, spans"),
+    ],
+)
+def test_what_would_be_read_wrongly_is_told(record, message):
+    with pytest.raises(UserError) as error:
+        read(json.dumps(record))
+    assert str(error.value).startswith("f:1: expected ") and message in str(error.value)
+
+
+def test_columns_by_other_names():
+    record = {"body": "Ann", "label": [[0, 3, "PER"]], "photo": "7", "key": 5}
+    layout = Layout({"text": "body", "image": "photo", "id": "key"})
+    (post,) = read_posts(json.dumps(record).encode(), "f", "spans", layout)
+    assert (post.tokens, post.tags, post.image_id, post.post_id) == (["Ann"], ["B-PER"], "7", "5")
 
 
 def test_items_of_a_list_know_their_line():

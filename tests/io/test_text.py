@@ -48,7 +48,9 @@ def test_other_bytes_are_named_with_their_line(line, found):
             decode(b"x\ny\n" + line, "f")
 
 
-@pytest.mark.parametrize("start", [b"PK\x03\x04", b"\x1f\x8b\x08", b"PAR1", b"%PDF-1.4"])
+@pytest.mark.parametrize(
+    "start", [b"PK\x03\x04", b"\x1f\x8b\x08", b"PAR1", b"%PDF-1.4", b"version https://git-lfs.github.com/spec/v1\n"]
+)
 def test_files_that_are_no_text_are_named(start):
     with pytest.raises(UserError, match="f:1: the file is .*; expected UTF-8 text"):
         decode(start, "f")

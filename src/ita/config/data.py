@@ -26,6 +26,12 @@ class Demo:
 
 NEW_FORMATS = ("jsonl", "csv", "tsv", "parquet", "text")
 """Layouts of new posts."""
+COLUMNS_OF = {
+    **dict.fromkeys(("umt", "ita"), ("tokens", "tags")),
+    **dict.fromkeys(("jsonl", "csv", "parquet"), ("tokens", "tags", "image", "id")),
+    "spans": ("text", "image", "id"),
+}
+"""Layout -> what posts.columns may name: numbers in those with a word a line, names in the others."""
 UNTAGGED_FORMATS = ("tsv", "text")
 """Those that never have tags."""
 
@@ -84,6 +90,22 @@ class Posts:
     allow_private: Annotated[
         Flag, Field(description="Allow URLs at loopback and private addresses, such as a mirror of one's own.")
     ] = False
+
+    @model_validator(mode="after")
+    def _columns_fit_the_layout(self, info: ValidationInfo) -> Posts:
+        if not is_whole(info.context) or "new" in self.files:
+            return self
+        if self.tag_names and self.features is not None:
+            raise ConfigError("posts: found tag_names and features; expected one of them, both name the tags")
+        named, numbered = COLUMNS_OF.get(self.format, ()), self.format in ("umt", "ita")
+        for meaning, column in self.columns.items():
+            if meaning not in named:
+                expected = ", ".join(named) or "none"
+                raise ConfigError(f"posts.columns: found {meaning!r}; {self.format} files have these: {expected}")
+            if isinstance(column, int) != numbered or column == 0:
+                expected = "its number, 1 for the first, -1 for the last" if numbered else "its name"
+                raise ConfigError(f"posts.columns.{meaning}: found {column!r}, expected {expected} ({self.format})")
+        return self
 
     @model_validator(mode="after")
     def _new_posts_stand_alone(self, info: ValidationInfo) -> Posts:

@@ -20,6 +20,7 @@ from ita.data.records import (
     image_of_record,
     json_records,
     object_of,
+    renamed,
     words_of,
 )
 from ita.data.relations import read_relations
@@ -35,8 +36,8 @@ ITEM = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|-?[0-9]{1,9}"
 PYTHON_LIST = re.compile(rf"\[\s*(?:{ITEM})(?:\s*,\s*(?:{ITEM}))*\s*\]")
 """A list as Python writes it. One without commas, as numpy writes it, would be glued together."""
 BLANKS = re.compile(r"[ \t\n]+")
-NAMED = ("image", "id")
-"""Values of a post beside words and tags that posts.columns may name."""
+ARROW_STARTS = (b"ARROW1", b"\xff\xff\xff\xff")
+ARROW = "an Arrow file, as the library datasets caches them; write one by Dataset.to_parquet"
 STANDARD = Layout()
 
 Reader = Callable[[bytes, str, Layout], Iterator[Post]]
@@ -137,7 +138,8 @@ def read_parquet(content: bytes, file_name: str, layout: Layout) -> Iterator[Pos
         file = pq.ParquetFile(io.BytesIO(content))
         check_header(file.schema_arrow.names, file_name, None)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{file_name}: expected a Parquet file, found {quote(str(error))}") from None
+        found = ARROW if content.startswith(ARROW_STARTS) else quote(str(error))
+        raise UserError(f"{file_name}: expected a Parquet file, found {found}") from None
     if not layout.tag_names:
         layout = layout._replace(tag_names=names_of_table(file.schema_arrow.metadata, layout, file_name))
     number = 0
@@ -200,7 +202,6 @@ def post_of_record(record: Any, file_name: str, line: int, layout: Layout) -> Po
         raise malformed(file_name, line, f"'{tags_key}' to be a list of tags or their numbers", quote(values))
     tags, converted = to_iob([read_tag(tag, layout, file_name, line) for tag in values])
     check_lengths(tokens, tags, file_name, line)
-    named = {meaning: record[key] for meaning, key in layout.columns.items() if meaning in NAMED and key in record}
-    record = {**record, **named}
+    record = renamed(record, layout)
     image = image_of_record(record, file_name, line)
     return Post(tokens, tags, *image, id_of_record(record, file_name, line), converted=converted)

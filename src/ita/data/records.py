@@ -81,6 +81,12 @@ def json_list(content: bytes, file_name: str | Path) -> Iterator[tuple[int, Any]
         position = decoder.raw_decode(text, position)[1]
 
 
+def renamed(record: Mapping[str, Any], layout: Layout) -> dict[str, Any]:
+    """A record with image and id under their own names, where the settings name their columns."""
+    columns = {name: str(layout.columns[name]) for name in ("image", "id") if name in layout.columns}
+    return {**record, **{name: record[key] for name, key in columns.items() if key in record}}
+
+
 def image_of_record(record: Mapping[str, Any], file_name: str, line: int) -> tuple[str | None, str | None]:
     """Image id and URL of a record in a file.
 

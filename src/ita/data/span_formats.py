@@ -20,6 +20,7 @@ from ita.data.records import (
     image_of_record,
     json_records,
     object_of,
+    renamed,
 )
 from ita.data.words import cut_words
 from ita.io.text import malformed, quote
@@ -40,7 +41,7 @@ class TextSpan(NamedTuple):
 def read_spans(content: bytes, file_name: str, layout: Layout) -> Iterator[Post]:
     """An object a line, or a list of them: ``text``, entities, and optionally ``image`` (id or URL), ``id``."""
     for line, record in json_records(content, file_name):
-        values = plain_record(record, file_name, line)
+        values = renamed(plain_record(record, file_name, line), layout)
         text = values.get(str(layout.columns.get("text", "text")))
         if not isinstance(text, str) or "\0" in text:
             found = f"{quote(text)} among the keys {', '.join(map(str, values))[:200]}"
@@ -57,6 +58,8 @@ def plain_record(record: Any, file_name: str, line: int) -> dict[str, Any]:
     if isinstance(record, list) and len(record) == 2 and isinstance(record[1], dict):  # spaCy 2: (text, annotations)
         return {"text": record[0], **record[1]}
     record = object_of(record, file_name, line, "'text' and entities")
+    if record.get("answer") in ("reject", "ignore"):
+        raise malformed(file_name, line, "accepted answers alone", f"'answer': {quote(record['answer'])}; leave it out")
     if not isinstance(record.get("data"), dict):
         return record
     annotations = record.get("annotations") or record.get("completions") or []

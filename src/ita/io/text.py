@@ -41,7 +41,13 @@ MARKS = {
     codecs.BOM_UTF16_BE: "UTF-16",
 }
 """Byte order marks, longer ones first."""
-BINARY = {b"PK\x03\x04": "a zip archive or a workbook", b"\x1f\x8b": "gzip", b"PAR1": "Parquet", b"%PDF": "PDF"}
+BINARY = {
+    b"PK\x03\x04": "a zip archive or a workbook",
+    b"\x1f\x8b": "gzip",
+    b"PAR1": "Parquet",
+    b"%PDF": "PDF",
+    b"version https://git-lfs.github.com/spec/": "a pointer of Git LFS, whose file 'git lfs pull' gets",
+}
 """First bytes of what is taken for text."""
 WINDOWS_BYTES = re.compile(rb"[\x80-\x9f]")
 """Bytes that are letters and signs in Windows-1252, and controls in Latin-1."""
