@@ -72,9 +72,13 @@ def plain_record(record: Any, file_name: str, line: int) -> dict[str, Any]:
     results = truth[0].get("result")
     if not isinstance(results, list):
         raise malformed(file_name, line, "'result' of an annotation to be a list", quote(results))
-    values = [
-        item.get("value") for item in results if isinstance(item, dict) and item.get("type", "labels") == "labels"
-    ]
+    values = []
+    for item in results:
+        kind = str(item.get("type", "labels")) if isinstance(item, dict) else ""
+        if kind == "labels":
+            values.append(item.get("value"))
+        elif kind.endswith("labels"):
+            raise malformed(file_name, line, "labels of plain text", quote(kind))
     return {**record["data"], "id": record.get("id"), "spans": values}
 
 
