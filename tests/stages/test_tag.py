@@ -6,8 +6,10 @@ import pytest
 
 from ita import Tagger
 from ita.cli import run_stage
+from ita.errors import UserError
 from ita.io import parquet
 from ita.io.files import sha256
+from ita.model.dataset import load_corpus
 from ita.stages import gather, posts, tag
 from tests.support.runs import trained
 
@@ -129,7 +131,17 @@ def test_image_text_made_in_another_way_is_told_in_the_words_of_the_settings(
     assert "give its --context, or set tag.view to t" in capsys.readouterr().err
 
 
-def test_a_model_must_be_named(corpus, tmp_path, capsys):
-    arguments = ["--posts", str(corpus / "posts.parquet"), "--output", str(tmp_path / "e.parquet")]
+def test_a_model_is_named_by_its_files_or_by_the_settings(corpus, run, tmp_path, capsys):
+    output = tmp_path / "e.parquet"
+    arguments = ["--posts", str(corpus / "posts.parquet"), "--output", str(output)]
     assert run_stage(tag, arguments) == 1
     assert "setting tag.model: no model is named" in capsys.readouterr().err
+    assert run_stage(tag, [*arguments, "--settings", json.dumps({"tag": {"model": str(run)}})]) == 0
+    rows = parquet.rows("entities", output)
+    assert rows == tagged(tmp_path / "again.parquet", corpus / "posts.parquet", run)
+
+
+def test_nothing_is_trained_on_posts_without_tags(tmp_path):
+    table = new_posts(tmp_path, [{"text": "a b"}])
+    with pytest.raises(UserError, match="has posts without tags, which cannot train a system"):
+        load_corpus(table, tmp_path / "none.parquet", [], ["train"])
