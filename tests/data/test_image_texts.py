@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ita.data.entries import image_key, match_images
+from ita.data.entries import image_key, match_images, matching_keys
 from ita.data.image_texts import read_texts
 from ita.errors import UserError
 from ita.io import parquet
@@ -146,3 +146,11 @@ def test_a_list_of_objects_in_json(tmp_path):
     """As COCO's results of captioning are."""
     (tmp_path / "x.json").write_text('[{"image_id": 7, "caption": "a man"},\n {"image_id": 8, "caption": "b"}]')
     assert read_texts([tmp_path / "x.json"]) == {"7": ["a man"], "8": ["b"]}
+
+
+def test_ids_that_are_paths_match_names_that_are_not_and_the_other_way_round():
+    ids = ["images/1.jpg", "2", "a/3", "b/3", "x/4", "cafe\u0301/5.jpg_large", "6"]
+    names = {"1", "images/2", "3", "y/4", "caf\u00e9/5", "n/6", "m/6"}
+    keys = matching_keys(ids, names)
+    found = {image_id: key for image_id, key in keys.items() if key in names}
+    assert found == {"images/1.jpg": "1", "2": "images/2", "cafe\u0301/5.jpg_large": "caf\u00e9/5"}

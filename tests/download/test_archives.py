@@ -251,3 +251,17 @@ def test_posts_in_archives_are_read_by_the_same_readers(kind: str) -> None:
         except UserError:
             continue
         assert data == b"abc" * 300 or kind in ("tar gnu", "tar pax"), "a plain tar guards no data"
+
+
+def test_what_a_tar_holds_in_place_of_files_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        for name, kind in (("link.png", tarfile.LNKTYPE), ("sparse.png", tarfile.GNUTYPE_SPARSE)):
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = kind, "a.png"
+            tar.addfile(member)
+    (tmp_path / "a.tar").write_bytes(out.getvalue())
+    assert contents(tmp_path / "a.tar", ["link"]) == {"link": None}
+    assert "1 links, which are passed over" in caplog.text
+    with pytest.raises(Damaged, match="a sparse file"):
+        contents(tmp_path / "a.tar", ["sparse"])

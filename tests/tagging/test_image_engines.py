@@ -11,8 +11,9 @@ from ita.commands import inspect
 from ita.config import Context
 from ita.errors import UserError
 from ita.io.files import read_json
-from ita.tagging.image_engines import ImageEngines
+from ita.tagging.image_engines import ImageEngines, ReadImage, read_images
 from ita.tagging.image_settings import ImageSettings, image_settings
+from ita.tagging.image_sources import FoundImage
 from ita.vision.images import decode
 from ita.vision.types import ImageFile
 from tests.tagging.conftest import SECTIONS
@@ -121,3 +122,14 @@ def test_an_answer_says_what_its_image_said_when_asked(tesseract, pictured, caps
     assert {"image": str(file), **explained.pop("image_text")} == printed and printed["objects"]
     assert "image_text" not in bare and "image_text" not in given
     assert [explained, bare, given] == [post.to_dict() for post in tagger.predict(posts)]
+
+
+def test_what_is_wrong_beside_the_pixels_is_said_of_an_image_that_is_read(tmp_path):
+    class Engines:
+        def read(self, files):
+            return {file.image_id: ReadImage() for file in files}
+
+    found = [FoundImage("ok", "no-end-marker: x", tmp_path / "a"), FoundImage("ok", None, tmp_path / "b")]
+    found.append(FoundImage("missing", "not-found: y", None))
+    outcomes = [(image.status, image.error) for image in read_images(Engines(), found)]
+    assert outcomes == [("ok", "no-end-marker: x"), ("ok", None), ("missing", "not-found: y")]

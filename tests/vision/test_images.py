@@ -11,6 +11,7 @@ import pytest
 from PIL import Image, ImageChops, ImageFile, ImageStat
 
 from ita.download.verify import ImageInfo, verify_image
+from ita.io import parquet
 from ita.io.image_decoder import BadImage, decodable
 from ita.vision import images
 from tests.support.pictures import scene
@@ -149,3 +150,17 @@ def test_formats_outside_the_list_are_refused(tmp_path: Path, kind: str) -> None
     assert caught.value.kind == "not-an-image"
     with pytest.raises(images.Unreadable):
         decoded(tmp_path, data)
+
+
+def test_images_larger_than_pillow_allows_are_read_where_the_download_allowed_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20)
+    (tmp_path / "a.png").write_bytes(picture((8, 6)))
+    with pytest.raises(images.Unreadable, match="too-many-pixels"):
+        images.decode(tmp_path / "a.png")
+    row = {"image_id": "a", "status": "ok", "path": "a.png"}
+    settings = {"settings": {"download": {"max_pixels": 48}}}
+    parquet.write("images", [row], tmp_path / "images.parquet", settings)
+    (file,) = images.list_image_files(tmp_path / "images.parquet")
+    assert images.decode(file.path).size == (8, 6)

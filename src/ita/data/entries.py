@@ -19,7 +19,8 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -70,13 +71,34 @@ def match_images(values: Mapping[str, list[T]], rows: Iterable[Mapping[str, Any]
     Yields:
         Image id of the row, its values.
     """
-    keys = {row["image_id"]: image_key(row["image_id"]) for row in rows}
+    keys = matching_keys([row["image_id"] for row in rows], values)
     unknown = len(values.keys() - set(keys.values()))
     missing = len(set(keys.values()) - values.keys())
     log.info("precomputed: nothing for %d of %d images; %d names are of no image here", missing, len(keys), unknown)
     for image_id, key in keys.items():
         if key in values:
             yield image_id, values[key]
+
+
+def matching_keys(image_ids: Sequence[str], names: Collection[str]) -> dict[str, str]:
+    """The name of each image in files: its id, or where no other image ends like it a shorter or longer path of it.
+
+    Args:
+        image_ids: with or without suffix; they may be paths.
+        names: of images in files, without suffix; they may be paths, too.
+    """
+    keys = {image_id: image_key(image_id) for image_id in image_ids}
+    last_parts = Counter(key.rpartition("/")[2] for key in set(keys.values()))
+    paths: dict[str, list[str]] = defaultdict(list)
+    for name in names:
+        paths[name.rpartition("/")[2]].append(name)
+    for image_id, key in keys.items():
+        last = key.rpartition("/")[2]
+        if key not in names and last_parts[last] == 1 and len(paths[last]) == 1:
+            (name,) = paths[last]
+            if key.endswith(f"/{name}") or name.endswith(f"/{key}"):
+                keys[image_id] = name
+    return keys
 
 
 def image_key(name: str) -> str:

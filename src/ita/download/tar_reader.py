@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import IO, NamedTuple
 
 from ita.download.decompression import Damaged, Decompressed
+from ita.log import log
 
 BLOCK = 512
 MAX_HEADER = 1_048_576
@@ -25,6 +26,8 @@ class Member(NamedTuple):
     name: str
     start: int
     size: int
+    sparse: bool = False
+    """Stored without its zeros, which is not read."""
 
 
 class TarReader:
@@ -42,6 +45,8 @@ class TarReader:
         self.length = self.file.seek(0, io.SEEK_END)
         self.complete = False
         """Whether the archive ended with its mark, and with nothing behind it."""
+        self.links = 0
+        """Links, which are passed over."""
         self.last: tuple[int, bytes] = (-1, b"")
         self.rewind()
 
@@ -59,6 +64,8 @@ class TarReader:
 
     def check_complete(self) -> None:
         """Looks for damage that hides members: raises Damaged where the end mark is missing, or more lies behind it."""
+        if self.links:
+            log.warning("the archive holds %d links, which are passed over: pack the files themselves", self.links)
         if not self.complete:
             raise Damaged("its end mark is missing, and so are images: it may have been cut off")
 
@@ -69,7 +76,9 @@ class TarReader:
         return len(block) == BLOCK and (_checksum_fits(block) or block[257:262] == b"ustar" or not any(block))
 
     def read_member(self, member: Member, limit: int) -> bytes:
-        """At most so many of a member's first bytes; Damaged where there are fewer than it has."""
+        """At most so many of a member's first bytes; Damaged where there are fewer than it has, or it is sparse."""
+        if member.sparse:
+            raise Damaged("a sparse file, which is not read; pack it again without --sparse")
         return self.read_at(member.start, min(member.size, limit))
 
     def read_at(self, start: int, size: int) -> bytes:
@@ -111,7 +120,7 @@ class TarReader:
             Damaged: for a header that is damaged, and for an archive that ends in the middle of a member.
         """
         self.rewind()
-        self.complete = False
+        self.complete, self.links = False, 0
         long_name: str | None = None
         extended: dict[str, str] = {}
         shared: dict[str, str] = {}
@@ -145,8 +154,11 @@ class TarReader:
             long_name, extended = None, {}
             has_data = kind not in (b"1", b"2", b"3", b"4", b"5", b"6")
             start = self.position
-            if kind in REGULAR and not name.endswith("/") and "GNU.sparse.major" not in values:
-                yield Member(name, start, size)
+            sparse = kind == b"S" or "GNU.sparse.major" in values
+            if (kind in REGULAR or sparse) and not name.endswith("/"):
+                yield Member(values.get("GNU.sparse.name", name), start, size, sparse)
+            elif kind in (b"1", b"2"):
+                self.links += 1
             if has_data:
                 self.skip(start + _padded(size) - self.position)
         self.complete = zeros >= 2
@@ -217,7 +229,7 @@ def _pax_values(content: bytes) -> dict[str, str]:
         if not position < end <= len(content) or content[end - 1 : end] != b"\n" or not equals:
             raise Damaged("a PAX header is damaged")
         name = key.decode("utf-8", "replace")
-        if name in ("path", "size", "GNU.sparse.major"):
+        if name in ("path", "size", "GNU.sparse.major", "GNU.sparse.name"):
             values[name] = value.decode("utf-8", "surrogateescape")
         position = end
     return values

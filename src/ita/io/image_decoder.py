@@ -83,6 +83,12 @@ class Picture(NamedTuple):
     """What is wrong with the file beside its pixels: class and detail."""
 
 
+def allow_pixels(max_pixels: int) -> None:
+    """Raises Pillow's own limit, so that images that were downloaded under a higher one are read."""
+    if Image.MAX_IMAGE_PIXELS is not None:
+        Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, max_pixels)
+
+
 @cache
 def decodable() -> tuple[str, ...]:
     """Those of FORMATS whose decoder is installed."""
@@ -194,7 +200,7 @@ def _upright_rgb(image: Image.Image, turn: int) -> Image.Image:
     if pixels.has_transparency_data:
         pixels = pixels.convert("RGBA")
         pixels = Image.alpha_composite(Image.new("RGBA", pixels.size, "white"), pixels)
-    return pixels.convert("RGB")
+    return pixels if pixels.mode == "RGB" else pixels.convert("RGB")  # a copy takes as long as decoding
 
 
 def _unknown(data: bytes) -> BadImage:

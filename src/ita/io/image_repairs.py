@@ -119,6 +119,8 @@ def _end_of_scan(data: bytes, position: int) -> int:
 
 def jpeg_has_end(data: bytes) -> bool:
     """Whether an end marker follows the first scan of a JPEG."""
+    if data.endswith(END_OF_IMAGE):
+        return True
     scans = (start for marker, start, _ in _jpeg_segments(data) if marker == SCAN)
     return data.find(END_OF_IMAGE, next(scans, 0)) >= 0
 

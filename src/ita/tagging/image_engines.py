@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -202,7 +202,7 @@ def without(row: Mapping[str, Any], *columns: str) -> dict[str, Any]:
 
 
 def read_images(engines: ImageEngines, found: Sequence[FoundImage]) -> list[ReadImage]:
-    """What is found in images, each file read once, a few files at a time."""
+    """What is found in images, each file read once, a few at a time; what is wrong beside the pixels stays with it."""
     paths = list(dict.fromkeys(image.path for image in found if image.path is not None))
     read: dict[Path, ReadImage] = {}
     for start in range(0, len(paths), IMAGES):
@@ -210,7 +210,10 @@ def read_images(engines: ImageEngines, found: Sequence[FoundImage]) -> list[Read
         results = read_or_fail(engines, files)
         read |= {file.path: results[file.image_id] for file in files}
     return [
-        ReadImage(status=image.status, error=image.error) if image.path is None else read[image.path] for image in found
+        ReadImage(status=image.status, error=image.error)
+        if image.path is None
+        else replace(read[image.path], error=read[image.path].error or image.error)
+        for image in found
     ]
 
 

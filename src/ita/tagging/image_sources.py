@@ -20,6 +20,7 @@ from typing import NamedTuple
 from ita.config import Download
 from ita.download.crawler import DownloadTarget, download_all
 from ita.download.store import ImageStore, Row, single_line
+from ita.io.image_decoder import allow_pixels
 
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 READERS = 4
@@ -45,6 +46,7 @@ class ImageSources:
     def __init__(self, download: Download, folder: Path | None) -> None:
         # An unreachable server is what becomes of an image, and never ends the run.
         self.download = replace(download, give_up_after=0)
+        allow_pixels(download.max_pixels)
         self.folder = folder
 
     @contextmanager

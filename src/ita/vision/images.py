@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
 from ita.io import parquet
-from ita.io.image_decoder import BadImage, Picture, decode_image
+from ita.io.image_decoder import BadImage, Picture, allow_pixels, decode_image
 from ita.log import log
 from ita.vision.types import DecodedImage, ImageFile
 
@@ -80,6 +80,8 @@ def list_image_files(table: Path) -> ImageFiles:
         UserError: when the table is missing or another one.
     """
     root = table.parent.resolve()
+    download = (parquet.metadata(table).get("settings") or {}).get("download") or {}
+    allow_pixels(download.get("max_pixels", 0))
     numbers = array("q")
     for number, row in enumerate(parquet.stream("images", table, READ, ["image_id", "status", "path"])):
         if row["status"] != "ok" or not row["path"]:
