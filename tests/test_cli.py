@@ -150,3 +150,12 @@ def test_a_closed_pipe_ends_quietly():
 def test_unknown_commands_are_refused(capsys):
     assert ita(["tarin"]) == 2
     assert "unknown command 'tarin'" in capsys.readouterr().err
+
+
+def test_answers_are_utf8_in_every_locale_and_output_may_be_closed():
+    program = "import ita.__main__ as program; program.run = lambda _: print('Zo\\u00e9') or 0; exit(program.main([]))"
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    told = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, check=True)
+    assert told.stdout.decode() == "Zo\u00e9\n" and not told.stderr
+    command = f'exec {sys.executable} -c "{program}" >&-'
+    assert subprocess.run(["sh", "-c", command], capture_output=True, check=True).stderr == b""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -25,9 +26,12 @@ def commands() -> list[str]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command; a program that stops reading our output (``ita ... | head``) ends it quietly."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")  # answers are UTF-8 in every locale
     try:
         code = run(list(sys.argv[1:] if argv is None else argv))
-        sys.stdout.flush()
+        if sys.stdout is not None:  # closed by the caller
+            sys.stdout.flush()
     except BrokenPipeError:
         discard_output()
         return 0

@@ -111,6 +111,8 @@ def predict(options: argparse.Namespace) -> None:
     output_format = options.format or output_files.format_of(str(options.output or ""))
     if options.output is None and output_format not in output_files.STREAMED:
         raise UserError(f"--format {output_format} needs --output: the columns are known at the end alone")
+    if options.output is None and sys.stdout is None:
+        raise UserError("standard output is closed; name a file by --output")
     if options.workers < 1:
         raise UserError(f"--workers: expected 1 or more processes, found {options.workers}")
     settings = read_settings(options.settings)
@@ -136,6 +138,8 @@ def predict(options: argparse.Namespace) -> None:
 def open_input(name: str, stack: ExitStack) -> BinaryIO:
     """The bytes of the input."""
     if name == STANDARD_INPUT:
+        if sys.stdin is None:
+            raise UserError("standard input is closed; name a file of posts")
         try:
             # A file of its own: Python could not end while a thread still waits for a line of sys.stdin.
             return open(sys.stdin.fileno(), "rb", closefd=False)
