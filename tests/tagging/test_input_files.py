@@ -164,3 +164,11 @@ def test_lines_are_counted(tmp_path):
 def test_columns_of_one_name_are_told():
     with pytest.raises(UserError, match="posts:1: expected columns of different names, found 'text' twice"):
         read("text,id,text\na,1,b\n", "csv")
+
+
+def test_half_a_character_in_a_list_in_a_cell():
+    (record,) = read('tokens\n"[""hi"", ""\\ud83d""]"\n', "csv")
+    with pytest.raises(UnreadablePost, match="has at character 0 the surrogate"):
+        parse_post(record.values)
+    (record,) = read("tokens\n" + "[" * 100_000 + "\n", "csv")
+    assert len(parse_post(record.values).tokens) == 1, "a word of brackets"

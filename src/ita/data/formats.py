@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import io
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -155,7 +154,7 @@ def read_parquet(content: bytes, file_name: str, layout: Layout) -> Iterator[Pos
 def names_of_table(metadata: Mapping[bytes, bytes] | None, layout: Layout, file_name: str) -> list[str]:
     """Names of tags in what the library ``datasets`` writes into Parquet files; none where there is nothing."""
     try:
-        content = json.loads((metadata or {}).get(b"huggingface", b"{}"))
+        content = load_json((metadata or {}).get(b"huggingface", b"{}").decode())
     except ValueError:
         return []
     return names_of_features(content, tag_keys(layout)) or []

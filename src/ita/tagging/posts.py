@@ -6,14 +6,13 @@ Known columns are ``text`` or ``tokens`` (or both: then the tokens are looked up
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ita.data.visual_context import VisualContext, join_texts
 from ita.data.words import Marks, cut_words
-from ita.io.text import SURROGATE, half_character, quote
+from ita.io.text import SURROGATE, half_character, load_any_json, quote
 
 
 class UnreadablePost(ValueError):
@@ -129,9 +128,10 @@ def json_list(cell: str) -> list[Any] | None:
     if not cell.lstrip().startswith("["):
         return None
     try:
-        value = json.loads(cell)
+        value = load_any_json(cell)
     except ValueError:
         return None
+    check_characters("a list", value)
     return value if isinstance(value, list) and value and all(isinstance(item, str) for item in value) else None
 
 
