@@ -97,6 +97,11 @@ def test_png_with_damaged_pixels_is_refused() -> None:
             decode_image(changed)
 
 
+def test_png_whose_palette_is_lost_is_refused() -> None:
+    with pytest.raises(BadImage, match="PNG 4x1"):
+        decode_image(png((4, 1), 8, 3, b"\0\0\1\2\0"))
+
+
 JPEGS = [{}, {"progressive": True}, {"restart_marker_rows": 1}, {"subsampling": 0}, {"quality": 20, "optimize": True}]
 
 
@@ -200,6 +205,9 @@ def test_avif_is_read_where_its_decoder_is_and_named_where_not(monkeypatch: pyte
     data = picture((8, 6), "AVIF")
     assert verify_image(data, MANY) == ImageInfo("AVIF", 8, 6)
     assert not decode_image(data).plain, "Tesseract does not read it"
+    with pytest.raises(BadImage) as caught:
+        decode_image(data[:-9])
+    assert caught.value.kind in ("corrupt", "truncated"), "not a matter of the decoder"
     monkeypatch.setattr(image_decoder, "decodable", lambda: ("JPEG", "PNG"))
     with pytest.raises(BadImage, match="AVIF; install") as caught:
         decode_image(data)

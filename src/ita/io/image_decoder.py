@@ -154,7 +154,8 @@ def _decode(data: bytes, max_pixels: int | None, note: str | None) -> Picture:
         turn = orientation(image)
         animated_webp = image_format == "WEBP" and getattr(image, "is_animated", False)
         plain = note is None and turn == 1 and not animated_webp and image_format in PLAIN_FORMATS
-        return Picture(_upright_rgb(image, turn), image_format, plain, note)
+        pixels = _attempt(lambda: _upright_rgb(image, turn), f"{image_format} {width}x{height}", max_pixels)
+        return Picture(pixels, image_format, plain, note)
 
 
 def _open(data: bytes, max_pixels: int | None) -> Image.Image:
@@ -206,9 +207,10 @@ def _upright_rgb(image: Image.Image, turn: int) -> Image.Image:
 def _unknown(data: bytes) -> BadImage:
     """What is said about bytes that no decoder takes: their own name, where it is known."""
     name = content_name(data)
-    if name in ADVICE:
+    decoder = {"HEIC": "HEIF"}.get(str(name), name)
+    if name in ADVICE and decoder not in decodable():
         return BadImage("no-decoder", f"{name}; {ADVICE[name]}")
-    if name in decodable():
+    if decoder in decodable():
         return BadImage("corrupt", f"{name}: its header is damaged")
     known = name or f"starts with {data[:12]!r}"
     return BadImage("not-an-image", f"{known}; expected one of {', '.join(decodable())}")
