@@ -9,7 +9,7 @@ from ita.errors import UserError
 from ita.model import frozen_linear
 from ita.model.bert import Bert, EncoderConfig
 from ita.model.frozen import FrozenBert
-from ita.model.frozen_linear import VALUE_LIMIT, WEIGHT_LIMIT, Int8Product, products
+from ita.model.frozen_linear import NARROW_WEIGHT_LIMIT, VALUE_LIMIT, WEIGHT_LIMIT, Int8Product, products
 from ita.model.inference import predict_tags, prepare_arithmetic
 from ita.model.inputs import ViewEncoder
 from ita.model.tagger import Tagger
@@ -92,13 +92,15 @@ def test_every_encoder_of_a_system_is_frozen():
     assert [post.tags for post in predictions(tagger, views, 8)] == [post.tags for post in reference]
 
 
-def test_8_bits_are_the_products_of_rounded_numbers():
+@pytest.mark.parametrize("vnni", [False, frozen_linear.cpu_has_vnni()])
+def test_8_bits_are_the_products_of_rounded_numbers(monkeypatch, vnni):
     """One scale for each output and one for each row; no row depends on those beside it."""
+    monkeypatch.setattr(frozen_linear, "cpu_has_vnni", lambda: vnni)
     torch.manual_seed(0)
     x, weight, bias = torch.randn(6, 48) * torch.logspace(-3, 3, 6).unsqueeze(1), torch.randn(20, 48), torch.randn(20)
     x[2] = 0
     product = Int8Product(weight, bias, "gelu")
-    weight_scale = weight.abs().amax(1, keepdim=True) / WEIGHT_LIMIT
+    weight_scale = weight.abs().amax(1, keepdim=True) / (WEIGHT_LIMIT if vnni else NARROW_WEIGHT_LIMIT)
     x_scale = x.abs().amax(1, keepdim=True).clamp(min=1e-20) / VALUE_LIMIT
     rounded = (x / x_scale).round() * x_scale, (weight / weight_scale).round() * weight_scale
     expected = functional.gelu(functional.linear(*rounded, bias))

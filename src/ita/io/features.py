@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ita.errors import UserError
-from ita.io import parquet
 from ita.log import log
 
 IMAGES_PER_READ = 16
@@ -94,6 +93,8 @@ def iter_regions(objects: Path, features: Path) -> Iterator[ImageRegions]:
     Raises:
         UserError: when the two do not belong together.
     """
+    from ita.io import parquet
+
     groups = itertools.groupby(parquet.stream("objects", objects, 1024), key=lambda row: row["image_id"])
     pending = next(groups, None)
     for row, values in _feature_rows(features):
@@ -168,6 +169,8 @@ def load_features(
 
 def _feature_rows(shard: Path) -> Iterator[tuple[Mapping[str, Any], NDArray[np.float32]]]:
     """The rows of a shard without their features, and these, without making Python numbers of them."""
+    from ita.io import parquet
+
     for batch in parquet.batches("features", shard, IMAGES_PER_READ):
         vectors = batch.column("features")
         for index, row in enumerate(batch.drop_columns(["features"]).to_pylist()):

@@ -89,14 +89,23 @@ def keep_freed_memory() -> None:
             library.mallopt(parameter, KEPT_BYTES)
 
 
-def cpu_has_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
-    """Whether the processor has instructions for bf16 (Linux on x86: AVX512-BF16 or AMX; elsewhere False)."""
+def cpu_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> frozenset[str]:
+    """What the processor can do (Linux on x86; elsewhere nothing is known)."""
     try:
         text = cpuinfo.read_text()
     except OSError:
-        return False
-    flags = next((line for line in text.splitlines() if line.startswith("flags")), "").split()
-    return "avx512_bf16" in flags or "amx_bf16" in flags
+        return frozenset()
+    return frozenset(next((line for line in text.splitlines() if line.startswith("flags")), "").split())
+
+
+def cpu_has_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether the processor has instructions for bf16 (AVX512-BF16 or AMX)."""
+    return not cpu_flags(cpuinfo).isdisjoint({"avx512_bf16", "amx_bf16"})
+
+
+def cpu_has_vnni(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether the processor sums products of 8 bits in 32 (VNNI or AMX)."""
+    return not cpu_flags(cpuinfo).isdisjoint({"avx512_vnni", "avx_vnni", "amx_int8"})
 
 
 def peak_memory_mb(device: torch.device) -> float:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ita.errors import UserError
+from ita.model.device import cpu_has_vnni
 
 Precision = Literal["fp32", "bf16", "int8"]
 """Arithmetic of the products: fp32; bf16, fast on CPUs with AVX-512 BF16 or AMX; int8, fast on CPUs with VNNI."""
@@ -21,7 +22,7 @@ FUSED = {"gelu": "none", "gelu_new": "tanh", "gelu_pytorch_tanh": "tanh"}
 """Activations that a product can apply itself -> how it computes them."""
 TYPICAL_ROWS = 256
 """Rows of the inputs for which weights are arranged; any other number works."""
-WEIGHT_LIMIT = 63
+WEIGHT_LIMIT, NARROW_WEIGHT_LIMIT = 127, 63
 """Largest int8 weight. CPUs without VNNI add two products of 8 bits in 16: with 7 bits of weight nothing overflows."""
 VALUE_ZERO, VALUE_LIMIT = 128, 127
 """What stands for 0 among the 8-bit values of an input, and how far they go from there."""
@@ -105,7 +106,8 @@ class Int8Product(nn.Module):
 
     def __init__(self, weight: Tensor, bias: Tensor, activation: str | None = None) -> None:
         super().__init__()
-        self.scale = weight.abs().amax(1).clamp_(min=SMALLEST_ROW).div_(WEIGHT_LIMIT)
+        limit = WEIGHT_LIMIT if cpu_has_vnni() else NARROW_WEIGHT_LIMIT
+        self.scale = weight.abs().amax(1).clamp_(min=SMALLEST_ROW).div_(limit)
         values = (weight / self.scale.unsqueeze(1)).round_().to(torch.int8)
         self.weight = torch.ops.onednn.qlinear_prepack(values, [TYPICAL_ROWS, weight.shape[1]])
         self.zero = torch.zeros(len(weight), dtype=torch.int64)
