@@ -1,5 +1,6 @@
 """Changes of bytes, of texts and of JSON values, drawn from a seeded generator."""
 
+import copy
 import json
 from random import Random
 
@@ -174,4 +175,4 @@ def _changed_inside(value, random: Random):
             case _:
                 value[at] = _changed_inside(value[at], random)
         return value
-    return random.choice(NASTY_VALUES)
+    return copy.deepcopy(random.choice(NASTY_VALUES))

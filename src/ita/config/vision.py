@@ -157,7 +157,7 @@ class Gather:
     """gather: shards of detect, caption, ocr, knowledge and tag -> one table each."""
 
     shards: Annotated[
-        Whole, Field(ge=1, description="Jobs that each of these stages is split into for a data set.")
+        Whole, Field(ge=1, le=10_000, description="Jobs that each of these stages is split into for a data set.")
     ] = 1
 
 
