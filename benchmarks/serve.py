@@ -5,8 +5,9 @@
 
 The expected answers are those of ``ita.Tagger`` in this process. Each of N clients has one connection and sends the
 next post when it has its answer; with ``--images FOLDER`` one request in ``--every`` uploads a picture. Prints a line
-for each number of clients: answers, requests/s, p50 and p99 in milliseconds, and the resident memory of the service at
-the start and after each tenth of the time. ``--connections N`` also holds N idle connections open meanwhile.
+for each number of clients: answers, requests/s, p50 and p99 in milliseconds, the processor time of the service for an
+answer, which a busy machine changes little, and its resident memory at the start and after each tenth of the time.
+``--connections N`` also holds N idle connections open meanwhile.
 """
 
 from __future__ import annotations
@@ -102,12 +103,22 @@ class Load:
             return 0, None
 
 
-def resident(pid: int) -> float:
-    """Resident memory of a process and its children in MB."""
+def processes(pid: int) -> list[Any]:
+    """A process and its children."""
     import psutil
 
     process = psutil.Process(pid)
-    return sum(item.memory_info().rss for item in (process, *process.children(recursive=True))) / 1e6
+    return [process, *process.children(recursive=True)]
+
+
+def resident(pid: int) -> float:
+    """Resident memory of a service in MB."""
+    return float(sum(process.memory_info().rss for process in processes(pid)) / 1e6)
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor time that a service has taken."""
+    return float(sum(process.cpu_times().user + process.cpu_times().system for process in processes(pid)))
 
 
 def quantile(values: list[float], share: float) -> float:
@@ -129,6 +140,7 @@ async def round_of(options: argparse.Namespace, load: Load, clients: int) -> dic
     start = time.monotonic()
     until = start + 60 * options.minutes
     memory = [resident(options.pid)] if options.pid else []
+    cpu = cpu_seconds(options.pid) if options.pid else 0.0
     timeout = aiohttp.ClientTimeout(total=120)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=timeout) as session:
         idle = await hold(options.address, options.connections)
@@ -153,6 +165,9 @@ async def round_of(options: argparse.Namespace, load: Load, clients: int) -> dic
         "statuses": dict(load.statuses),
         "requests_per_second": round(load.statuses[200] / seconds, 1),
         **timings,
+        "cpu_ms_per_answer": round(1000 * (cpu_seconds(options.pid) - cpu) / max(load.statuses[200], 1), 1)
+        if options.pid
+        else None,
         "resident_mb": [round(value) for value in memory],
         "wrong_or_lost": len(load.wrong),
     }

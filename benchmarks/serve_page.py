@@ -1,6 +1,6 @@
 """The picture of docs/serve.md: the page of ``ita serve`` with a post and its picture, by headless Chromium.
 
-python benchmarks/serve_page.py MODEL IMAGE --text "this is Vospurpo" --output docs/serve.png
+python -m benchmarks.serve_page MODEL IMAGE --text "this is Vospurpo" --output docs/serve.png
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -33,7 +34,8 @@ class Job(Generic[T, R]):
         self.results[number] = result
         self.missing -= 1
         if not self.missing:
-            self.loop.call_soon_threadsafe(self._finish)
+            with suppress(RuntimeError):  # the loop is closed, nobody waits
+                self.loop.call_soon_threadsafe(self._finish)
 
     def _finish(self) -> None:
         if not self.future.done():
@@ -60,6 +62,8 @@ class Lane(Generic[T, R]):
         self.load = 0
         self.seconds_per_unit = 0.0
         """Of weight, over the last batches."""
+        self.working = False
+        """Whether a batch is worked on, perhaps one that nobody waits for any more."""
         self.changed = threading.Condition()
         threading.Thread(target=self._run, name=name, daemon=True).start()
 
@@ -90,6 +94,7 @@ class Lane(Generic[T, R]):
                 continue
             start = time.monotonic()
             results = self._results([item for _, _, item in batch])
+            self.working = False
             for (job, number, _), result in zip(batch, results, strict=True):
                 job.settle(number, result)
             seconds = (time.monotonic() - start) / max(weight, 1)
@@ -117,6 +122,7 @@ class Lane(Generic[T, R]):
                 batch.append((job, number, item))
                 if job.waiting:
                     self.jobs.append(job)
+            self.working = bool(batch)
         return batch, weight
 
     def _results(self, items: list[T]) -> list[R | Exception]:

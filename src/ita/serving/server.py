@@ -11,11 +11,14 @@ import socket
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ita.log import configure_log, log
 from ita.serving.options import ServeOptions
 from ita.tagging.tagger import View
+
+if TYPE_CHECKING:
+    from ita.serving.service import Service
 
 BACKLOG = 2048
 URL_SHARE = 0.5
@@ -47,25 +50,30 @@ def serve(choice: ModelChoice, options: ServeOptions, listener: socket.socket, r
     Raises:
         UserError: for a model that cannot be loaded.
     """
+    from ita.serving.app import build_app
+    from ita.serving.guard import Guard
+
     configure_log(None)
     logging.getLogger().setLevel(choice.log_level.upper())
     for noisy in ("uvicorn", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.CRITICAL if choice.log_level != "debug" else logging.DEBUG)
     raise_open_files()
-    app = application(choice, options)
+    service = load(choice, options)
     # uvicorn answers what has come, then raises the signal again: that is no reason to end otherwise than well.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
-    asyncio.run(run(app, options, listener, ready))
+    asyncio.run(run(Guard(build_app(service), options), options, listener, ready))
+    if service.is_working:
+        # What was given up is still worked on by a thread, which no process may end beneath.
+        logging.shutdown()
+        os._exit(0)
 
 
-def application(choice: ModelChoice, options: ServeOptions) -> Any:
-    """The routes around a model."""
+def load(choice: ModelChoice, options: ServeOptions) -> Service:
+    """The model, ready to answer."""
     import torch
 
     from ita.download.verify import set_pixel_limit
-    from ita.serving.app import build_app
-    from ita.serving.guard import Guard
     from ita.serving.service import Service
     from ita.tagging.tagger import Tagger
 
@@ -79,7 +87,7 @@ def application(choice: ModelChoice, options: ServeOptions) -> Any:
     set_pixel_limit(options.max_pixels)
     service = Service(tagger, options, choice.name or model_name(tagger.record, tagger.folder.name), choice.view)
     tagger.predict(["a"])  # what is loaded at the first post is not loaded at the first client's
-    return Guard(build_app(service), options)
+    return service
 
 
 def with_limits(settings: Mapping[str, Any], options: ServeOptions) -> dict[str, Any]:

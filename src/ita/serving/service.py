@@ -26,7 +26,7 @@ DOWNLOADERS = 16
 """Requests whose images are fetched from servers at a time, which may be slow."""
 VERIFIERS = 2
 """Requests whose uploaded images are verified at a time."""
-WAITING_SHARE = 0.5
+WAITING_SHARE = 1 / 3
 """Share of a request's seconds that what waits may take; with more, its answer would come too late."""
 FAILED = "the service failed at this post"
 
@@ -57,6 +57,11 @@ class Service:
             self.images: Lane[FoundImage, ReadImage] = Lane("images", self._read, IMAGES, metrics.observe_images)
             self.downloaders = ThreadPoolExecutor(DOWNLOADERS, "download")
             self.verifiers = ThreadPoolExecutor(VERIFIERS, "verify")
+
+    @property
+    def is_working(self) -> bool:
+        """Whether a thread works on something, perhaps for nobody."""
+        return self.posts.working or self.reads_images and self.images.working
 
     def _tag(self, batch: list[Pictured]) -> Sequence[TaggedPost]:
         return self.tagger.tag_posts([post for post, _ in batch], [image for _, image in batch])
