@@ -60,3 +60,6 @@ def test_a_download_in_the_cache_is_not_repeated(tmp_path):
     (tmp_path / DIGEST).write_bytes(TEXT)
     url = "http://127.0.0.1:9/train.txt"
     assert read_source(url, DIGEST, tmp_path, SETTING) == SourceFile(TEXT, url, DIGEST)
+    (tmp_path / DIGEST).write_bytes(TEXT[:-1])
+    with pytest.raises(UserError, match="127.0.0.1"):  # fetched again, where it can be
+        read_source(url, DIGEST, tmp_path, SETTING, allow_private=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -149,6 +150,18 @@ def test_other_errors_stay_what_they_are(tmp_path: Path) -> None:
 )
 def test_what_other_libraries_say(tmp_path: Path, text: str) -> None:
     assert "x: cannot be written: No space left on device; free" in str(write_error(tmp_path / "x", RuntimeError(text)))
+
+
+def test_a_copy_that_fails_names_its_target(tmp_path: Path, small_disk: Path) -> None:
+    (tmp_path / "source").write_bytes(bytes(2 * SPACE))
+    with pytest.raises(OSError) as caught:
+        shutil.copyfile(tmp_path / "source", small_disk / "target")
+    assert str(os_error(caught.value)).startswith(f"{small_disk / 'target'}: No space left on device; free")
+    with (
+        pytest.raises(UserError, match=r"x: cannot be written: No space left"),
+        atomic_folder(small_disk / "x") as part,
+    ):
+        shutil.copytree(tmp_path, part, dirs_exist_ok=True, ignore=shutil.ignore_patterns("disk"))
 
 
 def test_torch_says_only_that_it_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,17 @@ import pytest
 from safetensors.numpy import save_file
 
 from ita.errors import UserError
-from ita.io.files import atomic, atomic_folder, read_json, replace, sha256, temporary_folder, write_json, write_text
+from ita.io.files import (
+    added_files,
+    atomic,
+    atomic_folder,
+    read_json,
+    replace,
+    sha256,
+    temporary_folder,
+    write_json,
+    write_text,
+)
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +57,19 @@ def test_a_folder_appears_complete_or_not_at_all(tmp_path):
             (part / name / "file").write_text(name)
     assert [path.name for path in target.iterdir()] == ["new"], "nothing of the old folder is left"
     assert list(target.parent.iterdir()) == [target]
+
+
+def test_files_that_are_added_appear_together_or_not_at_all(tmp_path):
+    (tmp_path / "old").write_text("old")
+    with pytest.raises(RuntimeError), added_files(tmp_path) as part:
+        (part / "half").touch()
+        raise RuntimeError
+    assert [path.name for path in tmp_path.iterdir()] == ["old"]
+    with added_files(tmp_path) as part:
+        (part / "old").write_text("new")
+        (part / "other").touch()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["old", "other"]
+    assert (tmp_path / "old").read_text() == "new"
 
 
 def test_a_folder_to_work_in_is_removed(tmp_path):

@@ -115,7 +115,7 @@ def download_once(url: str, sha256: str | None, cache: Path, setting: str, allow
     if not sha256:
         raise UserError(f"{url}: a URL needs its SHA-256 beside it, in the setting sha256 of the same section")
     path = cache / sha256
-    if not path.is_file():
+    if not (path.is_file() and sha256_of(path) == sha256):  # a damaged copy is fetched again
         from ita.download.client import fetch_file  # aiohttp takes a while to import
 
         hint = f"download the file by other means and name its path, or a mirror's URL, in {setting}"

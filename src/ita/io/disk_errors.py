@@ -96,9 +96,11 @@ def os_error(error: OSError) -> UserError | None:
         return None
     if NO_TEMPORARY in str(error):
         return UserError(f"no folder for temporary files can be written; set TMPDIR to one with space, {AGAIN}")
+    written = error.filename2 if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS) else None
     if error.errno == errno.ENOENT and error.filename is not None:
         return UserError(f"{error.filename}: no such file or folder; make it or name another, {AGAIN}")
-    name = f"{error.filename}: " if error.filename is not None else ""
+    path = error.filename if written is None else written  # a copy names its source first
+    name = f"{path}: " if path is not None else ""
     return UserError(f"{name}{explain(error.errno)}")
 
 

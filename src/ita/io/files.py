@@ -76,6 +76,15 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         replace(part, path)
 
 
+@contextmanager
+def added_files(folder: Path) -> Iterator[Path]:
+    """An empty temporary folder whose files go into ``folder``, each whole, when the block ends without an error."""
+    with temporary_folder(folder / "added") as part:
+        yield part
+        for file in sorted(part.iterdir()):
+            replace(file, folder / file.name)
+
+
 def replace(source: Path, target: Path) -> None:
     """Moves a file or folder to ``target``, on the same file system, in place of what is there."""
     if target.is_dir() and not target.is_symlink():

@@ -168,7 +168,10 @@ def _metadata(footer: pq.FileMetaData) -> dict[str, Any]:
     rows = sum(footer.row_group(number).num_rows for number in range(footer.num_row_groups))
     if rows != footer.num_rows or (expected is not None and expected.decode() != _checksum(content, rows)):
         raise ValueError("its metadata do not fit their checksum")
-    return dict(json.loads(content))
+    values = json.loads(content)
+    if not isinstance(values, dict):
+        raise ValueError("its metadata are no object")
+    return values
 
 
 def check(name: str, path: Path) -> None:

@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from ita.config import Encoder, System, load
 from ita.data.label_schemes import LABEL
 from ita.errors import UserError
-from ita.io.files import atomic, sha256, write_json
+from ita.io.files import added_files, atomic, sha256, write_json
 from ita.model import hub
 from ita.model.bert import Bert, EncoderConfig, packable
 from ita.model.inputs import ViewEncoder, side_by_side
@@ -204,12 +204,13 @@ def save_model(
         tokenizers: of the encoders.
         record_hashes: takes the SHA-256 of each file before the weights have their name.
     """
-    for part, encoder, tokenizer in zip(encoder_folders(folder, len(encoders)), encoders, tokenizers, strict=True):
-        if isinstance(encoder.config, EncoderConfig):
-            write_json(part / CONFIG, dict(encoder.config.raw))
-        else:
-            encoder.config.save_pretrained(part)
-        tokenizer.save(part)
+    for place, encoder, tokenizer in zip(encoder_folders(folder, len(encoders)), encoders, tokenizers, strict=True):
+        with added_files(place) as part:
+            if isinstance(encoder.config, EncoderConfig):
+                write_json(part / CONFIG, dict(encoder.config.raw))
+            else:
+                encoder.config.save_pretrained(part)
+            tokenizer.save(part)
     prefix = published_prefix(encoders[0])
     named = {renamed(name, OWN_PREFIX, prefix): weight.contiguous() for name, weight in weights.items()}
     folders = encoder_folders(folder, len(encoders))

@@ -15,7 +15,7 @@ from torch import Tensor
 import ita
 from ita.config import System
 from ita.errors import UserError
-from ita.io.files import atomic
+from ita.io.files import added_files, atomic
 from ita.model.bert import FAMILY, EncoderConfig, packable
 from ita.model.checkpoint import load_model, read_config
 from ita.model.crf import CRF
@@ -77,7 +77,8 @@ def export(folder: Path, file: Path, int8: bool = False) -> None:
             f"{', '.join(sorted(FAMILY))} with absolute positions"
         )
     graph = build_graph(tagger, EncoderConfig.from_dict(config), settings["tags"], int8)
-    view_encoder.tokenizer.save(file.parent)
+    with added_files(file.parent) as part:
+        view_encoder.tokenizer.save(part)
     write_model(graph, file, metadata(settings, view_encoder, config, int8))
 
 
