@@ -70,8 +70,9 @@ STREAM_WRITERS: dict[str, Callable[[Answer], str]] = {"jsonl": jsonl_lines, "con
 def write_stream(answers: Iterable[Sequence[Answer]], format_name: str, target: TextIO) -> None:
     """Writes answers as they come, batch by batch."""
     for batch in answers:
-        target.write("".join(map(STREAM_WRITERS[format_name], batch)))
-        target.flush()
+        with told(Path("standard output")):
+            target.write("".join(map(STREAM_WRITERS[format_name], batch)))
+            target.flush()
 
 
 class PartialAnswers:
