@@ -23,8 +23,10 @@ def values(content, format_name):
 
 
 def test_formats_by_name():
-    names = ["a.csv", "a.TSV", "a.jsonl", "b.parquet", "a.txt", "-", "a"]
-    assert [format_of(name) for name in names] == ["csv", "tsv", "jsonl", "parquet", "lines", "lines", "lines"]
+    names = ["a.json", "a.csv", "a.TSV", "a.jsonl", "b.parquet", "a.txt", "-", "a"]
+    assert [format_of(name) for name in names] == [
+        *("jsonl", "csv", "tsv", "jsonl", "parquet", "lines", "lines", "lines"),
+    ]
 
 
 def test_lines_of_json_and_of_text():
@@ -172,3 +174,16 @@ def test_half_a_character_in_a_list_in_a_cell():
         parse_post(record.values)
     (record,) = read("tokens\n" + "[" * 100_000 + "\n", "csv")
     assert len(parse_post(record.values).tokens) == 1, "a word of brackets"
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_a_list_of_json_holds_a_post_an_item(mark):
+    content = mark + json.dumps([{"text": "a"}, {"text": "b\ud83d"}, 3, {"text": "c"}], indent=1)
+    first, half, number, last = read(content, "jsonl")
+    assert (first.values, last.values) == ({"text": "a"}, {"text": "c"}) and (first.line, last.line) == (2, 9)
+    assert number.error == "expected a JSON object, found a JSON int"
+    with pytest.raises(UnreadablePost, match="half a character"):
+        parse_post(half.values)
+    with pytest.raises(UserError, match="posts:2: not JSON: "):
+        read('[{"text": "a"},\n{"text"]', "jsonl")
+    assert values('[1]\n{"text": "a"}\n', "jsonl") == [{}, {"text": "a"}], "lines of which one is a list"

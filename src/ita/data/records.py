@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -66,10 +66,12 @@ def is_list(content: bytes) -> bool:
     return False
 
 
-def json_list(content: bytes, file_name: str | Path) -> Iterator[tuple[int, Any]]:
-    """Line number and value of each item of a file that is one JSON list."""
+def json_list(
+    content: bytes, file_name: str | Path, load: Callable[[str], Any] = load_json
+) -> Iterator[tuple[int, Any]]:
+    """Line number and value of each item of a file that is one JSON list, with ``load`` of its text."""
     text = decode(content, file_name)
-    items = parse_json(text, file_name)
+    items = parse_json(text, file_name, load=load)
     decoder, blanks = json.JSONDecoder(), " \t\r\n"
     position, line = text.index("[") + 1, 1
     last = 0

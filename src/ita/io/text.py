@@ -13,7 +13,7 @@ import json
 import re
 import reprlib
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -206,14 +206,14 @@ def depth(value: Any) -> int:
     return levels
 
 
-def parse_json(text: str, name: str | Path, line: int | None = None) -> Any:
+def parse_json(text: str, name: str | Path, line: int | None = None, load: Callable[[str], Any] = load_json) -> Any:
     """The value of a JSON text in a file.
 
     Raises:
         UserError: naming file and line.
     """
     try:
-        return load_json(text)
+        return load(text)
     except JsonError as error:
         line = error.line if line is None else line
         raise UserError(f"{name if line is None else f'{name}:{line}'}: not JSON: {error}") from None

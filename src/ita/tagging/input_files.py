@@ -13,8 +13,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
+from ita.data.records import is_list, json_list
 from ita.errors import UserError
-from ita.io.text import BOM, LARGEST_CELL, SAMPLE, check_encoding, check_header, load_any_json
+from ita.io.text import BOM, LARGEST_CELL, SAMPLE, check_encoding, check_header, decode, load_any_json
 from ita.tagging.posts import Record
 
 FORMATS = ("lines", "text", "jsonl", "csv", "tsv", "parquet")
@@ -23,6 +24,7 @@ SUFFIXES = {
     ".csv": "csv",
     ".tsv": "tsv",
     ".tab": "tsv",
+    ".json": "jsonl",
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
     ".parquet": "parquet",
@@ -50,6 +52,8 @@ def read_records(source: BinaryIO, format_name: str, name: str) -> Iterator[Reco
     """
     if format_name == "parquet":
         yield from read_parquet(source, name)
+    elif format_name == "jsonl" and start_of(source).removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"["):
+        yield from read_list(source.read(), name)
     elif format_name in ("csv", "tsv"):
         # Python's csv module needs the line ends as they are.
         yield from read_table(text_of(source, name, newline=""), "\t" if format_name == "tsv" else ",", name)
@@ -57,12 +61,16 @@ def read_records(source: BinaryIO, format_name: str, name: str) -> Iterator[Reco
         yield from read_lines(text_of(source, name, newline=None), format_name)
 
 
+def start_of(source: BinaryIO) -> bytes:
+    """The first bytes of a file or stream, which stay where they are."""
+    if isinstance(source, io.BytesIO):
+        return source.getbuffer()[:SAMPLE].tobytes()
+    return source.peek(SAMPLE)[:SAMPLE] if isinstance(source, io.BufferedReader) else b""
+
+
 def text_of(source: BinaryIO, name: str, newline: str | None) -> TextIO:
     """The text of a UTF-8 file; bytes that are not UTF-8 become halves of characters, which ``parse_post`` reports."""
-    if isinstance(source, io.BytesIO):
-        start = source.getbuffer()[:SAMPLE].tobytes()
-    else:
-        start = source.peek(SAMPLE)[:SAMPLE] if isinstance(source, io.BufferedReader) else b""
+    start = start_of(source)
     check_encoding(start, name)
     if start.startswith(codecs.BOM_UTF8):
         source.read(len(codecs.BOM_UTF8))
@@ -81,6 +89,18 @@ def read_lines(source: TextIO, format_name: str) -> Iterator[Record]:
             yield Record({"text": line}, line=number)
         else:
             yield read_json(line, number, "a JSON object" if format_name == "jsonl" else "a JSON object or plain text")
+
+
+def read_list(content: bytes, name: str) -> Iterator[Record]:
+    """A post an item of a JSON list, or of lines one of which begins like a list."""
+    if not is_list(content):
+        yield from read_lines(io.StringIO(decode(content, name), newline=None), "jsonl")
+        return
+    for number, values in json_list(content, name, load_any_json):
+        if isinstance(values, dict):
+            yield Record(values, line=number)
+        else:
+            yield Record({}, f"expected a JSON object, found a JSON {type(values).__name__}", number)
 
 
 def read_json(line: str, number: int, expected: str) -> Record:
