@@ -12,15 +12,16 @@ from tests.fuzz.mutations import mutate_json
 class Images(Target):
     """Image files: one verdict of download and of every later stage."""
 
-    kinds = ("JPEG", "PNG", "GIF", "WEBP", "BMP")
+    kinds = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "AVIF")
 
     def sample(self, random):
         return inputs.picture(self.kind, random)
 
     def read(self, data):
-        from ita.download.verify import BadImage, set_pixel_limit, verify_image
+        from ita.download.verify import set_pixel_limit, verify_image
         from ita.errors import UserError
-        from ita.vision.images import decode, is_plain
+        from ita.io.image_decoder import BadImage
+        from ita.vision.images import read_picture
 
         set_pixel_limit(1_000_000)
         try:
@@ -29,8 +30,9 @@ class Images(Target):
             raise UserError(f"{error.kind}: {error!s:.300}".encode("ascii", "backslashreplace").decode()) from None
         file = self.folder / "image"
         file.write_bytes(data)
-        image = decode(file)
-        is_plain(file)
+        picture = read_picture(file)
+        image = picture.pixels
+        expect((picture.format, picture.note) == (information.format, information.note), "another verdict")
         expect(image.size == (information.width, information.height), "a size that is not that of the pixels")
         expect(image.mode == "RGB", "an image that is not RGB")
 
