@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from ita import Tagger
 from ita.commands import serve
 from tests.support import service
 
@@ -50,3 +51,14 @@ def test_a_process_that_dies_is_started_again(run, tmp_path):
             time.sleep(0.5)
             assert running.stop() == 0
             assert [answer.result().status for answer in answers] == [200] * 4
+
+
+def test_it_computes_in_8_bits_where_it_is_told_to(run, tmp_path):
+    posts = [{"text": f"b xa {'cc aa ' * number}xc d xb"} for number in range(5)]
+    with service.running(run, tmp_path / "log", "--quantize", "int8") as running:
+        answers = [answer["entities"] for answer in running.tag(*posts).json["posts"]]
+    exact, rounded = (
+        [answer.to_dict()["entities"] for answer in Tagger.from_pretrained(run, quantize=bits).predict(posts)]
+        for bits in (None, "int8")
+    )
+    assert answers == rounded != exact

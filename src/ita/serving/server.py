@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ita.log import configure_log, log
 from ita.serving.options import ServeOptions
-from ita.tagging.tagger import View
+from ita.tagging.tagger import Precision, Quantization, View
 
 if TYPE_CHECKING:
     from ita.serving.service import Service
@@ -32,6 +32,8 @@ class ModelChoice:
     model: str
     revision: str | None = None
     device: str = "auto"
+    precision: Precision = "fp32"
+    quantize: Quantization | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     name: str | None = None
     view: View = "auto"
@@ -82,7 +84,13 @@ def load(choice: ModelChoice, options: ServeOptions) -> Service:
     settings = with_limits(choice.settings, options)
     # No path of this machine is ever read for a client: an image is uploaded, or fetched by the guarded client.
     tagger = Tagger.from_pretrained(
-        choice.model, revision=choice.revision, device=choice.device, settings=settings, image_folder=None
+        choice.model,
+        revision=choice.revision,
+        device=choice.device,
+        settings=settings,
+        image_folder=None,
+        precision=choice.precision,
+        quantize=choice.quantize,
     )
     set_pixel_limit(options.max_pixels)
     service = Service(tagger, options, choice.name or model_name(tagger.record, tagger.folder.name), choice.view)
