@@ -21,6 +21,8 @@ rule paper:
         # Not inputs: benchmark files are no outputs that Snakemake would make again, and a job that ran before they
         # were kept has none. All jobs are done when this one starts; what they left is read, what is missing is not.
         benchmarks="results/benchmarks/{dataset}",
+        # Likewise: a data set may have none.
+        knowledge="results/{dataset}/knowledge",
     shell:
         "python -m ita paper --settings {params.settings:q} --files {input.files:q}"
-        " --benchmarks {params.benchmarks:q} --output {output:q} --log {log:q}"
+        " --benchmarks {params.benchmarks:q} --knowledge {params.knowledge:q} --output {output:q} --log {log:q}"

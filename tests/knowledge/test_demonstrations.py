@@ -29,7 +29,7 @@ def read(tmp_path, *records):
 
 def test_posts_are_named_by_id_or_image(tmp_path):
     found = read(tmp_path, {"id": "t2", "answer": "a  person\n"}, {"image": "1.jpg", "answer": "b"})
-    assert [(demonstration.post_id, demonstration.answer) for demonstration in found] == [("t2", "a person"), ("t1", "b")]
+    assert [(shown.post_id, shown.answer) for shown in found] == [("t2", "a person"), ("t1", "b")]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """A real server on loopback: transformers' own, with a tiny model that the test makes."""
 
-import socket
 import subprocess
 import sys
 import time
@@ -53,7 +52,7 @@ def listens(port):
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as response:
             return response.status == 200
-    except (OSError, socket.timeout):
+    except (TimeoutError, OSError):
         return False
 
 

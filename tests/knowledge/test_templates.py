@@ -27,9 +27,8 @@ def test_a_line_without_anything_is_left_out(tmp_path):
 
 
 def test_demonstrations_have_a_part_of_their_own(tmp_path):
-    made = template(
-        tmp_path, "[system]\nBe brief.\n[demonstration]\nQ: {text}\nA: {answer}\n[user]\n{demonstrations}\n\nQ: {text}\nA:\n"
-    )
+    parts = "[system]\nBe brief.\n[demonstration]\nQ: {text}\nA: {answer}\n[user]\n{demonstrations}\n\nQ: {text}\nA:\n"
+    made = template(tmp_path, parts)
     examples = [{"text": "one {answer}", "answer": "1"}, {"text": "two", "answer": "2"}]
     assert made.fill({"text": "three"}, examples) == "Q: one {answer}\nA: 1\n\nQ: two\nA: 2\n\nQ: three\nA:"
     assert made.parts["system"] == "Be brief." and made.slots == {"text", "answer", "demonstrations"}

@@ -10,58 +10,25 @@ import sys
 import time
 
 import pytest
+import yaml
 from PIL import Image
 
 from ita.cli import run_stage
+from ita.config import read_yaml
+from ita.data.visual_context import EMPTY
 from ita.errors import UserError
 from ita.io import parquet
+from ita.knowledge.retrieval import contexts_of, encode_posts
 from ita.stages import context, gather, knowledge
 from ita.vision.sharding import shard_batches
-from tests.support.chat_server import KEY, asked_text, chat_server, echo, reply
-from tests.support.pictures import scene
+from tests.support.asked_posts import COUNT, FAST, made, posts_with_pictures
+from tests.support.chat_server import asked_text, chat_server, echo
+from tests.support.families import make_encoder
+from tests.support.paths import ROOT
+from tests.support.runs import trained
 from tests.support.web import environment
 
-FAST = {"model": "made", "allow_networks": ["127.0.0.1"], "backoff": 0.01, "timeout": 2.0, "max_failed": 1.0}
-COUNT = 6
-
-
-@pytest.fixture
-def folder(tmp_path):
-    """Posts with pictures, and tables of these."""
-    rows = [
-        {
-            "post_id": f"p{number}",
-            "split": "train" if number < 3 else "test",
-            "image_id": f"i{number}" if number != 5 else None,
-            "tokens": ["Kim", "visits", f"Town{number}"],
-            "tags": ["O"] * 3,
-        }
-        for number in range(COUNT)
-    ]
-    parquet.write("posts", rows, tmp_path / "posts.parquet")
-    images = []
-    for number in range(COUNT - 1):
-        scene(64, 48, number).save(tmp_path / f"i{number}.png")
-        images.append({"image_id": f"i{number}", "status": "ok", "path": f"i{number}.png", "width": 64, "height": 48})
-    parquet.write("images", images, tmp_path / "images.parquet")
-    captions = [
-        {"image_id": f"i{number}", "rank": rank, "caption": f"scene {number}{'ab'[rank]}"}
-        for number in range(COUNT - 1)
-        for rank in (1, 0)
-    ]
-    parquet.write("captions", captions, tmp_path / "captions.parquet")
-    objects = [{"image_id": "i0", "rank": 0, "label": "dog", "attributes": [{"label": "red", "score": 0.9}]}]
-    parquet.write("objects", objects, tmp_path / "objects.parquet")
-    parquet.write("ocr", [{"image_id": "i0", "text": "BIG\nSIGN"}], tmp_path / "ocr.parquet")
-    return tmp_path
-
-
-def made(folder, shard=None, name="made", output="out.parquet", **settings):
-    """Rows of the stage, by post."""
-    tables = {name: folder / f"{name}.parquet" for name in ("images", "objects", "captions", "ocr")}
-    content = {"knowledge": {**FAST, **settings}, "name": name}
-    knowledge.work(content, folder / output, folder / "posts.parquet", **tables, shard=shard)
-    return {row["post_id"]: row for row in parquet.rows("knowledge", folder / output)}
+folder = posts_with_pictures
 
 
 def test_every_post_is_asked_about_once(folder):
@@ -129,111 +96,6 @@ def test_pictures_are_sent_first_and_small(folder):
         assert len(control) == COUNT - 1
 
 
-def sequence(*behaviours):
-    """Each request of a post meets the next behaviour; the last one stays."""
-    seen = {}
-
-    def behave(handler, request):
-        text = asked_text(request)
-        seen[text] = seen.get(text, 0) + 1
-        behaviours[min(seen[text], len(behaviours)) - 1](handler, request)
-
-    return behave
-
-
-def says(code, content, **headers):
-    return lambda handler, request: handler.send(code, content, **headers)
-
-
-def half(handler, request):
-    handler.close_connection = True
-    data = json.dumps(reply("half")).encode()
-    handler.send_response(200)
-    handler.send_header("Content-Length", str(2 * len(data)))
-    handler.end_headers()
-    handler.wfile.write(data)
-
-
-def endless(handler, request):
-    handler.close_connection = True
-    handler.send_response(200)
-    handler.end_headers()
-    for _ in range(100):
-        handler.wfile.write(b" ")
-        handler.wfile.flush()
-        time.sleep(0.05)
-
-
-ERROR = {"error": {"message": f"overloaded, your key {KEY} is fine", "code": "busy"}}
-MENDED = {
-    "429 with Retry-After": says(429, ERROR, Retry_After="0"),
-    "500": says(500, ERROR),
-    "503 that is no JSON": says(503, b"<html>"),
-    "half an answer": half,
-    "invalid JSON": says(200, b'{"choices": [{"mess'),
-    "another JSON": says(200, ["no", "object"]),
-    "no message": says(200, {"choices": [{}]}),
-    "a list of numbers as text": says(200, reply(12)),
-    "never ending": endless,
-}
-
-
-@pytest.mark.parametrize("behaviour", MENDED.values(), ids=MENDED)
-def test_what_a_retry_mends(folder, behaviour, monkeypatch):
-    monkeypatch.setenv("MADE_KEY", KEY)
-    options = {"timeout": 0.4, "key_variable": "MADE_KEY"}
-    with chat_server(sequence(behaviour, echo)) as server:
-        rows = made(folder, address=server.address, **options)
-        assert {row["status"] for row in rows.values()} == {"ok"} and len(server.requests) == 2 * COUNT
-        assert {headers["Authorization"] for headers in server.headers} == {f"Bearer {KEY}"}
-    with chat_server(behaviour) as server:
-        rows = made(folder, address=server.address, attempts=2, output="b.parquet", name="b", max_tokens=9, **options)
-        assert len(server.requests) == 2 * COUNT
-    for row in rows.values():
-        assert (row["status"], row["text"]) == ("failed", "") and row["error"]
-    written = b"".join(path.read_bytes() for path in folder.rglob("*") if path.suffix in (".parquet", ".jsonl"))
-    assert KEY.encode() not in written
-    with chat_server() as server:
-        made(folder, address=server.address, attempts=2, max_tokens=9, **options)
-        assert len(server.requests) == COUNT, "failed posts are asked again"
-
-
-def test_a_wait_that_a_server_asks_for_is_kept(folder):
-    started = time.monotonic()
-    with chat_server(sequence(says(429, ERROR, Retry_After="1"), echo)) as server:
-        rows = made(folder, address=server.address)
-        assert {row["status"] for row in rows.values()} == {"ok"}
-    assert time.monotonic() - started >= 1
-    with chat_server(says(429, ERROR, Retry_After="3600")) as server:
-        rows = made(folder, address=server.address, max_tokens=9)
-        assert {row["status"] for row in rows.values()} == {"failed"} and len(server.requests) == COUNT
-
-
-FINAL = {
-    "empty choices": (says(200, {"choices": []}), "empty"),
-    "empty text": (says(200, reply("  ")), "empty"),
-    "no text": (says(200, reply(None)), "empty"),
-    "thoughts without an end": (says(200, reply("<think> hm", "length")), "empty"),
-    "refusal": (says(200, reply(None, refusal="I will not")), "refused"),
-    "filtered": (says(200, reply("part of", "content_filter")), "refused"),
-    "filtered prompt": (says(400, {"error": {"code": "content_filter", "message": "no"}}), "refused"),
-}
-
-
-@pytest.mark.parametrize(("behaviour", "status"), FINAL.values(), ids=FINAL)
-def test_answers_without_text_are_statuses(folder, behaviour, status):
-    with chat_server(behaviour) as server:
-        rows = made(folder, address=server.address)
-        made(folder, address=server.address)
-        assert len(server.requests) == COUNT, "asked once"
-    assert {(row["status"], row["text"]) for row in rows.values()} == {(status, "")}
-
-
-def test_thoughts_are_no_answer(folder):
-    with chat_server(says(200, reply("<think>who is\nKim?</think>\n\nKim: a person"))) as server:
-        assert made(folder, address=server.address)["p0"]["text"] == "Kim: a person"
-
-
 def test_an_error_text_never_becomes_context(folder):
     def behave(handler, request):
         if "Town1" in asked_text(request):
@@ -254,47 +116,93 @@ def test_an_error_text_never_becomes_context(folder):
     assert recorded["model"] == "made"
 
 
-WRONG = {
-    "401": (says(401, ERROR), {}, "http-401"),
-    "404": (says(404, ERROR), {}, "knowledge.address"),
-    "redirect": (says(302, b"", Location="http://10.0.0.1/v1"), {}, "redirect"),
-    "private": (echo, {"allow_networks": []}, "private-address"),
-    "too many": (says(500, ERROR), {"max_failed": 0.2, "attempts": 1}, r"2 of 6 posts failed .*goes on"),
-    "no key": (echo, {"key_variable": "NOT_SET_AT_ALL"}, "NOT_SET_AT_ALL is not set"),
-    "no network": (echo, {"allow_networks": ["everywhere"]}, "allow_networks"),
-    "no model": (echo, {"model": None}, "knowledge.model"),
-}
-
-
-@pytest.mark.parametrize(("behaviour", "settings", "message"), WRONG.values(), ids=WRONG)
-def test_what_ends_a_job(folder, behaviour, settings, message, monkeypatch):
-    with chat_server(behaviour) as server, pytest.raises(UserError, match=message) as raised:
-        made(folder, address=server.address, concurrency=1, **settings)
-    assert len(server.requests) <= 2 and not (folder / "out.parquet").exists()
-    assert KEY not in str(raised.value) or "key" not in settings
-
-
-@pytest.mark.parametrize(
-    ("address", "message"),
-    [
-        ("http://169.254.169.254/v1", "private-address"),
-        ("ftp://127.0.0.1/v1", "bad-scheme"),
-        ("https://user:word@127.0.0.1/v1", "key_variable"),
-        ("http://example.org/v1", "unencrypted"),
-    ],
-)
-def test_addresses_that_are_not_asked(folder, address, message, monkeypatch):
-    monkeypatch.setenv("MADE_KEY", KEY)
-    with pytest.raises(UserError, match=message):
-        made(folder, address=address, key_variable="MADE_KEY")
-
-
 def test_the_template_backend_asks_nobody(folder):
     rows = made(folder, backend="template", model=None)
     assert rows["p0"]["text"] == "The picture shows scene 0a. There is red dog in it. The writing in it says BIG SIGN."
     assert rows["p1"]["text"] == "The picture shows scene 1a." and rows["p1"]["model"] is None
     assert rows["p5"]["status"] == "empty"
     assert "no language model" in parquet.metadata(folder / "out.parquet")["engine"]["note"]
+
+
+def shown(folder, *names):
+    path = folder / "demonstrations.jsonl"
+    path.write_text("".join(json.dumps({"id": name, "answer": f"answer {name}"}) + "\n" for name in names))
+    return str(path)
+
+
+@pytest.mark.parametrize("retrieval", ["random", "text"])
+def test_demonstrations_stand_before_the_question(folder, retrieval, tmp_path):
+    encoder = {"retrieval_model": str(make_encoder(tmp_path / "encoder", "bert"))} if retrieval == "text" else {}
+    options = {"demonstrations": shown(folder, "p0", "p1", "p2"), "retrieval": retrieval, "count": 2, **encoder}
+    with chat_server() as server:
+        rows = made(folder, address=server.address, **options)
+        for request in server.requests:
+            *examples, question = asked_text(request).split("\n\nPost: ")
+            assert len(examples) == 2 and all("Notes: answer p" in example for example in examples)
+            asked = question.split("\n")[0]
+            assert asked not in [example.removeprefix("Post: ").split("\n")[0] for example in examples]
+        for name, row in rows.items():
+            assert len(row["demonstrations"]) == 2 and name not in row["demonstrations"]
+            assert row["demonstrated"] == (name in ("p0", "p1", "p2"))
+        assert parquet.metadata(folder / "out.parquet")["inputs"]["demonstrations"]
+        again = made(folder, address=server.address, **options)
+        assert again == rows and len(server.requests) == COUNT
+    with pytest.raises(UserError, match="of the split test"):
+        made(folder, address="http://127.0.0.1:1/v1", **{**options, "demonstrations": shown(folder, "p4")})
+
+
+def test_a_tagger_finds_similar_posts(corpus, tiny_encoder, tmp_path):
+    run = trained(corpus, tmp_path / "run", tiny_encoder, epochs=1)
+    posts, contexts = corpus / "posts.parquet", corpus / "ga.parquet"
+    rows = parquet.rows("posts", posts)
+    ids = [row["post_id"] for row in rows]
+    names = ids[:5]
+    options = {"backend": "template", "template": str(tmp_path / "t.txt"), "retrieval": "tagger", "count": 3}
+    (tmp_path / "t.txt").write_text("[demonstration]\n{text}: {answer}\n[user]\n{demonstrations}\n{text}\n")
+    options |= {"demonstrations": shown(tmp_path, *names), "retrieval_model": str(run), "device": "cpu"}
+    output = tmp_path / "out.parquet"
+    knowledge.work({"knowledge": options}, output, posts, context=contexts)
+    found = {row["post_id"]: row for row in parquet.rows("knowledge", output)}
+    read = contexts_of({row["post_id"]: row for row in parquet.rows("contexts", contexts)}, ids)
+    words = [row["tokens"] for row in rows]
+    together, identity = encode_posts(words, read, run, "cpu")
+    alone, _ = encode_posts(words[:1], read[:1], run, "cpu")
+    text_only, _ = encode_posts(words[:1], [EMPTY], run, "cpu")
+    assert abs(together[0] - alone[0]).max() < 1e-5 < abs(text_only[0] - alone[0]).max()
+    for index, name in enumerate(ids):
+        cosines = {other: float(together[index] @ together[ids.index(other)]) for other in names if other != name}
+        nearest = sorted(cosines, key=lambda other: (-round(cosines[other], 5), other))[:3]
+        assert [round(cosines[other], 4) for other in found[name]["demonstrations"]] == [
+            round(cosines[other], 4) for other in nearest
+        ]
+    assert parquet.metadata(output)["engine"]["retrieval"]["weights"] == identity["weights"]
+
+
+def test_the_cost_is_told_before_anything_is_asked(folder, monkeypatch, capsys):
+    config = read_yaml(ROOT / "config.yaml")
+    source = {"model": "made", "prompt_price": 1000.0, "completion_price": 2000.0, "allow_networks": ["127.0.0.1"]}
+    config["datasets"]["mine"] = {"knowledge_sources": {"gpt": source}}
+    (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    home = folder / "results" / "mine"
+    (home / "captions").mkdir(parents=True)
+    (folder / "posts.parquet").rename(home / "posts.parquet")
+    (folder / "captions.parquet").rename(home / "captions" / "vinvl.parquet")
+    monkeypatch.chdir(folder)
+    assert run_stage(knowledge, ["--estimate", "mine/gpt"]) == 0
+    lines = {line[:19].strip(): line[19:].split() for line in capsys.readouterr().out.splitlines()}
+    assert lines["posts"][0] == "6" and lines["to be asked"][0] == "6" and lines["answer tokens"][0] == "960"
+    tokens = int(lines["prompt tokens"][0].replace(",", ""))
+    price = (tokens * 1000 + 960 * 2000) / 1e6
+    assert 6 * 150 < tokens < 6 * 350 and float(lines["price"][0]) == pytest.approx(price, abs=0.01)
+    with chat_server() as server:
+        values = {"knowledge": {**FAST, **source, "address": server.address}, "name": "gpt"}
+        files = {"captions": home / "captions" / "vinvl.parquet", "answers": home / "answers"}
+        knowledge.work(values, folder / "o.parquet", home / "posts.parquet", **files)
+    assert run_stage(knowledge, ["--estimate", "mine/gpt"]) == 0
+    assert "(6 are answered already)" in capsys.readouterr().out
+    assert run_stage(knowledge, ["--estimate", "mine/nope"]) == 1
+    assert run_stage(knowledge, []) == 1
+    assert "--estimate DATASET/SOURCE" in capsys.readouterr().err
 
 
 KILLED_AT = (1, 2, 3, 4, 5)

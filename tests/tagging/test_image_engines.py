@@ -2,6 +2,7 @@
 
 import json
 import logging
+from dataclasses import replace
 
 import pytest
 from PIL import Image
@@ -133,3 +134,25 @@ def test_what_is_wrong_beside_the_pixels_is_said_of_an_image_that_is_read(tmp_pa
     found.append(FoundImage("missing", "not-found: y", None))
     outcomes = [(image.status, image.error) for image in read_images(Engines(), found)]
     assert outcomes == [("ok", "no-end-marker: x"), ("ok", None), ("missing", "not-found: y")]
+
+
+def test_what_a_language_model_wrote_is_not_made_up(pictured):
+    tagger = Tagger.from_pretrained(pictured.run("image-text"))
+    kinds = [*tagger.images.context.kinds, "gpt"]
+    context = replace(tagger.images.context, kinds=kinds)
+    tagger.images = replace(tagger.images, context=context, knowledge=("gpt",))
+    bare, given = tagger.predict([{"text": "b xc d"}, {"text": "b xc d", "context": "c"}])
+    assert "gpt" in bare.error and "language model" in bare.error and "tag.model" in bare.error
+    assert given.error is None and given.view == "it"
+    (text_alone,) = tagger.predict([{"text": "b xc d"}], view="t")
+    assert text_alone.error is None
+
+
+def test_a_run_folder_says_what_a_language_model_wrote(pictured):
+    run = pictured.run("image-text")
+    record = read_json(run / "settings.json", "settings")
+    record["images"]["knowledge"] = {"gpt": {"model": "made"}}
+    assert image_settings(record, {}, run).written == [], "none of its kinds"
+    record["images"]["context"]["kinds"].append("gpt")
+    assert image_settings(record, {}, run).written == ["gpt"]
+    assert image_settings(record, {"context": {"kinds": ["la"]}}, run).written == []

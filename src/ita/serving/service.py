@@ -83,7 +83,7 @@ class Service:
         view = "t" if self.view == "t" else view
         images = sum(record.values.get("image") is not None for record in records)
         with self._admitted(len(records), images if self.reads_images and view == "auto" else 0):
-            parsed = await asyncio.to_thread(self._parse, records)
+            parsed = await asyncio.to_thread(self._parse, records, view)
             posts = {number: post for number, post in enumerate(parsed) if isinstance(post, NewPost)}
             read = await self._images_of(posts, view)
             answers = dict(zip(posts, await self._answers(posts, read, view), strict=True))
@@ -94,11 +94,11 @@ class Service:
         count(answered)
         return answered
 
-    def _parse(self, records: Sequence[Record]) -> list[NewPost | TaggedPost]:
+    def _parse(self, records: Sequence[Record], view: View) -> list[NewPost | TaggedPost]:
         parsed: list[NewPost | TaggedPost] = []
         for record in records:
             try:
-                parsed.append(self.tagger.parse(record))
+                parsed.append(self.tagger.parse(record, view))
             except UnreadablePost as error:
                 parsed.append(unread(record, str(error)))
         return parsed

@@ -8,8 +8,10 @@ cost, by config.yaml, and asks nothing.
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -87,26 +89,21 @@ def work(
     }
     name = f"{settings.get('name', 'knowledge')}.{shard or '1-of-1'}"
     with Answers(answers or output.parent / "answers", name) as kept:
-        results, count = ask(knowledge, backend, list(questions.values()), kept)
-    table_rows = [
-        row_of(post, results[questions[post["post_id"]].key], shown[post["post_id"]], questioner)
-        if post["post_id"] in questions
-        else row_of(post, SKIPPED, (), questioner)
-        for post in asked
-    ]
-    files: dict[str, Path | None] = {"posts": posts, **tables._asdict(), "context": context}
-    files |= {"demonstrations": Path(knowledge.demonstrations or "")} if questioner.demonstrations else {}
-    metadata = provenance_of(settings, {**files, **{path.name: path for path in tagger}})
+        results, work_done = ask(knowledge, backend, list(questions.values()), kept)
+    by_post = {post_id: results[question.key] for post_id, question in questions.items()}
+    table_rows = [row_of(post["post_id"], by_post, shown, questioner) for post in asked]
+    files = {"posts": posts, **tables._asdict(), "context": context, **{path.name: path for path in tagger}}
+    if questioner.demonstrations:
+        files["demonstrations"] = Path(knowledge.demonstrations or "")
     engine = {**backend.metadata, "template_sha256": questioner.template.sha256, "retrieval": questioner.metadata}
-    parquet.write(
-        "knowledge", table_rows, output, {**metadata, "engine": engine, "counts": counts_of(table_rows, count)}
-    )
+    metadata = {**provenance_of(settings, files), "engine": engine, "counts": {**counts_of(table_rows), **work_done}}
+    parquet.write("knowledge", table_rows, output, metadata)
 
 
 def ask(
     settings: Knowledge, backend: Backend, questions: Sequence[Question], kept: Answers
-) -> tuple[Mapping[str, Answer], int]:
-    """Answers by key, those that are kept not asked for again, and how many were asked for.
+) -> tuple[Mapping[str, Answer], dict[str, float]]:
+    """Answers by key, those that are kept not asked for again; how many were asked for, and in how many seconds.
 
     Raises:
         UserError: when too many fail.
@@ -130,10 +127,12 @@ def ask(
             if len(failed) > settings.max_failed * len(distinct):
                 raise UserError(too_many(failed, len(distinct), f"{len(failed)} of {len(distinct)} posts failed"))
 
+    start = time.monotonic()
     if pending:
         backend.ask(pending, record)
     next(bar, None)
-    return {**kept.known, **failed}, len(pending)
+    seconds = round(time.monotonic() - start, 3) if pending else 0.0
+    return {**kept.known, **failed}, {"asked": len(pending), "asking_seconds": seconds}
 
 
 def too_many(failed: Mapping[str, Answer], total: int, what: str) -> str:
@@ -146,27 +145,30 @@ def too_many(failed: Mapping[str, Answer], total: int, what: str) -> str:
     )
 
 
-def row_of(post: Row, answer: Answer, shown: Sequence[str], questioner: Questioner) -> dict[str, Any]:
-    """The row of a post."""
-    return {
-        "post_id": post["post_id"],
-        "status": answer.status,
-        "text": answer.text if answer.status == "ok" else "",
-        "error": answer.error,
-        "finish": answer.finish,
-        "prompt_tokens": answer.prompt_tokens,
-        "completion_tokens": answer.completion_tokens,
-        "model": answer.model,
-        "seconds": answer.seconds,
-        "demonstrations": list(shown),
-        "demonstrated": post["post_id"] in questioner.demonstrations,
-    }
+def row_of(
+    post_id: str, answers: Mapping[str, Answer], shown: Mapping[str, Sequence[str]], questioner: Questioner
+) -> dict[str, Any]:
+    """The row of a post.
+
+    Args:
+        post_id: the post.
+        answers: post id -> answer; a post without words has none.
+        shown: post id -> post ids of its demonstrations.
+        questioner: knows which posts are demonstrations.
+    """
+    answer = answers.get(post_id, SKIPPED)
+    columns = asdict(answer)
+    if answer.status != "ok":
+        columns["text"] = ""
+    demonstrations = list(shown.get(post_id, ()))
+    demonstrated = post_id in questioner.demonstrations
+    return {"post_id": post_id, **columns, "demonstrations": demonstrations, "demonstrated": demonstrated}
 
 
-def counts_of(rows: Sequence[Row], asked: int) -> dict[str, Any]:
+def counts_of(rows: Sequence[Row]) -> dict[str, Any]:
     """Posts by status, tokens and seconds; says how they were."""
     statuses = Counter(row["status"] for row in rows)
-    counts: dict[str, Any] = {status: statuses[status] for status in STATUSES} | {"asked": asked}
+    counts: dict[str, Any] = {status: statuses[status] for status in STATUSES}
     for name in ("prompt_tokens", "completion_tokens", "seconds"):
         counts[name] = round(sum(row[name] or 0 for row in rows), 3)
     log.info("knowledge: %s", ", ".join(f"{counts[status]} {status}" for status in STATUSES))

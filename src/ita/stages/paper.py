@@ -18,14 +18,22 @@ from ita.io.files import atomic_folder, write_text
 from ita.io.provenance import provenance_of
 
 
-def work(settings: dict[str, Any], output: Path, files: Sequence[Path] = (), benchmarks: Path | None = None) -> None:
+def work(
+    settings: dict[str, Any],
+    output: Path,
+    files: Sequence[Path] = (),
+    benchmarks: Path | None = None,
+    knowledge: Path | None = None,
+) -> None:
     """Copies the files and writes the pages; the folder takes its name when it is complete.
 
     Args:
-        settings: ``paper``, ``dataset``, ``note``, and ``left_out`` (table or figure: why the data set has none).
+        settings: ``paper``, ``dataset``, ``note``, ``left_out`` (table or figure: why the data set has none), and
+            ``prices`` (source of knowledge: price of a million tokens).
         output: the folder.
         files: tables and figures in all their formats, and the cases.
         benchmarks: folder of Snakemake's benchmark files of the dataset; may be missing or incomplete.
+        knowledge: folder of the tables that language models wrote; may be missing.
 
     Raises:
         UserError: when a table or figure that the settings name is not among the files.
@@ -45,7 +53,7 @@ def work(settings: dict[str, Any], output: Path, files: Sequence[Path] = (), ben
     with atomic_folder(output) as folder:
         for path in files:
             shutil.copyfile(path, folder / path.name)
-        costs = cost.build(benchmarks, report.dataset)
+        costs = cost.build(benchmarks, report.dataset, knowledge, settings.get("prices", {}))
         metadata = footer_metadata(report, costs.metadata)
         write_table(costs, TableFiles.in_folder(folder, "cost"), metadata, provenance_of(settings))
         items = paper_page.read_items(folder, {**suffixes, "cost": paper_page.TABLE_FILES})

@@ -53,6 +53,13 @@ class ImageSettings:
     region_boxes: bool = False
     """Their positions too."""
     download: Download = Download()
+    knowledge: tuple[str, ...] = ()
+    """Kinds of context that a language model wrote in training."""
+
+    @property
+    def written(self) -> list[str]:
+        """Kinds of context that a language model has to write."""
+        return [kind for kind in self.context.kinds if kind in self.knowledge]
 
     @property
     def kinds(self) -> list[str]:
@@ -89,7 +96,8 @@ def image_settings(record: Mapping[str, Any], overrides: Mapping[str, Any], fold
         elif override:
             sections[name] = load(cls, override, name)
     boxes = bool(record.get("settings", {}).get("system", {}).get("region_boxes"))
-    return ImageSettings(**sections, region_boxes=boxes)
+    knowledge = tuple(recorded.get("knowledge") or ())
+    return ImageSettings(**sections, region_boxes=boxes, knowledge=knowledge)
 
 
 def with_local_paths(section: Any, folder: Path) -> Any:

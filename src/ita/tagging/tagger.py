@@ -141,7 +141,7 @@ class Tagger:
         posts: dict[int, NewPost] = {}
         for number, record in enumerate(records):
             try:
-                posts[number] = self.parse(record)
+                posts[number] = self.parse(record, view)
             except UnreadablePost as error:
                 answers[number] = unread(record, str(error))
         if posts:
@@ -152,7 +152,7 @@ class Tagger:
                 answers[number] = replace(answer, line=records[number].line, columns=records[number].values)
         return [answers[number] for number in range(len(records))]
 
-    def parse(self, record: Record) -> NewPost:
+    def parse(self, record: Record, view: View = "auto") -> NewPost:
         """The post of a record, cut into words as the training data are.
 
         Raises:
@@ -160,7 +160,13 @@ class Tagger:
         """
         if record.error is not None:
             raise UnreadablePost(record.error)
-        return parse_post(record.values, self.marks)
+        post = parse_post(record.values, self.marks)
+        if view == "auto" and post.context is None and (written := self.images.written):
+            raise UnreadablePost(
+                f"the model reads what a language model wrote ({', '.join(written)}), which cannot be asked for single "
+                "posts yet: give its text as context, take view t, or tag in the pipeline (tag.model)"
+            )
+        return post
 
     def tag_posts(
         self,

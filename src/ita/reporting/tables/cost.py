@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import math
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from ita.config import STAGES
+from ita.io import parquet
 from ita.reporting.report_table import ReportTable, format_column
 
 TITLE = "Cost of each stage"
@@ -27,14 +29,32 @@ DISPLAYED = {
     "max_rss_mb": ("memory (MB)", ".0f"),
 }
 """Column -> its heading and format for reading."""
+OF_LANGUAGE_MODELS = {
+    "prompt_tokens": ("prompt tokens", ",.0f"),
+    "completion_tokens": ("answer tokens", ",.0f"),
+    "posts_per_second": ("posts/s", ".2f"),
+    "price": ("price", ".2f"),
+}
+"""The same of the stage knowledge, where a language model was asked."""
+NOTE_OF_TOKENS = (
+    "Tokens are those that the server or model counted, of all answers, those of earlier runs too; posts/s is of the "
+    "posts asked in the last run; prices are those of the configuration, without free or cached tokens."
+)
 
 
-def build(folder: Path | None, dataset: str) -> ReportTable:
-    """One row per stage and, where its jobs have several, encoder, detector, captioner or OCR engine.
+def build(
+    folder: Path | None,
+    dataset: str,
+    knowledge: Path | None = None,
+    prices: Mapping[str, Mapping[str, float]] | None = None,
+) -> ReportTable:
+    """One row per stage and, where its jobs have several, encoder, detector, captioner, OCR engine or language model.
 
     Args:
         folder: benchmarks of the dataset; where there is none the table is empty.
         dataset: its name.
+        knowledge: folder of the tables that language models wrote, whose tokens stand in further columns.
+        prices: source of knowledge -> prompt_price and completion_price of a million tokens.
     """
     groups: dict[tuple[str, str], list[dict[str, str]]] = defaultdict(list)
     for path in sorted(folder.rglob("*.tsv") if folder else []):
@@ -44,12 +64,35 @@ def build(folder: Path | None, dataset: str) -> ReportTable:
                 last_run = list(csv.DictReader(file, delimiter="\t"))[-1:]
             groups[stage, wildcards[0] if len(wildcards) > 1 else ""] += last_run
     order = list(STAGES)
+    tokens = {("knowledge", name): usage(path, (prices or {}).get(name, {})) for name, path in tables_in(knowledge)}
+    asked = any(values["prompt_tokens"] for values in tokens.values())
     rows = [
-        {"dataset": dataset, "stage": stage, "of": of, **summarise_jobs(jobs)}
+        {"dataset": dataset, "stage": stage, "of": of, **summarise_jobs(jobs), **tokens.get((stage, of), {})}
         for (stage, of), jobs in sorted(groups.items(), key=lambda item: (order.index(item[0][0]), item[0][1]))
     ]
-    numbers = pd.DataFrame(rows, columns=["dataset", "stage", "of", "jobs", *DISPLAYED])
-    return ReportTable(TITLE, numbers, display_frame(numbers), list(NOTES), label_columns=2)
+    shown = DISPLAYED | (OF_LANGUAGE_MODELS if asked else {})
+    numbers = pd.DataFrame(rows, columns=["dataset", "stage", "of", "jobs", *shown])
+    notes = [*NOTES, *((NOTE_OF_TOKENS,) if asked else ())]
+    return ReportTable(TITLE, numbers, display_frame(numbers, shown), notes, label_columns=2)
+
+
+def tables_in(folder: Path | None) -> list[tuple[str, Path]]:
+    """Name and file of the gathered tables of knowledge."""
+    return [(path.stem, path) for path in sorted(folder.glob("*.parquet") if folder else [])]
+
+
+def usage(path: Path, prices: Mapping[str, float]) -> dict[str, Any]:
+    """Tokens, speed and price of what a language model wrote; answers that were kept cost as they did once."""
+    counts = parquet.metadata(path).get("counts", {})
+    prompt, completion = (int(counts.get(name, 0)) for name in ("prompt_tokens", "completion_tokens"))
+    asked, seconds = counts.get("asked", 0), counts.get("asking_seconds", 0.0)
+    price = prompt * prices.get("prompt_price", 0.0) + completion * prices.get("completion_price", 0.0)
+    return {
+        "prompt_tokens": prompt or None,
+        "completion_tokens": completion or None,
+        "posts_per_second": asked / seconds if asked and seconds else None,
+        "price": price / 1e6 if prices else None,
+    }
 
 
 def summarise_jobs(jobs: list[dict[str, str]]) -> dict[str, Any]:
@@ -78,8 +121,8 @@ def measurements(jobs: list[dict[str, str]], key: str) -> list[float]:
     return values
 
 
-def display_frame(numbers: pd.DataFrame) -> pd.DataFrame:
-    """The same with few digits."""
+def display_frame(numbers: pd.DataFrame, shown: Mapping[str, tuple[str, str]]) -> pd.DataFrame:
+    """The columns that are shown, with few digits."""
     columns = {"Stage": list(numbers["stage"]), "of": list(numbers["of"]), "jobs": [str(n) for n in numbers["jobs"]]}
-    columns |= {heading: format_column(numbers[name], spec) for name, (heading, spec) in DISPLAYED.items()}
+    columns |= {heading: format_column(numbers[name], spec) for name, (heading, spec) in shown.items()}
     return pd.DataFrame(columns)
