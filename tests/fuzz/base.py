@@ -1,5 +1,6 @@
 """Base of the targets, and the promises that they check."""
 
+from abc import ABC, abstractmethod
 from pathlib import Path
 from random import Random
 
@@ -26,7 +27,7 @@ def check_texts(*texts: str) -> None:
             raise Broken(f"{text!r:.80} holds half a character") from None
 
 
-class Target:
+class Target(ABC):
     """Base of all targets; not one itself."""
 
     kinds: tuple[str, ...] = ("",)
@@ -47,10 +48,10 @@ class Target:
         mutate = mutate_bytes if self.kind in ("parquet", "npz") else self.mutate
         return mutate(sample, random)
 
+    @abstractmethod
     def sample(self, random: Random) -> bytes:
         """An input as it should be."""
-        raise NotImplementedError
 
+    @abstractmethod
     def read(self, data: bytes) -> None:
         """Reads an input."""
-        raise NotImplementedError
