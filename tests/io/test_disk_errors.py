@@ -5,22 +5,26 @@ from __future__ import annotations
 import errno
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
+from ita.cli import run_stage
 from ita.errors import UserError
 from ita.io import disk_errors, parquet
 from ita.io.disk_errors import explained, os_error, write_error
 from ita.io.disk_index import disk_index
 from ita.io.files import atomic, atomic_folder, write_json
+from ita.stages import context, download
 from tests.support.web import environment, noise
 
 ROWS = [{"image_id": str(number), "text": os.urandom(40).hex()} for number in range(8000)]
@@ -62,7 +66,7 @@ def write_weights(path: Path) -> None:
 
 def write_index(path: Path) -> None:
     with disk_index(path, "index") as index:
-        index.fill((str(number), os.urandom(40).hex()) for number in range(200_000))
+        index.fill((str(number), os.urandom(40).hex()) for number in range(10_000))
 
 
 def write_folder(path: Path) -> None:
@@ -92,28 +96,16 @@ def test_a_full_disk(small_disk: Path, write: Callable[[Path], None]) -> None:
     assert list((small_disk / "deep").iterdir()) == [], "nothing half-written"
 
 
-LIMITED = """
-import resource, sys
-resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
-from pathlib import Path
-from ita.errors import UserError
-from tests.io import test_disk_errors
-for name, write in test_disk_errors.WRITERS.items():
-    try:
-        write(Path(sys.argv[1], name))
-    except UserError as error:
-        print(name, error)
-"""
-
-
-def test_a_limit_on_the_size_of_files(tmp_path: Path) -> None:
+@pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
+def test_a_limit_on_the_size_of_files(tmp_path: Path, write: Callable[[Path], None]) -> None:
     """As a user without root has it, and file systems such as FAT."""
-    done = subprocess.run(
-        [sys.executable, "-c", LIMITED, str(tmp_path)], capture_output=True, text=True, env=environment()
-    )
-    lines = done.stdout.splitlines()
-    assert len(lines) == len(WRITERS), done.stderr
-    assert all("cannot be written: " in line for line in lines), lines
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        with pytest.raises(UserError, match="cannot be written: "):
+            write(tmp_path / "file")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -171,11 +163,6 @@ def test_torch_says_only_that_it_failed(tmp_path: Path, monkeypatch: pytest.Monk
     assert "No space left on device" in str(write_error(tmp_path / "x", error))
 
 
-def ita(*arguments: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "ita", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, env={**environment(), **variables})
-
-
 NONE = json.dumps({"context": {"kinds": []}, "name": "none", "external_texts": {}})
 
 
@@ -186,43 +173,43 @@ def posts(tmp_path: Path) -> Path:
     return tmp_path / "posts.parquet"
 
 
-def assert_one_line(done: subprocess.CompletedProcess[str], *words: str) -> None:
-    lines = done.stderr.strip().splitlines()
-    assert done.returncode == 1 and len(lines) == 1, done.stderr
-    for word in words:
-        assert word in lines[0]
+def error_line(capsys: pytest.CaptureFixture[str], stage: ModuleType, *arguments: str | Path) -> str:
+    """The only line that a stage that fails shows."""
+    assert run_stage(stage, [str(argument) for argument in arguments]) == 1
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    return line
 
 
-def test_a_stage_whose_log_or_output_or_disk_refuses(posts: Path, tmp_path: Path, small_disk: Path) -> None:
-    """In processes: what a user sees."""
+def test_a_stage_whose_log_or_disk_refuses(
+    posts: Path, tmp_path: Path, small_disk: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "file").touch()
-    context = ["context", "--settings", NONE, "--posts", posts, "--cache", tmp_path / "cache", "--output"]
-    done = ita(*context, tmp_path / "c.parquet", "--log", tmp_path / "file" / "x.log")
-    assert_one_line(done, "file", "a file stands where a folder is needed")
+    make_context = ["--settings", NONE, "--posts", posts, "--cache", tmp_path / "cache", "--output"]
+    line = error_line(capsys, context, *make_context, tmp_path / "c.parquet", "--log", tmp_path / "file" / "x.log")
+    assert line.startswith(f"context: {tmp_path}/file/x.log: cannot be written: ")
     assert not (tmp_path / "c.parquet").exists()
-    images = tmp_path / "images"
-    images.mkdir()
-    (images / "1.jpg").write_bytes(noise() * 40)
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "1.jpg").write_bytes(noise() * 40)
     (small_disk / "fill").write_bytes(bytes(190_000))
-    settings = json.dumps({"download": {"source": "folder", "folder": str(images)}})
-    download = ["download", "--settings", settings, "--posts", posts, "--store", small_disk / "s", "--output"]
-    assert_one_line(
-        ita(*download, small_disk / "images.parquet"), str(small_disk), "No space left on device; free some"
-    )
+    settings = json.dumps({"download": {"source": "folder", "folder": str(tmp_path / "images")}})
+    get_images = ["--settings", settings, "--posts", posts, "--store", small_disk / "s", "--output"]
+    line = error_line(capsys, download, *get_images, small_disk / "images.parquet")
+    assert str(small_disk) in line and "No space left on device; free some" in line
     (small_disk / "fill").unlink()
-    assert ita(*download, small_disk / "images.parquet").returncode == 0, "the next run goes on"
-    log = small_disk / "x.log"
+    assert run_stage(download, [*map(str, get_images), str(small_disk / "images.parquet")]) == 0, "the next run goes on"
     with suppress(OSError), open(small_disk / "fill", "wb") as fill:
         fill.write(bytes(SPACE))
-    done = ita(*context, tmp_path / "c.parquet", "--log", log)
-    assert done.returncode == 0 and "Traceback" not in done.stderr, "a log that ends early costs nothing else"
+    again = [*map(str, make_context), str(tmp_path / "c.parquet"), "--log", str(small_disk / "x.log")]
+    assert run_stage(context, again) == 0, "a log that ends early costs nothing else"
+    assert "x.log: the log ends here: [Errno 28] No space left" in capsys.readouterr().err
     assert (tmp_path / "c.parquet").is_file()
 
 
 def test_standard_output_that_is_full(tmp_path: Path) -> None:
     command = f"{sys.executable} -m ita --help > /dev/full"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=environment())
-    assert_one_line(done, "ita: No space left on device; free some space")
+    assert done.returncode == 1
+    assert done.stderr.startswith("ita: No space left on device; free some space") and done.stderr.count("\n") == 1
 
 
 def test_without_a_folder_for_temporary_files() -> None:
@@ -230,6 +217,27 @@ def test_without_a_folder_for_temporary_files() -> None:
     assert str(os_error(error)) == (
         "no folder for temporary files can be written; set TMPDIR to one with space, then run the same command again"
     )
+
+
+def test_files_that_a_user_has_no_right_to(tmp_path: Path) -> None:
+    """Root has all rights: then as another user."""
+    folder, table = tmp_path / "folder", tmp_path / "ocr.parquet"
+    folder.mkdir()
+    folder.chmod(0o500)
+    parquet.write("ocr", ROWS[:1], table)
+    table.chmod(0)
+    user = os.geteuid()
+    try:
+        if user == 0:
+            os.seteuid(65_534)
+        with pytest.raises(
+            UserError, match="x.json: cannot be written: Permission denied; your user has no right to it"
+        ):
+            write_json(folder / "x.json", {})
+        with pytest.raises(UserError, match=r"ocr\.parquet: cannot be read: Permission denied; your user has no right"):
+            parquet.metadata(table)
+    finally:
+        os.seteuid(user)
 
 
 def test_a_checkout_that_is_read_only(tmp_path: Path, small_disk: Path) -> None:

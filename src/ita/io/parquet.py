@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ita.errors import UserError
+from ita.io.disk_errors import explain
 from ita.io.files import atomic
 from ita.io.schemas import SCHEMAS, arrow_schema
 
@@ -198,6 +199,8 @@ def _told(path: Path) -> Iterator[None]:
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; the stage that writes it has to run first") from None
     except (pa.ArrowException, OSError, ValueError) as error:  # JSON and UTF-8 errors are ValueError
+        if isinstance(error, OSError) and error.errno is not None:
+            raise UserError(f"{path}: cannot be read: {explain(error.errno)}") from None
         reason = " ".join(str(error).split())[:200]
         raise UserError(
             f"{path}: not a readable Parquet file ({reason}); remove it and run its stage again, or restore a copy"
