@@ -54,7 +54,9 @@ def serve(choice: ModelChoice, options: ServeOptions, listener: socket.socket, r
     """
     from ita.serving.app import build_app
     from ita.serving.guard import Guard
+    from ita.serving.memory import limit_shape_caches
 
+    limit_shape_caches()
     configure_log(None)
     logging.getLogger().setLevel(choice.log_level.upper())
     for noisy in ("uvicorn", "asyncio"):
