@@ -133,6 +133,7 @@ def test_other_errors_stay_what_they_are(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), atomic(tmp_path / "x"):
         _ = 1 / 0
     assert write_error(tmp_path / "x", BrokenPipeError(errno.EPIPE, "nobody reads")) is None
+    assert write_error(tmp_path / "x", RuntimeError("[Errno 2] No such file or directory: 'input'")) is None
     assert os_error(ConnectionRefusedError(errno.ECONNREFUSED, "refused")) is None
 
 

@@ -32,6 +32,8 @@ ADVICE = {
 """Error of the system -> what to do about it."""
 IN_TEXT = re.compile(r"(?:os error |errno )(\d+)", re.IGNORECASE)
 """How libraries that are not Python's name the error of the system in their message."""
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM)
+"""Errors that are believed when only a text names them; others may be those of a file that is read."""
 TORCH_WRITER = "inline_container.cc"
 MESSAGES = {
     "No space left on device": errno.ENOSPC,
@@ -52,7 +54,7 @@ def system_error(error: BaseException) -> int | None:
     text = str(error)
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno
-    if match := IN_TEXT.search(text):
+    if (match := IN_TEXT.search(text)) and int(match[1]) in FULL:
         return int(match[1])
     return next((number for message, number in MESSAGES.items() if message in text), None)
 
