@@ -15,6 +15,8 @@ from tests.support.pipeline import Pipeline
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "results/README.md"]
 MINE = yaml.safe_load(re.search(r"```yaml\n# mine.yaml\n(.*?)```", PAGES[0].read_text(), re.DOTALL)[1])
 
+ASKING = re.search(r"```yaml\n(# knowledge.yaml\n.*?)```", (ROOT / "docs/knowledge.md").read_text(), re.DOTALL)[1]
+
 
 def commands():
     """Lines of the README's and docs' shell blocks, without comments."""
@@ -46,12 +48,14 @@ def checkout(tmp_path_factory):
     pipeline = Pipeline(tmp_path_factory.mktemp("readme"))
     folder = pipeline.folder
     (folder / "mine.yaml").write_text(yaml.safe_dump(MINE))
+    (folder / "knowledge.yaml").write_text(ASKING)
     (folder / "data/images").mkdir(parents=True)
     (folder / "models/my-encoder").mkdir(parents=True)
     for name in ("train", "dev", "test"):
         (folder / f"data/{name}.jsonl").touch()
     (folder / "data/new-images").mkdir()
     (folder / "data/new.csv").touch()
+    (folder / "data/demonstrations.jsonl").touch()
     return pipeline
 
 

@@ -112,6 +112,15 @@ def test_answers_without_text_are_statuses(folder, behaviour, status):
     assert {(row["status"], row["text"]) for row in rows.values()} == {(status, "")}
 
 
+def test_halves_of_characters_do_no_harm(folder):
+    half = "Kim \ud83d"
+    with chat_server(says(200, {**reply(half), "model": half})) as server:
+        row = made(folder, address=server.address)["p0"]
+        assert (row["text"], row["model"]) == ("Kim ?", "Kim ?")
+    with chat_server(says(400, {"error": {"message": half}})) as server:
+        assert "Kim ?" in made(folder, address=server.address, max_tokens=9)["p0"]["error"]
+
+
 def test_thoughts_are_no_answer(folder):
     with chat_server(says(200, reply("<think>who is\nKim?</think>\n\nKim: a person"))) as server:
         assert made(folder, address=server.address)["p0"]["text"] == "Kim: a person"

@@ -10,6 +10,7 @@ from ita.knowledge.demonstrations import read_demonstrations
 from ita.knowledge.retrieval import choose_nearest, choose_random, encode_texts, unit_length
 from tests.support.families import make_encoder
 
+WORDS = {"t": ["Kim", "!"], "d": ["In", "Ulm"], "e": ["At", "sea", ":"]}
 POSTS = [
     {"post_id": "t1", "split": "train", "image_id": "1.jpg"},
     {"post_id": "t2", "split": "train", "image_id": "2"},
@@ -18,7 +19,10 @@ POSTS = [
     {"post_id": "e1", "split": "test", "image_id": "4"},
     {"post_id": "t4", "split": "train", "image_id": "4"},
     {"post_id": "t5", "split": "train", "image_id": None},
+    {"post_id": "e2", "split": "train", "image_id": None},
 ]
+for post in POSTS:
+    post["tokens"] = WORDS[post["post_id"][0]]
 
 
 def read(tmp_path, *records):
@@ -32,12 +36,19 @@ def test_posts_are_named_by_id_or_image(tmp_path):
     assert [(shown.post_id, shown.answer) for shown in found] == [("t2", "a person"), ("t1", "b")]
 
 
+def test_posts_of_other_data_sets_bring_their_texts(tmp_path):
+    (found,) = read(tmp_path, {"text": "Anna there", "caption": "a zoo", "answer": "c", "more": 1})
+    assert (found.post_id, found.slots) == ("demonstration 1", {"text": "Anna there", "caption": "a zoo"})
+
+
 @pytest.mark.parametrize(
     ("record", "message"),
     [
         ({"id": "d1", "answer": "a"}, "of the split dev"),
         ({"id": "e1", "answer": "a"}, "of the split test"),
         ({"image": "4", "answer": "a"}, "of the split test"),
+        ({"text": "AT sea:", "answer": "a"}, "of the split test"),
+        ({"id": "e2", "answer": "a"}, "the text of post 'e2' is of the split test"),
         ({"id": "x", "answer": "a"}, "not among the posts"),
         ({"image": "2", "answer": "a"}, "has 2 posts"),
         ({"id": "t1"}, "expected"),

@@ -151,6 +151,22 @@ def test_demonstrations_stand_before_the_question(folder, retrieval, tmp_path):
         made(folder, address="http://127.0.0.1:1/v1", **{**options, "demonstrations": shown(folder, "p4")})
 
 
+def test_demonstrations_of_another_data_set(folder):
+    path = folder / "demonstrations.jsonl"
+    path.write_text('{"text": "Anna there", "caption": "a zoo", "answer": "Anna: a person"}\n')
+    with chat_server() as server:
+        rows = made(folder, address=server.address, demonstrations=str(path), retrieval="random")
+        texts = list(map(asked_text, server.requests))
+        assert all(
+            text.startswith("Post: Anna there\nPicture: a zoo\nNotes: Anna: a person\n\nPost: ") for text in texts
+        )
+        blank = {"blank": ["caption"], "demonstrations": str(path), "retrieval": "random"}
+        made(folder, address=server.address, **blank)
+        assert not any("zoo" in asked_text(request) for request in server.requests[COUNT:])
+    assert {tuple(row["demonstrations"]) for row in rows.values()} == {("demonstration 1",)}
+    assert not any(row["demonstrated"] for row in rows.values())
+
+
 def test_a_tagger_finds_similar_posts(corpus, tiny_encoder, tmp_path):
     run = trained(corpus, tmp_path / "run", tiny_encoder, epochs=1)
     posts, contexts = corpus / "posts.parquet", corpus / "ga.parquet"

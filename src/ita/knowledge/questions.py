@@ -53,6 +53,7 @@ class Questioner:
         if settings.retrieval != "none" and settings.demonstrations:
             found = read_demonstrations(Path(settings.demonstrations), posts)
             self.demonstrations = {demonstration.post_id: demonstration for demonstration in found}
+        self.posts |= {name: row_of_text(shown) for name, shown in self.demonstrations.items() if shown.slots}
         shown = [self.posts[post_id] for post_id in self.demonstrations]
         images = {post["image_id"] for post in [*asked, *shown]} - {None}
         self.texts = ImageTexts(tables_read(self.template, settings.blank, tables), images, settings.slot_words)
@@ -90,9 +91,7 @@ class Questioner:
         """
         blank = self.settings.blank
         slots = self.texts.of(post, blank)
-        examples = [
-            {**self.texts.of(self.posts[name], blank), "answer": self.demonstrations[name].answer} for name in shown
-        ]
+        examples = [self.example(self.demonstrations[name]) for name in shown]
         text = self.template.fill(slots, examples)
         system = self.template.parts["system"].strip()
         sent = "image" in slots and "image" in self.template.slots
@@ -107,6 +106,20 @@ class Questioner:
             "image": picture and [picture.sha256, self.settings.max_pixels],
         }
         return Question(key_of(content), system, text, picture.path if picture else None)
+
+    def example(self, demonstration: Demonstration) -> dict[str, str]:
+        """Slots of a demonstration."""
+        if demonstration.slots is None:
+            slots = self.texts.of(self.posts[demonstration.post_id], self.settings.blank)
+        else:
+            slots = {name: text for name, text in demonstration.slots.items() if name not in self.settings.blank}
+        return {**slots, "answer": demonstration.answer}
+
+
+def row_of_text(demonstration: Demonstration) -> Row:
+    """A demonstration of another data set as a row of posts.parquet."""
+    text = (demonstration.slots or {})["text"]
+    return {"post_id": demonstration.post_id, "image_id": None, "text": text, "tokens": text.split()}
 
 
 def check_images(settings: Knowledge, template: Template, reads_images: bool) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from ita.download.errors import FetchError
 from ita.download.headers import parse_retry_after
+from ita.download.store import single_line
 from ita.knowledge.types import Answer, clean
 
 RETRYABLE = (408, 409, 425, 429)
@@ -67,14 +68,14 @@ def answer_of(content: bytes, seconds: float) -> Answer:
     if not isinstance(text, str | None):
         raise FetchError("failed", "bad-answer", f"its content is a {type(text).__name__}", retryable=True)
     told: dict[str, Any] = {
-        "finish": finish if isinstance(finish, str) else None,
+        "finish": single_line(finish) if isinstance(finish, str) else None,
         "prompt_tokens": counts[0],
         "completion_tokens": counts[1],
-        "model": reply.get("model") if isinstance(reply.get("model"), str) else None,
+        "model": single_line(reply["model"]) if isinstance(reply.get("model"), str) else None,
         "seconds": round(seconds, 3),
     }
     if refusal or finish == "content_filter":
-        return Answer("refused", error=str(refusal or "content filter")[:SHOWN], **told)
+        return Answer("refused", error=single_line(str(refusal or "content filter")), **told)
     if not (cleaned := clean(text or "")):
         return Answer("empty", error="no choices" if not choices else "an empty text", **told)
     return Answer("ok", cleaned, **told)
