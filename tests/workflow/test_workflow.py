@@ -136,7 +136,7 @@ def test_own_posts_need_only_a_section(fresh, tmp_path):
     }
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump({"datasets": {"mine": mine}}))
     planned = fresh.planned("results/mine/table1.csv", "--configfile", tmp_path / "mine.yaml")
-    assert planned == set(STAGES) - {"demo", "tag", "figure", "cases", "paper"}
+    assert planned == set(STAGES) - {"demo", "knowledge", "tag", "figure", "cases", "paper"}
 
 
 AGREED = {
@@ -193,6 +193,18 @@ def test_the_demo_looks_at_its_own_regions(done):
         assert done.planned(IMGFEAT) >= {"detect", "train", "evaluate"}
     finally:
         done.write(done.config)
+
+
+def test_a_template_stands_in_for_a_language_model(done):
+    target = "results/demo/contexts/knowledge.parquet"
+    done.run(target)
+    written = done.folder / "results/demo/knowledge/filled.parquet"
+    rows = parquet.rows("knowledge", written)
+    assert len(rows) == len(parquet.rows("contexts", done.folder / target)) > 0
+    assert {row["model"] for row in rows} == {None} and all(row["text"] for row in rows if row["status"] == "ok")
+    metadata = parquet.metadata(written)
+    assert "no language model" in metadata["engine"]["note"] and metadata["counts"]["ok"] > len(rows) / 2
+    assert done.planned(target) == set()
 
 
 def test_relation_data_are_a_data_set_that_trains_a_gate(done):
