@@ -60,7 +60,7 @@ RERUNS = [
     ("figure.width", 8.0, {"figure", "paper"}),
     ("figures.figure2.height", 3.0, {"figure", "paper"}),
     ("paper.figures", ["curves"], {"paper"}),
-    ("knowledge_sources.filled.prompt_price", 0.5, {"paper"}),
+    ("knowledge_sources.llm.prompt_price", 0.5, {"paper"}),
     ("cases.count", 5, {"cases", "paper"}),
     ("datasets.twitter17.train", {"epochs": 3}, set()),
 ]

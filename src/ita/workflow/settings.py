@@ -111,11 +111,12 @@ class JobSettings:
 
     def prices(self, dataset: str) -> dict[str, dict[str, float]]:
         """Source of knowledge -> its prices, of those that have one."""
-        by_source = {
-            source: {key: self.sections.values(dataset, "knowledge", source).get(key, 0.0) for key in PRICES}
-            for source in self.resolver.names("knowledge_sources", dataset)
-        }
-        return {source: prices for source, prices in by_source.items() if any(prices.values())}
+        prices = {}
+        for source in self.resolver.names("knowledge_sources", dataset):
+            values = self.sections.values(dataset, "knowledge", source)
+            if values["backend"] != "template" and any(values[name] for name in PRICES):
+                prices[source] = {name: values[name] for name in PRICES}
+        return prices
 
     def data_set(self, dataset: str) -> Settings:
         """What tables and pages say of the data set."""
