@@ -114,8 +114,8 @@ class JobSettings:
         prices = {}
         for source in self.resolver.names("knowledge_sources", dataset):
             values = self.sections.values(dataset, "knowledge", source)
-            if values["backend"] != "template" and any(values[name] for name in PRICES):
-                prices[source] = {name: values[name] for name in PRICES}
+            if values.get("backend") != "template" and any(values.get(name) for name in PRICES):
+                prices[source] = {name: values.get(name, 0.0) for name in PRICES}
         return prices
 
     def data_set(self, dataset: str) -> Settings:
