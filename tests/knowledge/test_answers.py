@@ -50,22 +50,35 @@ def test_half_a_line_costs_only_itself(tmp_path):
         assert known.keys() == {question.key for question in QUESTIONS[:whole]} | {QUESTIONS[3].key}
 
 
+def test_a_changed_bit_is_told(tmp_path, caplog):
+    add(tmp_path, QUESTIONS[0], Answer("ok", "a text", model="m", seconds=0.5))
+    path = tmp_path / "made.jsonl"
+    content = path.read_bytes()
+    for position in range(len(content) - 1):
+        changed = bytearray(content)
+        changed[position] ^= 1 << (position % 7)
+        path.write_bytes(changed)
+        assert not kept(tmp_path)
+    assert "damaged" in caplog.text
+    path.write_bytes(content)
+    assert kept(tmp_path)
+
+
 @pytest.mark.parametrize(
-    "line",
+    "values",
     [
-        "[]",
-        "{}",
-        '{"key": 1, "status": "ok", "text": "a"}',
-        '{"key": "%s", "status": "failed", "text": "a"}',
-        '{"key": "%s", "status": "ok", "text": 7}',
-        '{"key": "%s", "status": "ok"}',
-        '{"key": "short", "status": "ok", "text": "a"}',
-        "\udcff",
+        [],
+        {},
+        {"key": 1, "status": "ok", "text": "a"},
+        {"key": QUESTIONS[0].key, "status": "failed", "text": "a"},
+        {"key": QUESTIONS[0].key, "status": "ok", "text": 7},
+        {"key": QUESTIONS[0].key, "status": "ok"},
+        {"key": "short", "status": "ok", "text": "a"},
     ],
 )
-def test_lines_that_are_none_are_skipped(tmp_path, line):
-    text = line % QUESTIONS[0].key if "%s" in line else line
-    (tmp_path / "made.jsonl").write_bytes(text.encode(errors="surrogateescape") + b"\n")
+def test_lines_that_are_none_are_skipped(tmp_path, values):
+    checked = {**values, "sha256": key_of(values)} if isinstance(values, dict) else values
+    (tmp_path / "made.jsonl").write_text(json.dumps(checked) + "\n")
     assert kept(tmp_path) == {}
 
 

@@ -2,7 +2,7 @@
 
 A folder holds a file for each source and shard, and all of them are read, so that neither another number of shards nor
 another source that asks the same makes anything be asked twice. A killed process loses at most the line that it was
-writing; such a line is skipped, and the next one starts on a line of its own. Failed answers are not kept.
+writing. Every line has a checksum: one that is damaged is told and asked for again. Failed answers are not kept.
 """
 
 from __future__ import annotations
@@ -18,10 +18,12 @@ from typing import Any, Self
 
 from ita.errors import UserError
 from ita.knowledge.types import Answer, Question
+from ita.log import log
 
 KEY = re.compile("[0-9a-f]{64}")
 KEPT = ("ok", "refused", "empty")
 """Statuses that asking again would not change."""
+CHECKSUM = "sha256"
 NAMES = [field.name for field in fields(Answer)]
 
 
@@ -47,9 +49,7 @@ class Answers:
     def __enter__(self) -> Self:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            for path in sorted(self.folder.glob("*.jsonl")):
-                with open(path, "rb") as lines:
-                    self.known.update(filter(None, map(parse_line, lines)))
+            self.known = read_answers(self.folder)
             self.file = open(self.path, "ab+")
             self._end_line()
         except OSError as error:
@@ -76,17 +76,41 @@ class Answers:
             return
         self.known[question.key] = answer
         try:
-            self.file.write(json.dumps({"key": question.key, **asdict(answer)}).encode() + b"\n")
+            self.file.write(line_of(question.key, answer))
             self.file.flush()
             os.fsync(self.file.fileno())
         except OSError as error:
             raise UserError(f"{self.path}: cannot be written: {error}") from None
 
 
+def read_answers(folder: Path) -> dict[str, Answer]:
+    """The answers in a folder, by key; none where there is no folder."""
+    known: dict[str, Answer] = {}
+    for path in sorted(folder.glob("*.jsonl")):
+        damaged = 0
+        with open(path, "rb") as lines:
+            for line in lines:
+                if (entry := parse_line(line)) is not None:
+                    known[entry[0]] = entry[1]
+                elif line.strip():
+                    damaged += 1
+        if damaged:
+            log.warning("%s: %d lines are damaged or cut; what they held is asked for again", path, damaged)
+    return known
+
+
+def line_of(key: str, answer: Answer) -> bytes:
+    """The line of an answer."""
+    values = {"key": key, **asdict(answer)}
+    return json.dumps({**values, CHECKSUM: key_of(values)}).encode() + b"\n"
+
+
 def parse_line(line: bytes) -> tuple[str, Answer] | None:
     """Key and answer of a line, None if it is not one."""
     try:
         values = json.loads(line)
+        if values.pop(CHECKSUM) != key_of(values):
+            return None
         key = values.pop("key")
         answer = Answer(**{name: values.get(name) for name in NAMES})
     except (ValueError, TypeError, KeyError, AttributeError):

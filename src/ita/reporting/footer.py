@@ -12,7 +12,7 @@ from ita.reporting.report_rows import ReportSettings
 
 def heading(name: str) -> str:
     """``table1`` -> ``Table 1``."""
-    return re.sub(r"(?<=[a-z])(?=\d)", " ", name).capitalize()
+    return re.sub(r"(?<=[a-z])(?=\d)", " ", name).replace("_", " ").capitalize()
 
 
 def footer_metadata(

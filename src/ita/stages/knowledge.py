@@ -20,7 +20,7 @@ from ita.config import Knowledge
 from ita.errors import UserError
 from ita.io import parquet
 from ita.io.provenance import provenance_of
-from ita.knowledge.answers import Answers
+from ita.knowledge.answers import Answers, read_answers
 from ita.knowledge.backends import build_backend, identity_of
 from ita.knowledge.prompts import Row, Tables
 from ita.knowledge.questions import Questioner, check_images, check_tables
@@ -198,24 +198,35 @@ def print_estimate(name: str, configfiles: Sequence[Path]) -> None:
     check(config)
     jobs = Jobs(config)
     knowledge = read_section({"knowledge": jobs.resolver.stage(dataset, "knowledge", source)}, "knowledge", Knowledge)
-    wildcards = {"dataset": dataset, "knowledge_source": source, "shard": "1-of-1"}
-    inputs = jobs.inputs_of("knowledge", wildcards)
-    table_files = {table: Path(inputs[table][0]) if inputs[table] else None for table in Tables._fields}
-    posts = Path(f"results/{dataset}/posts.parquet")
-    rows = [row for row in parquet.rows("posts", posts) if row["tokens"] and not row.get("error")]
-    tables = Tables(**table_files)
-    present = tables.present()
-    for table, path in tables._asdict().items():
-        if path is not None and getattr(present, table) is None:
-            log.warning("%s is not made yet: prompts are taken without it", path)
-    questioner = Questioner(knowledge, rows, rows, present)
-    examples = list(questioner.demonstrations)
+    inputs = jobs.inputs_of("knowledge", {"dataset": dataset, "knowledge_source": source, "shard": "1-of-1"})
+    paths = {option: Path(files[0]) for option, files in inputs.items() if files}
+    rows = [
+        row
+        for row in parquet.rows("posts", Path(f"results/{dataset}/posts.parquet"))
+        if row["tokens"] and not row.get("error")
+    ]
+    tables = Tables(**{table: paths.get(table) for table in Tables._fields})
+    for missing in set(tables) - set(tables.present()):
+        log.warning("%s is not made yet: prompts are taken without it", missing)
+    tagger = paths["tagger"].parent if "tagger" in paths else None
+    questioner = Questioner(knowledge, rows, rows, tables.present(), tagger, paths.get("context"))
+    known = read_answers(Path(f"results/{dataset}/answers"))
+    shown = demonstrations_shown(knowledge, questioner, rows, exactly=bool(known))
     identity = identity_of(knowledge)
-    questions = []
-    for row in rows:
-        shown = [post_id for post_id in examples if post_id != row["post_id"]][: knowledge.count]
-        questions.append(questioner.question(row, shown, identity))
-    with Answers(Path(f"results/{dataset}/answers"), f"{source}.1-of-1") as kept:
-        pictures = {str(picture.path): picture for picture in questioner.texts.pictures.values()}
-        for line in estimate(knowledge, questions, pictures, kept.known):
-            print(line)
+    questions = [questioner.question(row, shown[row["post_id"]], identity) for row in rows]
+    pictures = {str(picture.path): picture for picture in questioner.texts.pictures.values()}
+    for line in estimate(knowledge, questions, pictures, known):
+        print(line)
+
+
+def demonstrations_shown(
+    settings: Knowledge, questioner: Questioner, rows: Sequence[Row], exactly: bool
+) -> Mapping[str, Sequence[str]]:
+    """Post id -> post ids of its demonstrations; any of them will do for their length, unless answers are looked up."""
+    if exactly or settings.retrieval in ("none", "random"):
+        try:
+            return questioner.choose(rows)
+        except UserError as error:
+            log.warning("demonstrations cannot be chosen yet (%s): the first ones are taken for their length", error)
+    names = list(questioner.demonstrations)
+    return {row["post_id"]: [name for name in names if name != row["post_id"]][: settings.count] for row in rows}
