@@ -13,7 +13,7 @@ from ita.config import Context
 from ita.errors import UserError
 from ita.io.files import read_json
 from ita.tagging.image_engines import ImageEngines, ReadImage, read_images
-from ita.tagging.image_settings import ImageSettings, image_settings
+from ita.tagging.image_settings import ImageSettings, context_sections, differences, image_settings
 from ita.tagging.image_sources import FoundImage
 from ita.vision.images import decode
 from ita.vision.types import ImageFile
@@ -156,3 +156,22 @@ def test_a_run_folder_says_what_a_language_model_wrote(pictured):
     record["images"]["context"]["kinds"].append("gpt")
     assert image_settings(record, {}, run).written == ["gpt"]
     assert image_settings(record, {"context": {"kinds": ["la"]}}, run).written == []
+
+
+def test_another_language_model_is_a_difference():
+    def sections(**values):
+        kinds = {"context": {"kinds": ["gpt", "texts"]}}
+        return {**kinds, "knowledge": {"gpt": {"model": "one", **values}}}
+
+    trained = sections()
+    compared = context_sections(trained)
+    assert compared == ["context", "knowledge.gpt"]
+    assert (
+        differences(trained, sections(address="http://10.0.0.1/v1", concurrency=99, prompt_price=1.0), compared) == []
+    )
+    told = differences(trained, sections(model="two", max_tokens=9), compared)
+    assert told == [
+        "knowledge.gpt.model is 'two' here, 'one' in training",
+        "knowledge.gpt.max_tokens is 9 here, 160 in training",
+    ]
+    assert differences(trained, {"context": trained["context"]}, compared) == ["knowledge.gpt is missing here"]

@@ -11,14 +11,16 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from ita.config import Caption, Context, Detect, Download, Ocr, load
-from ita.config.sections import CONTEXT_TABLES
+from ita.config import Caption, Context, Detect, Download, Knowledge, Ocr, load
+from ita.config.sections import CONTEXT_TABLES, PRICES
 from ita.errors import UserError
 
 KINDS = tuple(CONTEXT_TABLES)
 """Kinds of context that are made of an image, in the order of the paper's ITA-All."""
 SECTION_OF_KIND = {"la": "detect", "ga": "caption", "oca": "ocr"}
 """Kind of a context -> the section that says what it is made with."""
+KNOWLEDGE = "knowledge."
+"""Before the name of a source, of the settings by which a language model wrote."""
 SECTIONS: dict[str, Any] = {
     "context": Context,
     "detect": Detect,
@@ -33,6 +35,8 @@ SECTIONS: dict[str, Any] = {
 WITHOUT_EFFECT = {
     *("batch_size", "device", "precision", "local_files_only", "images_per_process", "processes", "timeout"),
     *("detector", "captioner", "ocr_engine", "files"),
+    *("address", "key_variable", "allow_networks", "concurrency", "attempts", "backoff", "max_wait", "max_failed"),
+    *PRICES,
 }
 """Settings that say where and how fast something is made, or name an entry whose own settings are compared."""
 
@@ -136,7 +140,15 @@ def context_sections(trained: Mapping[str, Any]) -> list[str]:
     kinds = (trained.get("context") or {}).get("kinds", [])
     used = {"regions", *(("context",) if kinds else ()), *(SECTION_OF_KIND[kind] for kind in kinds if kind in KINDS)}
     used |= {"caption_detect"} if "caption" in used else set()
-    return [name for name in SECTIONS if name in used and trained.get(name) is not None]
+    written = [f"{KNOWLEDGE}{kind}" for kind in kinds if kind in (trained.get("knowledge") or {})]
+    return [*(name for name in SECTIONS if name in used and trained.get(name) is not None), *written]
+
+
+def by_source(sections: Mapping[str, Any]) -> dict[str, Any]:
+    """Sections in which each source of knowledge is one of its own."""
+    sources = sections.get("knowledge") or {}
+    others = {name: values for name, values in sections.items() if name != "knowledge"}
+    return {**others, **{f"{KNOWLEDGE}{source}": values for source, values in sources.items()}}
 
 
 def differences(trained: Mapping[str, Any], made: Mapping[str, Any], sections: Iterable[str]) -> list[str]:
@@ -148,11 +160,13 @@ def differences(trained: Mapping[str, Any], made: Mapping[str, Any], sections: I
         sections: which are compared.
     """
     found = []
+    trained, made = by_source(trained), by_source(made)
     for name in sections:
         if made.get(name) is None:
             found.append(f"{name} is missing here")
             continue
-        before, now = (asdict(load(SECTIONS[name], values, name)) for values in (trained[name], made[name]))
+        section = Knowledge if name.startswith(KNOWLEDGE) else SECTIONS[name]
+        before, now = (asdict(load(section, values, name)) for values in (trained[name], made[name]))
         found += [
             f"{name}.{key} is {now[key]!r} here, {before[key]!r} in training"
             for key in before

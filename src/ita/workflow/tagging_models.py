@@ -128,6 +128,11 @@ class TaggingModels:
                     sections["caption_detect"] = self.sections.values(dataset, "detect", caption["detector"])
             if "oca" in kinds:
                 sections["ocr"] = self.sections.values(dataset, "ocr", values["ocr_engine"])
+            sections["knowledge"] = {
+                kind: self.sections.values(dataset, "knowledge", kind)
+                for kind in values["kinds"]
+                if kind not in CONTEXT_TABLES and self.sections.text_section(dataset, kind) == "knowledge_sources"
+            }
         if regions is not None:
             sections["regions"] = self.sections.values(dataset, "detect", regions)
         return sections
