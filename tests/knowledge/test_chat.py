@@ -8,6 +8,7 @@ import pytest
 from ita.errors import UserError
 from tests.support.asked_posts import COUNT, made, posts_with_pictures
 from tests.support.chat_server import KEY, asked_text, chat_server, echo, reply
+from tests.support.web import closed_port
 
 folder = posts_with_pictures
 
@@ -110,6 +111,31 @@ def test_answers_without_text_are_statuses(folder, behaviour, status):
         made(folder, address=server.address)
         assert len(server.requests) == COUNT, "asked once"
     assert {(row["status"], row["text"]) for row in rows.values()} == {(status, "")}
+
+
+def test_a_key_that_is_repeated_is_not_kept(folder, monkeypatch):
+    monkeypatch.setenv("MADE_KEY", KEY)
+    options = {"key_variable": "MADE_KEY"}
+    with chat_server(says(200, reply(f"your key is {KEY}"))) as server:
+        assert made(folder, address=server.address, **options)["p0"]["text"] == "your key is ***"
+    with chat_server(says(401, ERROR)) as server, pytest.raises(UserError) as raised:
+        made(folder, address=server.address, max_tokens=9, **options)
+    assert "your key *** is fine" in str(raised.value)
+
+
+def test_a_name_is_checked_when_it_is_resolved(folder, monkeypatch):
+    with chat_server() as server:
+        address = server.address.replace("127.0.0.1", "localhost")
+        with pytest.raises(UserError, match=r"localhost is .*allow_networks if it is yours"):
+            made(folder, address=address, allow_networks=["10.0.0.0/8"])
+        assert not server.requests
+        rows = made(folder, address=address, allow_networks=["127.0.0.0/8", "::1"])
+        assert rows["p0"]["status"] == "ok"
+
+
+def test_a_server_that_is_away_ends_the_job(folder):
+    with pytest.raises(UserError, match=r"posts failed .*connect"):
+        made(folder, address=f"http://127.0.0.1:{closed_port()}/v1", attempts=2, max_failed=0.3)
 
 
 def test_halves_of_characters_do_no_harm(folder):

@@ -108,8 +108,10 @@ class ChatBackend:
         Raises:
             UserError: for an error that every question would meet.
         """
-        message = single_line(self.scrub(str(error)))
-        if error.kind in ("http-401", "http-403", "http-404", "http-405", "redirect", "private-address", "bad-url"):
+        message = single_line(str(error))
+        if error.kind == "private-address":
+            raise UserError(f"{self.settings.address}: {message}; add it to knowledge.allow_networks if it is yours")
+        if error.kind in ("http-401", "http-403", "http-404", "http-405", "redirect", "bad-url"):
             raise UserError(
                 f"{self.settings.address}: {message}; check knowledge.address, knowledge.model and the key in the "
                 f"environment variable that knowledge.key_variable names ({self.settings.key_variable or 'none'})"
@@ -117,9 +119,9 @@ class ChatBackend:
         status = "refused" if error.status == "refused" else "failed"
         return Answer(status, error=f"{message} ({attempts} attempts)", seconds=round(seconds, 3))
 
-    def scrub(self, text: str) -> str:
-        """A text without the key."""
-        return text.replace(self.key, "***") if self.key else text
+    def scrub(self, content: bytes) -> bytes:
+        """A response without the key, should the server repeat it."""
+        return content.replace(self.key.encode(), b"***") if self.key else content
 
     async def _request(self, session: aiohttp.ClientSession, body: dict[str, Any]) -> bytes:
         """Body of the response to one request.
@@ -134,6 +136,7 @@ class ChatBackend:
                 content = await response.content.read(MOST_BYTES)
                 while len(content) < MOST_BYTES and (chunk := await response.content.read(MOST_BYTES)):
                     content += chunk
+                content = self.scrub(content)
                 if response.status != 200:
                     raise error_of_status(response.status, response.headers, content)
                 return content
