@@ -5,7 +5,7 @@ from dataclasses import asdict
 import pytest
 import yaml
 
-from ita.config import ENTRIES, NAMED, STAGES, ConfigError, Detect, Train, check, load, read_yaml
+from ita.config import ENTRIES, NAMED, STAGES, Caption, ConfigError, Detect, Train, check, load, read_yaml
 from ita.config.levels import merge
 from ita.config.models import MODELS
 from ita.config.schema import render
@@ -162,8 +162,11 @@ def test_whole_numbers_are_numbers_too():
 
 
 def test_defaults_are_the_papers():
-    caption = CONFIG["caption"]
-    assert (caption["beams"], caption["max_tokens"], caption["captions"]) == (5, 20, 5)
+    caption = load(Caption, CONFIG["caption"])
+    assert caption.search() == (5, 5, 20)
+    assert caption.search(chat=True) == (1, 1, 128), "of a chat model, which is none of the paper's"
+    assert load(Caption, {"captions": 7, "beams": 8}).search(chat=True) == (8, 7, 128)
+    assert load(Caption, {"captions": 7}).search() == (7, 7, 20)
     context = CONFIG["context"]
     assert (context["attribute_threshold"], context["attributes"], context["tags"]) == (0.1, 3, 100)
     assert CONFIG["train"]["epochs"] == 10
@@ -191,7 +194,7 @@ def test_load_names_the_wrong_setting():
         ("systems", {"regions": "resnet"}, "regions are read in the view it"),
         (
             "caption",
-            {"captions": 6},
+            {"captions": 6, "beams": 5},
             "6 captions cannot come out of 5 beams; raise caption.beams or lower caption.capt",
         ),
         ("posts", {"columns": {"tags": "ner"}}, "posts.columns.tags: found 'ner', expected its number"),

@@ -11,7 +11,9 @@ from ita.io import parquet
 from ita.stages import caption
 from ita.vision.captioners.transformers import TransformersCaptioner
 from ita.vision.region_tables import feature_rows, object_rows
+from ita.vision.types import DecodedImage
 from tests.support.captioners import regions_of, save_oscar
+from tests.support.chat_models import make_llava
 from tests.support.pictures import run, scene, table
 
 TINY = {"backend": "transformers", "beams": 5, "captions": 5, "max_tokens": 6, "device": "cpu", "precision": "fp32"}
@@ -56,6 +58,26 @@ def test_the_prompt_is_not_part_of_the_caption(images, blip, tmp_path):
 def test_greedy_search_has_no_score_of_its_beam(images, blip, tmp_path):
     rows = run(caption, images, tmp_path / "o", TINY, model=blip, beams=1, captions=1, precision="bf16")
     assert len(rows) == 3 and all(row["logprob"] is None for row in rows)
+
+
+def test_a_chat_model_answers_at_length_and_once(images, tmp_path):
+    llava = make_llava(tmp_path / "llava")
+    chat = {"backend": "transformers", "model": llava, "device": "cpu", "precision": "fp32", "max_tokens": 12}
+    alone = run(caption, images, tmp_path / "one.parquet", chat, batch_size=1)
+    together = run(caption, images, tmp_path / "three.parquet", chat, batch_size=4)
+    assert together == alone and [(row["rank"], row["logprob"]) for row in alone] == [(0, None)] * 3
+    assert len({row["caption"] for row in alone}) > 1
+    engine = parquet.metadata(tmp_path / "one.parquet")["engine"]
+    assert engine["chat"] and (engine["beams"], engine["captions"], engine["max_tokens"]) == (1, 1, 12)
+    asked = run(caption, images, tmp_path / "o", chat, prompt="Who is it?")
+    assert [row["caption"] for row in asked] != [row["caption"] for row in alone], "the prompt had an effect"
+    beams = run(caption, images, tmp_path / "o", chat, beams=3, captions=2)
+    assert len(beams) == 6 and all(row["logprob"] < 0 for row in beams)
+    small = [TransformersCaptioner(Caption(**chat, max_pixels=pixels)) for pixels in (784, 10_000)]
+    picture = DecodedImage("p", scene(200, 50, 4))
+    shrunk = DecodedImage("p", picture.image.resize((56, 14)))
+    assert small[0].caption([picture]) == small[0].caption([shrunk]) == small[1].caption([shrunk])
+    assert TransformersCaptioner(Caption(backend="transformers", model=llava)).search.max_tokens == 128
 
 
 def test_wrong_settings_and_models(blip, tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import field
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 from pydantic.dataclasses import dataclass
@@ -71,6 +71,22 @@ class Detect:
     precision: Annotated[Precision, Field(description="auto is bf16 on a GPU and fp32 on a CPU.")] = "auto"
 
 
+PAPER_BEAMS = 5
+PAPER_TOKENS = 20
+"""Longest caption of the paper."""
+CHAT_TOKENS = 128
+"""Longest answer of a chat model: two or three sentences."""
+
+
+class Search(NamedTuple):
+    """How a captioner searches for the words of an image."""
+
+    beams: int
+    captions: int
+    """Kept per image, at most as many as beams."""
+    max_tokens: int
+
+
 @dataclass(frozen=True, kw_only=True, config=SECTION)
 class Caption:
     """caption: images -> captions/{captioner}.parquet.
@@ -95,7 +111,16 @@ class Caption:
         str | None, Field(description="Commit, tag or branch on the hub; pin it for published work.")
     ] = None
     local_files_only: Annotated[Flag, Field(description="Never ask the hub.")] = False
-    prompt: Annotated[str | None, Field(description="For transformers: text that generation starts from.")] = None
+    prompt: Annotated[
+        str | None,
+        Field(
+            description="For transformers: text that generation starts from; of a chat model what it is asked (null: "
+            "to describe the picture)."
+        ),
+    ] = None
+    max_pixels: Annotated[Whole, Field(ge=784, description="For chat models: larger pictures are made smaller.")] = (
+        802_816
+    )
     files: Annotated[
         list[str],
         Field(
@@ -103,21 +128,39 @@ class Caption:
             "order of the files."
         ),
     ] = field(default_factory=list)
-    beams: Annotated[Whole, Field(ge=1, description="Beam width (paper: 5).")] = 5
-    captions: Annotated[Whole, Field(ge=1, description="Captions kept per image (paper: all 5 beams).")] = 5
-    max_tokens: Annotated[Whole, Field(ge=1, description="Longest caption in tokens (paper: 20).")] = 20
+    beams: Annotated[
+        Whole | None,
+        Field(ge=1, description="Beam width; null: 5 (paper), of a chat model 1; more where more captions are kept."),
+    ] = None
+    captions: Annotated[
+        Whole | None,
+        Field(ge=1, description="Captions kept per image; null: all beams (paper), of precomputed captions 5."),
+    ] = None
+    max_tokens: Annotated[
+        Whole | None, Field(ge=1, description="Longest caption in tokens; null: 20 (paper), of a chat model 128.")
+    ] = None
     batch_size: Annotated[Whole, Field(ge=1, description="Images per forward pass.")] = 8
     device: Annotated[Device, Field(description="Where the model runs.")] = "auto"
     precision: Annotated[Precision, Field(description="auto is bf16 on a GPU and fp32 on a CPU.")] = "auto"
 
     @model_validator(mode="after")
     def _beams_suffice(self, info: ValidationInfo) -> Caption:
-        if is_whole(info.context) and self.backend != "precomputed" and self.captions > self.beams:
+        beams = self.beams if self.backend != "precomputed" else None
+        if is_whole(info.context) and beams and (self.captions or 0) > beams:
             raise ConfigError(
                 f"setting caption.captions: {self.captions} captions cannot come out of {self.beams} beams; "
                 "raise caption.beams or lower caption.captions"
             )
         return self
+
+    def search(self, chat: bool = False) -> Search:
+        """How captions are generated: what is set, and what suits the model where nothing is.
+
+        Args:
+            chat: the model answers in a chat: one answer, the likeliest word after word, and longer than a caption.
+        """
+        beams = self.beams or max(1 if chat else PAPER_BEAMS, self.captions or 1)
+        return Search(beams, self.captions or beams, self.max_tokens or (CHAT_TOKENS if chat else PAPER_TOKENS))
 
 
 @dataclass(frozen=True, kw_only=True, config=SECTION)

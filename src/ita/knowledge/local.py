@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ita.config import Knowledge
+from ita.data.generated_text import clean
 from ita.errors import UserError
 from ita.knowledge.pictures import load_picture
-from ita.knowledge.types import Answer, Question, Record, clean
+from ita.knowledge.types import Answer, Question, Record
 from ita.log import log
 from ita.model import hub
 from ita.model.device import compute_dtype, resolve_device

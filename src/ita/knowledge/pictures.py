@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import base64
 import io
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ita.vision.images import decode
+from ita.vision.images import decode, shrink
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -23,11 +22,7 @@ def load_picture(path: Path, max_pixels: int) -> Image:
     Raises:
         Unreadable: for a file that is no picture.
     """
-    picture = decode(path)
-    scale = math.sqrt(max_pixels / (picture.width * picture.height))
-    if scale >= 1:
-        return picture
-    return picture.resize((max(1, int(picture.width * scale)), max(1, int(picture.height * scale))))
+    return shrink(decode(path), max_pixels)
 
 
 def data_url(picture: Image) -> str:

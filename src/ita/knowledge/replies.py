@@ -6,10 +6,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from ita.data.generated_text import clean
 from ita.download.errors import FetchError
 from ita.download.headers import parse_retry_after
 from ita.download.store import single_line
-from ita.knowledge.types import Answer, clean
+from ita.knowledge.types import Answer
 
 RETRYABLE = (408, 409, 425, 429)
 REFUSALS = ("content_filter", "content_policy_violation", "ResponsibleAIPolicyViolation")

@@ -69,14 +69,3 @@ class Backend(Protocol):
 
     def ask(self, questions: Sequence[Question], record: Record) -> None:
         """Asks all of them, in any order; ``record`` may raise to stop."""
-
-
-def clean(text: str) -> str:
-    """An answer without the thoughts that some models write before it, and without halves of characters.
-
-    Thoughts without an end, cut at the longest answer, leave nothing.
-    """
-    text = text.encode(errors="replace").decode().strip()
-    if text.startswith("<think>"):
-        text = text.partition("</think>")[2]
-    return text.strip()

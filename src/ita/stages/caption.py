@@ -88,7 +88,8 @@ def open_captions(
     engine: dict[str, Any] = {"backend": caption.backend}
     if caption.backend == "precomputed":
         files = list_files(caption.files, "caption.files")
-        return {str(file): file for file in files}, engine, read_captions(files, caption.captions, images, shard)
+        captions = caption.search().captions
+        return {str(file): file for file in files}, engine, read_captions(files, captions, images, shard)
     captioner = build_captioner(caption)
     engine |= captioner.metadata
     image_files = list_image_files(images)

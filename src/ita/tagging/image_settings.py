@@ -166,10 +166,15 @@ def differences(trained: Mapping[str, Any], made: Mapping[str, Any], sections: I
             found.append(f"{name} is missing here")
             continue
         section = Knowledge if name.startswith(KNOWLEDGE) else SECTIONS[name]
-        before, now = (asdict(load(section, values, name)) for values in (trained[name], made[name]))
+        before, now = (compared(load(section, values, name)) for values in (trained[name], made[name]))
         found += [
             f"{name}.{key} is {now[key]!r} here, {before[key]!r} in training"
             for key in before
             if key not in WITHOUT_EFFECT and before[key] != now[key]
         ]
     return found
+
+
+def compared(section: Any) -> dict[str, Any]:
+    """Settings of a section, with the values that null stands for."""
+    return asdict(section) | (section.search()._asdict() if isinstance(section, Caption) else {})

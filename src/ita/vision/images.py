@@ -5,6 +5,7 @@ Paths must stay inside the folder of their table, and a broken image affects onl
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -114,6 +115,14 @@ def decode(path: Path) -> Image:
         Unreadable: as ``read_picture``.
     """
     return read_picture(path).pixels
+
+
+def shrink(picture: Image, max_pixels: int) -> Image:
+    """A picture of at most so many pixels, in its proportions."""
+    scale = math.sqrt(max_pixels / (picture.width * picture.height))
+    if scale >= 1:
+        return picture
+    return picture.resize((max(1, int(picture.width * scale)), max(1, int(picture.height * scale))))
 
 
 def decode_batches(batches: Sequence[Sequence[ImageFile]]) -> Iterator[list[DecodedImage]]:

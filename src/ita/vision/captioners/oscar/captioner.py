@@ -51,13 +51,14 @@ class OscarCaptioner:
         Raises:
             UserError: when the model cannot be loaded, is of another kind, or the settings do not go together.
         """
-        if settings.max_tokens < 3:
+        beams, captions, max_tokens = settings.search()
+        if max_tokens < 3:
             raise UserError(
-                f"setting caption.max_tokens: {settings.max_tokens} leaves no room for a word between [CLS] and "
+                f"setting caption.max_tokens: {max_tokens} leaves no room for a word between [CLS] and "
                 "[SEP], which count; set it to 3 or more (paper: 20)"
             )
         self.settings = settings
-        self.inputs = replace(INPUTS, label_position=max(INPUTS.label_position, settings.max_tokens))
+        self.inputs = replace(INPUTS, label_position=max(INPUTS.label_position, max_tokens))
         self.device = resolve_device(settings.device)
         self.dtype = compute_dtype(self.device, settings.precision, 0)
         source = hub.find(settings.model, settings.revision, settings.local_files_only, SETTING)
@@ -70,9 +71,7 @@ class OscarCaptioner:
         # Eight bits are too few for ranking words, so the head stays in fp32.
         self.model.bert.to(self.dtype)
         special = self.tokenizer
-        self.beam = BeamConfig(
-            settings.beams, settings.captions, settings.max_tokens, special.cls_id, special.sep_id, special.pad_id
-        )
+        self.beam = BeamConfig(beams, captions, max_tokens, special.cls_id, special.sep_id, special.pad_id)
         self.metadata = model_metadata(source, self.model, file, self.device, self.dtype)
 
     def caption_regions(self, regions: Sequence[Regions]) -> list[list[ImageCaption]]:

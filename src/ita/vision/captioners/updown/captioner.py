@@ -75,7 +75,7 @@ class UpDownCaptioner:
         self.model.head.float().load_state_dict(head)
         last = len(self.words)
         unknown = last if self.words[last] == UNKNOWN_WORD else None
-        self.beam = BeamConfig(settings.beams, settings.captions, settings.max_tokens, unknown)
+        self.beam = BeamConfig(*settings.search(), unknown)
         self.metadata = model_metadata(source, self.model, file, self.device, self.dtype)
 
     def caption_regions(self, regions: Sequence[Regions]) -> list[list[ImageCaption]]:
