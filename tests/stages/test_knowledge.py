@@ -167,6 +167,17 @@ def test_demonstrations_of_another_data_set(folder):
     assert not any(row["demonstrated"] for row in rows.values())
 
 
+def test_a_shard_without_posts_joins_the_others(folder, tmp_path):
+    encoder = str(make_encoder(tmp_path / "encoder", "bert"))
+    options = {"demonstrations": shown(folder, "p0", "p1", "p2"), "retrieval": "text", "retrieval_model": encoder}
+    shards = [folder / f"{number}-of-2.parquet" for number in (1, 2)]
+    with chat_server() as server:
+        for number, path in enumerate(shards, 1):
+            made(folder, f"{number}-of-2", output=path.name, address=server.address, count=1, **options)
+    gather.work({}, shards, folder / "joined.parquet")
+    assert [parquet.count("knowledge", path) for path in (*shards, folder / "joined.parquet")] == [0, COUNT, COUNT]
+
+
 def test_a_tagger_finds_similar_posts(corpus, tiny_encoder, tmp_path):
     run = trained(corpus, tmp_path / "run", tiny_encoder, epochs=1)
     posts, contexts = corpus / "posts.parquet", corpus / "ga.parquet"

@@ -64,7 +64,7 @@ class Questioner:
         """Post id -> post ids of its demonstrations, the nearest first."""
         post_ids, candidates = [post["post_id"] for post in posts], list(self.demonstrations)
         count, retrieval = self.settings.count, self.settings.retrieval
-        if retrieval == "none" or not post_ids or not count:
+        if retrieval == "none" or not count:
             return {post_id: [] for post_id in post_ids}
         if retrieval == "random":
             return {post_id: choose_random(post_id, candidates, count, self.settings.seed) for post_id in post_ids}

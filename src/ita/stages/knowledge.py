@@ -79,25 +79,44 @@ def work(
     asked = shard_items(rows, shard)
     tables = Tables(images, objects, captions, ocr)
     questioner = Questioner(knowledge, rows, asked, tables, tagger[0].parent if tagger else None, context)
-    check_tables(questioner.template, knowledge.blank, tables)
-    backend = build_backend(knowledge)
-    check_images(knowledge, questioner.template, backend.reads_images)
+    files = {"posts": posts, **tables._asdict(), "context": context, **{path.name: path for path in tagger}}
+    if questioner.demonstrations:
+        files["demonstrations"] = Path(knowledge.demonstrations or "")
+    name = f"{settings.get('name', 'knowledge')}.{shard or '1-of-1'}"
+    table_rows, made_by = answer_posts(knowledge, questioner, asked, tables, answers or output.parent / "answers", name)
+    parquet.write("knowledge", table_rows, output, {**provenance_of(settings, files), **made_by})
+
+
+def answer_posts(
+    settings: Knowledge, questioner: Questioner, asked: Sequence[Row], tables: Tables, answers: Path, name: str
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Rows of posts, and metadata: what answered, and how much.
+
+    Args:
+        settings: of the stage.
+        questioner: makes the questions.
+        asked: rows of posts.parquet.
+        tables: what is known of their images.
+        answers: folder in which answers are kept.
+        name: of the file there for new ones.
+
+    Raises:
+        UserError: as ``work``.
+    """
+    check_tables(questioner.template, settings.blank, tables)
+    backend = build_backend(settings)
+    check_images(settings, questioner.template, backend.reads_images)
     readable = [post for post in asked if post["tokens"] and not post.get("error")]
     shown = questioner.choose(readable)
     questions = {
         post["post_id"]: questioner.question(post, shown[post["post_id"]], backend.identity) for post in readable
     }
-    name = f"{settings.get('name', 'knowledge')}.{shard or '1-of-1'}"
-    with Answers(answers or output.parent / "answers", name) as kept:
-        results, work_done = ask(knowledge, backend, list(questions.values()), kept)
+    with Answers(answers, name) as kept:
+        results, work_done = ask(settings, backend, list(questions.values()), kept)
     by_post = {post_id: results[question.key] for post_id, question in questions.items()}
-    table_rows = [row_of(post["post_id"], by_post, shown, questioner) for post in asked]
-    files = {"posts": posts, **tables._asdict(), "context": context, **{path.name: path for path in tagger}}
-    if questioner.demonstrations:
-        files["demonstrations"] = Path(knowledge.demonstrations or "")
+    rows = [row_of(post["post_id"], by_post, shown, questioner) for post in asked]
     engine = {**backend.metadata, "template_sha256": questioner.template.sha256, "retrieval": questioner.metadata}
-    metadata = {**provenance_of(settings, files), "engine": engine, "counts": {**counts_of(table_rows), **work_done}}
-    parquet.write("knowledge", table_rows, output, metadata)
+    return rows, {"engine": engine, "counts": {**counts_of(rows), **work_done}}
 
 
 def ask(
