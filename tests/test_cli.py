@@ -1,7 +1,9 @@
 """Command lines: ita, and its stages."""
 
 import importlib
+import io
 import json
+import logging
 import os
 import re
 import subprocess
@@ -16,7 +18,7 @@ from ita.__main__ import commands, stages
 from ita.__main__ import main as ita
 from ita.cli import read_settings, run_stage, stage_parser
 from ita.errors import UserError
-from ita.log import log
+from ita.log import LogFile, configure_log, log
 from ita.workflow.versions import VERSIONS
 from tests.support.paths import ROOT
 
@@ -159,3 +161,22 @@ def test_answers_are_utf8_in_every_locale_and_output_may_be_closed():
     assert told.stdout.decode() == "Zo\u00e9\n" and not told.stderr
     command = f'exec {sys.executable} -c "{program}" >&-'
     assert subprocess.run(["sh", "-c", command], capture_output=True, check=True).stderr == b""
+
+
+def test_a_log_on_a_full_disk_does_not_stop_the_next_one(tmp_path, capsys):
+    """Its last bytes are written when it is closed, which is when the next log takes its place."""
+
+    def work(settings: dict, output: Path):
+        raise UserError("the file is green")
+
+    class Full(io.StringIO):
+        def flush(self):
+            raise OSError(28, "No space left on device")
+
+    configure_log(tmp_path / "first.log")
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, LogFile):
+            handler.stream = Full()
+    capsys.readouterr()
+    assert run_stage(stage(work), ["--output", str(tmp_path / "o")]) == 1
+    assert capsys.readouterr().err == "ocr: the file is green\n"

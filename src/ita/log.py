@@ -6,6 +6,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,6 +26,11 @@ class LogFile(logging.FileHandler):
         """Writes a record."""
         if not self.broken:
             super().emit(record)
+
+    def close(self) -> None:
+        """Closes the file; what a full disk did not take is lost, which ``handleError`` has said."""
+        with suppress(OSError):
+            super().close()
 
     def handleError(self, record: logging.LogRecord) -> None:
         """Called in place of an error."""

@@ -171,7 +171,7 @@ def test_a_stream_is_answered_post_by_post(process):
     assert max(seconds[1:]) < 1, seconds
     child.stdin.close()
     child.stdin = None
-    assert child.wait(10) == 0
+    assert child.wait(60) == 0
 
 
 def test_a_reader_that_goes_away_ends_it_quietly(process):
@@ -187,7 +187,7 @@ def test_a_reader_that_goes_away_ends_it_quietly(process):
             child.stdin.flush()
             time.sleep(0.2)
     child.stdout = None
-    assert child.wait(10) == 0 and child.stderr.read() == ""
+    assert child.wait(60) == 0 and child.stderr.read() == ""
 
 
 def test_an_interrupt_ends_it_while_it_waits(process):
@@ -196,7 +196,7 @@ def test_an_interrupt_ends_it_while_it_waits(process):
     child.stdin.flush()
     child.stdout.readline()
     child.send_signal(signal.SIGINT)
-    assert child.wait(10) == 130
+    assert child.wait(60) == 130
     assert child.stderr.read() == "predict: interrupted; with --output the same command goes on where it was\n"
 
 

@@ -98,7 +98,7 @@ def test_broken_journal_lines_are_skipped(project: Project, server: str, line: b
 
 def test_an_interrupted_run_is_completed_by_the_next(project: Project, server: str) -> None:
     def reply(handler: Handler) -> None:
-        time.sleep(0.03)
+        time.sleep(0.1)
         handler.send(200, picture((int(handler.path[2:]) + 1, 5)))
 
     images = serve(server, **{f"i{n}": reply for n in range(80)})
@@ -108,7 +108,7 @@ def test_an_interrupted_run_is_completed_by_the_next(project: Project, server: s
     while sum(Handler.requests.values()) < 20 and time.monotonic() < limit:
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    errors = process.communicate(timeout=10)[1]
+    errors = process.communicate(timeout=60)[1]
     assert process.returncode == 130, errors
     assert not project.output.exists()
     requested = set(Handler.requests)
@@ -159,7 +159,7 @@ def test_kill_9_at_random_moments_loses_nothing(project: Project, server: str, k
             time.sleep(0.001)
         time.sleep(draw.uniform(0, 0.02))
         process.kill()
-        process.communicate(timeout=10)
+        process.communicate(timeout=60)
         requested = Handler.requests.total()
         assert before <= assert_nothing_is_half_written(project)
         assert not project.output.exists()

@@ -65,7 +65,7 @@ MENDED = {
 @pytest.mark.parametrize("behaviour", MENDED.values(), ids=MENDED)
 def test_what_a_retry_mends(folder, behaviour, monkeypatch):
     monkeypatch.setenv("MADE_KEY", KEY)
-    options = {"timeout": 0.4, "key_variable": "MADE_KEY"}
+    options = {"timeout": 1.5, "key_variable": "MADE_KEY"}
     with chat_server(sequence(behaviour, echo)) as server:
         rows = made(folder, address=server.address, **options)
         assert {row["status"] for row in rows.values()} == {"ok"} and len(server.requests) == 2 * COUNT

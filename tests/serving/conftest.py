@@ -28,6 +28,6 @@ def served(tesseract, pictured, tmp_path_factory):
 def limited(run, tmp_path_factory):
     """A service with small limits, whose model is as slow as its posts say."""
     limits = ["--max-body", "20000", "--max-posts", "4", "--max-text", "200", "--max-queue-posts", "8"]
-    limits += ["--request-seconds", "2.5", "--body-seconds", "1", "--header-seconds", "1", "--max-connections", "100"]
+    limits += ["--request-seconds", "2.5", "--body-seconds", "2", "--header-seconds", "2", "--max-connections", "100"]
     with service.running(run, tmp_path_factory.mktemp("limited") / "log", *limits, slow=True) as running:
         yield running
