@@ -7,6 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from ita.serving.connections import ConnectionLimits
+from ita.serving.options import ServeOptions
 from tests.support import service
 from tests.support.service import together
 
@@ -166,3 +168,21 @@ def test_what_was_given_up_does_not_hold_up_the_end(run, tmp_path):
     with service.running(run, tmp_path / "log", *limits) as running:
         assert running.tag({"text": "a " * 50_000}).status == 504
         assert running.stop() == 0
+
+
+def test_of_connections_that_came_together_the_first_is_closed():
+    """However few of them a slow machine saw one by one: a request that has just come is the last."""
+    made = []
+
+    class Made:
+        is_waiting = True
+
+        def __init__(self, number):
+            self.number = number
+
+        def end(self):
+            made.append(self.number)
+
+    connections = {Made(number) for number in range(40)}
+    ConnectionLimits(connections, ServeOptions(max_connections=30)).sweep(0.0)
+    assert made == list(range(10))

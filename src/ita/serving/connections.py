@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import time
 from typing import Any
@@ -28,6 +29,15 @@ def response(error: ServiceError, reason: str) -> bytes:
 
 class Connection(H11Protocol):
     """A connection whose errors are JSON."""
+
+    numbers = itertools.count()
+    number = 0
+    """Connections are counted as they are opened."""
+
+    def connection_made(self, transport: Any) -> None:
+        """Called by the event loop when the connection is open."""
+        self.number = next(self.numbers)
+        super().connection_made(transport)
 
     def send_400_response(self, msg: str) -> None:
         """Answers what is no request."""
@@ -84,7 +94,7 @@ class ConnectionLimits:
         for connection, (waiting, start) in since.items():
             if not waiting and now - start > longest:
                 connection.transport.abort()  # it does not read its answer
-        waiting_since = sorted((start, id(item), item) for item, (waiting, start) in since.items() if waiting)
+        waiting_since = sorted((start, item.number, item) for item, (waiting, start) in since.items() if waiting)
         excess = len(since) - options.max_connections
         for number, (start, _, connection) in enumerate(waiting_since):
             if number < excess or now - start > options.header_seconds:
