@@ -11,6 +11,7 @@ from itertools import product
 import pytest
 import yaml
 
+from ita.config.levels import merge
 from ita.config.sections import STAGES
 from ita.io import parquet
 from ita.io.files import sha256
@@ -45,16 +46,19 @@ def done(tmp_path_factory):
     return pipeline
 
 
-def test_all_tables_are_planned_without_heavy_imports(fresh, monkeypatch):
+def test_all_tables_are_planned_without_heavy_imports(fresh, monkeypatch, tmp_path):
     everything = [f"results/{name}/{table}.csv" for name in DATASETS for table in fresh.config["tables"]]
-    command = [sys.executable, "-X", "importtime", *fresh.command("--dry-run", *everything)[1:]]
+    asked = {"knowledge": {"model": "made"}}  # has no default
+    (tmp_path / "asked.yaml").write_text(yaml.safe_dump(asked))
+    arguments = fresh.command("--dry-run", *everything, "--configfile", tmp_path / "asked.yaml")
+    command = [sys.executable, "-X", "importtime", *arguments[1:]]
     run = subprocess.run(command, cwd=fresh.folder, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr[-3000:]
     imported = {line.rpartition("|")[2].strip() for line in run.stderr.splitlines() if line.startswith("import time:")}
     assert "snakemake" in imported
     assert not imported & {"torch", "transformers", "pandas", "pyarrow", "matplotlib"}
     monkeypatch.chdir(fresh.folder)  # local files are looked for where Snakemake runs
-    planned = Planner(fresh.config).plan(*everything)
+    planned = Planner(merge(fresh.config, asked)).plan(*everything)
     stages = [job.stage for job in planned.values()]
     stats = dict(re.findall(r"^(\w+) +(\d+)$", run.stdout + run.stderr, re.MULTILINE))
     assert {stage: int(stats[stage]) for stage in set(stages)} == {stage: stages.count(stage) for stage in set(stages)}
