@@ -83,7 +83,11 @@ def test_config_and_examples_fit_together():
         ("train.learning_rate", "1e-5", "YAML takes this for text, write 1.0e-5"),
         ("train.compile", 1, "train.compile: found 1, expected true or false"),
         ("demo.hidden", 24, "demo.hidden: found 24, expected a multiple of 16"),
-        ("detect.backend", "vinlv", "one of vinvl, bottomup, transformers, grid, precomputed; did you mean 'vinvl'"),
+        (
+            "detect.backend",
+            "vinlv",
+            "one of vinvl, bottomup, transformers, zero-shot, florence2, grid, precomputed; did you mean 'vinvl'",
+        ),
         ("ocr.language", "a b", "ocr.language: found \"a b\", expected text that matches ^[A-Za-z0-9_+/-]+$"),
         ("datasets.demo.train.epochs", 0, "datasets.demo.train.epochs: found 0, expected 1 or more"),
         ("datasets.demo.tarin", {}, "datasets.demo.tarin: no such setting; did you mean 'train'?"),

@@ -27,8 +27,15 @@ TEXT = {
 }
 
 
-def byte_tokenizer(template: str | None = TEMPLATE) -> transformers.PreTrainedTokenizerFast:
-    """A tokenizer of single bytes, right-padding as most are by default."""
+def byte_tokenizer(
+    template: str | None = TEMPLATE, named: dict[str, str] | None = None
+) -> transformers.PreTrainedTokenizerFast:
+    """A tokenizer of single bytes, right-padding as most are by default.
+
+    Args:
+        template: of chats.
+        named: special tokens that the tokenizer has by a name: ``{"image_token": "<image>"}``.
+    """
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     vocabulary = {subword: number for number, subword in enumerate([*SPECIAL, *alphabet])}
     tokenizer = Tokenizer(models.BPE(vocabulary, merges=[]))
@@ -36,19 +43,19 @@ def byte_tokenizer(template: str | None = TEMPLATE) -> transformers.PreTrainedTo
     tokenizer.decoder = decoders.ByteLevel()
     special = {"pad_token": "<pad>", "bos_token": "<s>", "eos_token": "</s>"}
     made = transformers.PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, additional_special_tokens=SPECIAL[3:], padding_side="right", **special
+        tokenizer_object=tokenizer, extra_special_tokens=named or SPECIAL[3:], padding_side="right", **special
     )
     if template:
         made.chat_template = template
     return made
 
 
-def spread(model: torch.nn.Module) -> torch.nn.Module:
+def spread(model: torch.nn.Module, std: float = 0.35) -> torch.nn.Module:
     """Weights large enough for answers to differ."""
     torch.manual_seed(3)
     for name, value in model.named_parameters():
         if value.dim() > 1:
-            torch.nn.init.normal_(value, std=0.35 if "embed" not in name else 1.0)
+            torch.nn.init.normal_(value, std=std if "embed" not in name else 1.0)
     return model
 
 

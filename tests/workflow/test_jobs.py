@@ -253,6 +253,12 @@ def test_unknown_names_of_a_table_are_told(change, expected):
             {"detectors": {"d": {"backend": "precomputed", "files": ["gone"]}}},
             "detectors.d",
         ),
+        (
+            "detect",
+            {"detector": "d"},
+            {"detectors": {"d": {"backend": "zero-shot", "classes": "gone.txt"}}},
+            "detectors.d.classes",
+        ),
         ("train", {**RUN, "encoder": "e"}, {"encoders": {"e": {"model": "./gone"}}}, "encoders.e.model"),
         (
             "context",

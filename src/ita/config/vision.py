@@ -21,11 +21,12 @@ class Detect:
     """
 
     backend: Annotated[
-        Literal["vinvl", "bottomup", "transformers", "grid", "precomputed"],
+        Literal["vinvl", "bottomup", "transformers", "zero-shot", "florence2", "grid", "precomputed"],
         Field(
             description="vinvl: VinVL's detector (paper); bottomup: Bottom-Up Attention; transformers: any detector "
-            "there; grid: no objects, but the cells of an image backbone (7 x 7 of a ResNet) as region features; "
-            "precomputed: files."
+            "there; zero-shot: those there that look for classes by name (OWLv2, Grounding-DINO); florence2: regions "
+            "that Florence-2 names; grid: no objects, but the cells of an image backbone (7 x 7 of a ResNet) as region "
+            "features; precomputed: files."
         ),
     ] = "vinvl"
     model: Annotated[
@@ -66,6 +67,24 @@ class Detect:
             "beside the weights."
         ),
     ] = None
+    classes: Annotated[
+        str | None,
+        Field(
+            description="For zero-shot: file of the classes that are looked for, a name per line, or JSON (VinVL's "
+            "VG-SGG-dicts-vgoi6-clipped.json)."
+        ),
+    ] = None
+    classes_per_pass: Annotated[
+        Whole, Field(ge=1, description="For zero-shot: most classes of one text, or of one batch of texts.")
+    ] = 64
+    merge_iou: Annotated[
+        Number,
+        Field(ge=0, le=1, description="For zero-shot: boxes that overlap more are one object, of the best class."),
+    ] = 0.7
+    task: Annotated[
+        Literal["objects", "region-captions"],
+        Field(description="For florence2: names of objects, or short descriptions of regions."),
+    ] = "objects"
     batch_size: Annotated[Whole, Field(ge=1, description="Images per forward pass.")] = 8
     device: Annotated[Device, Field(description="Where the model runs.")] = "auto"
     precision: Annotated[Precision, Field(description="auto is bf16 on a GPU and fp32 on a CPU.")] = "auto"

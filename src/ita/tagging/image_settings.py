@@ -40,6 +40,9 @@ WITHOUT_EFFECT = {
 }
 """Settings that say where and how fast something is made, or name an entry whose own settings are compared."""
 
+LOCAL_PATHS = {"model", "vocabulary", "classes", "detection_model", "recognition_model"}
+"""Settings that may name a file or folder."""
+
 
 @dataclass(frozen=True)
 class ImageSettings:
@@ -105,8 +108,8 @@ def image_settings(record: Mapping[str, Any], overrides: Mapping[str, Any], fold
 
 
 def with_local_paths(section: Any, folder: Path) -> Any:
-    """A section whose ``model``, ``vocabulary`` and the like are found where the run folder lies, if not here."""
-    names = {field.name for field in fields(section)} & {"model", "vocabulary", "detection_model", "recognition_model"}
+    """A section whose ``model``, ``classes`` and the like are found where the run folder lies, if not here."""
+    names = {field.name for field in fields(section)} & LOCAL_PATHS
     moved = {}
     for name in names:
         value = getattr(section, name)

@@ -81,8 +81,12 @@ class JobInputs:
         return {"source": local_files([values[source]], f"download.{source}")}
 
     def detect(self, wildcards: Wildcards) -> Inputs:
-        """Files that somebody else made."""
-        return {"files": self.precomputed(wildcards["dataset"], "detect", wildcards["detector"])}
+        """Files that somebody else made, and that with the names of classes."""
+        dataset, detector = wildcards["dataset"], wildcards["detector"]
+        values = self.sections.values(dataset, "detect", detector)
+        names = [values["classes"]] if values["backend"] == "zero-shot" and values["classes"] else []
+        classes = local_files(names, self.sections.place(dataset, "detect", detector, "classes"))
+        return {"files": [*self.precomputed(dataset, "detect", detector), *classes]}
 
     def caption(self, wildcards: Wildcards) -> Inputs:
         """Files that somebody else made, or the same shard of the regions that are described."""

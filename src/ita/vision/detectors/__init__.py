@@ -12,6 +12,8 @@ BACKENDS = {
     "vinvl": "ita.vision.detectors.vinvl.detector:VinvlDetector",
     "bottomup": "ita.vision.detectors.bottomup.detector:BottomUpDetector",
     "grid": "ita.vision.detectors.grid:GridDetector",
+    "florence2": "ita.vision.detectors.florence:FlorenceDetector",
+    "zero-shot": "ita.vision.detectors.zero_shot:ZeroShotDetector",
     "transformers": "ita.vision.detectors.transformers:TransformersDetector",
 }
 """Backend -> class. ``precomputed`` has none: its objects are read from files."""
