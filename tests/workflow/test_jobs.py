@@ -18,6 +18,7 @@ from tests.support.paths import ROOT
 
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
 PRECOMPUTED = {"backend": "precomputed", "files": ["gone"]}
+ZERO_SHOT = {"backend": "zero-shot", "classes": "gone.txt"}
 RUN = {"dataset": "twitter17", "encoder": "bert", "system": "ita-all-cva", "seed": "3"}
 
 
@@ -247,18 +248,8 @@ def test_unknown_names_of_a_table_are_told(change, expected):
         ("posts", {}, {"posts": {"files": {"train": "gone.zip::train.txt"}}}, "posts.files"),
         ("download", {}, {"download": {"source": "folder", "folder": "gone"}}, "download.folder"),
         ("download", {}, {"download": {"source": "archive", "archive": "gone.tar"}}, "download.archive"),
-        (
-            "detect",
-            {"detector": "d"},
-            {"detectors": {"d": {"backend": "precomputed", "files": ["gone"]}}},
-            "detectors.d",
-        ),
-        (
-            "detect",
-            {"detector": "d"},
-            {"detectors": {"d": {"backend": "zero-shot", "classes": "gone.txt"}}},
-            "detectors.d.classes",
-        ),
+        ("detect", {"detector": "d"}, {"detectors": {"d": PRECOMPUTED}}, "detectors.d"),
+        ("detect", {"detector": "d"}, {"detectors": {"d": ZERO_SHOT}}, "detectors.d.classes"),
         ("train", {**RUN, "encoder": "e"}, {"encoders": {"e": {"model": "./gone"}}}, "encoders.e.model"),
         (
             "context",
