@@ -59,7 +59,12 @@ def read_corpus(pictured, system):
     return load_corpus(posts, context, splits=["dev"], **shards_of(pictured, system))
 
 
-@pytest.mark.parametrize("name", [name for name, system in SYSTEMS.items() if "regions" in system])
+def slow_or_not(name):
+    """UMGF's small rate takes many epochs: two minutes of processor time."""
+    return pytest.param(name, marks=pytest.mark.slow) if name == "umgf" else name
+
+
+@pytest.mark.parametrize("name", [slow_or_not(name) for name, system in SYSTEMS.items() if "regions" in system])
 def test_a_system_learns_from_images_what_the_text_does_not_say(pictured, train_system, tmp_path, name):
     epochs = 60 if "rpbert" in name else 40
     # UMGF's six fusion layers are wider than this encoder by far: they need a smaller rate.
