@@ -257,3 +257,38 @@ def test_what_a_library_written_in_rust_says_is_one_line() -> None:
     )
     error = Exception("anything else")
     assert explained(error) is error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        MemoryError("malloc of size 800000000 failed"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:128] . DefaultCPUAllocator: can't allocate memory: you tried to"),
+        RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 79 GiB"),
+    ],
+)
+def test_the_end_of_memory_is_told_in_one_line(error):
+    message = str(disk_errors.explained(error))
+    assert message.startswith(f"not enough memory ({type(error).__name__}") and "resources mem_mb" in message
+    assert disk_errors.explained(ValueError("out of memory")).args == ("out of memory",)
+
+
+def test_a_stage_whose_memory_ends_says_so_and_leaves_nothing(tmp_path):
+    """In a process with a limit that the file needs more than."""
+    post = json.dumps({"tokens": ["word"] * 40, "tags": ["O"] * 40}) + "\n"
+    (tmp_path / "train.jsonl").write_text(post * 60_000)
+    for split in ("dev", "test"):
+        (tmp_path / f"{split}.jsonl").write_text(json.dumps({"tokens": ["a"], "tags": ["O"]}) + "\n")
+    files = {split: str(tmp_path / f"{split}.jsonl") for split in ("train", "dev", "test")}
+    settings = json.dumps({"posts": {"format": "jsonl", "files": files}})
+    output = tmp_path / "posts.parquet"
+    arguments = ["posts", "--settings", settings, "--cache", str(tmp_path / "c"), "--output", str(output)]
+    program = "import resource, sys; from ita.__main__ import main; import ita.stages.posts, pyarrow.parquet, numpy\n"
+    program += "used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
+    program += "resource.setrlimit(resource.RLIMIT_AS, (used + 60_000_000,) * 2); sys.exit(main(sys.argv[1:]))"
+    variables = {**environment(), "ARROW_DEFAULT_MEMORY_POOL": "system"}
+    run = subprocess.run([sys.executable, "-c", program, *arguments], env=variables, capture_output=True, text=True)
+    assert run.returncode == 1 and "Traceback" not in run.stderr, run.stderr[-2000:]
+    assert run.stderr.strip().splitlines()[-1].startswith("posts: not enough memory (MemoryError")
+    assert not output.exists() and not list(tmp_path.glob(".*.part"))

@@ -50,7 +50,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         predict(options)
     except BrokenPipeError:
         raise  # nobody reads on: the caller ends quietly
-    except (UserError, OSError) as error:
+    except (UserError, OSError, MemoryError, RuntimeError) as error:
+        if not isinstance(explained(error), UserError | OSError):
+            raise
         log.error("predict: %s", explained(error))
         return 1
     except KeyboardInterrupt:

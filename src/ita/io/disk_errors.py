@@ -1,4 +1,4 @@
-"""What a disk says when it refuses, in one line: path, reason, what to do."""
+"""What a disk says when it refuses, or memory when it ends, in one line: path, reason, what to do."""
 
 from __future__ import annotations
 
@@ -106,8 +106,25 @@ def os_error(error: OSError) -> UserError | None:
     return UserError(f"{name}{explain(error.errno)}")
 
 
+NO_MEMORY = re.compile(r"can.t allocate memory|not enough memory|out of memory|bad allocation", re.IGNORECASE)
+"""What libraries say where memory ends, those that do not raise MemoryError: torch, ONNX Runtime."""
+
+
+def memory_error(error: Exception) -> UserError | None:
+    """The error for a user where memory has come to its end; None for any other."""
+    if not isinstance(error, MemoryError) and not (isinstance(error, RuntimeError) and NO_MEMORY.search(str(error))):
+        return None
+    detail = f": {str(error)[:200]}" if str(error) else ""
+    return UserError(
+        f"not enough memory ({type(error).__name__}{detail}); give the job more (resources mem_mb, or another GPU), or "
+        f"make its work smaller (gather.shards, batch_size, train.max_subwords), {AGAIN}"
+    )
+
+
 def explained(error: Exception) -> Exception:
     """The same error, or a better one to show to a user."""
+    if message := memory_error(error):
+        return message
     if isinstance(error, OSError):
         return os_error(error) or error
     number = system_error(error)
