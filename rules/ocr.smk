@@ -12,6 +12,7 @@ rule ocr:
         "../envs/ita.yaml"
     threads: 8
     resources:
+        gpu=jobs.gpus("ocr"),
         mem_mb=8000,
         runtime=240,
     params:

@@ -6,7 +6,7 @@ import torch
 import transformers
 from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
 
-from tests.support.chat_models import byte_tokenizer, spread
+from tests.support.chat_models import TEXT, byte_tokenizer, spread
 
 VISION = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2}
 
@@ -149,3 +149,86 @@ def make_reader(folder):
     images = transformers.ViTImageProcessorPil(size={"height": 32, "width": 32})
     transformers.TrOCRProcessor(images, byte_tokenizer(template=None)).save_pretrained(folder)
     return str(folder)
+
+
+def chat_template(image):
+    """A chat template that writes a text for each picture."""
+    return (
+        "{% for message in messages %}{% for part in message['content'] %}{% if part['type'] == 'image' %}"
+        + image
+        + "{% else %}{{ part['text'] }}{% endif %}{% endfor %}{% endfor %}<|answer|>"
+    )
+
+
+def make_chat(folder, config, processor):
+    """A folder with a model of a configuration, made and saved by the Auto classes."""
+    model = spread(transformers.AutoModelForImageTextToText.from_config(config))
+    model.generation_config.eos_token_id, model.generation_config.pad_token_id = 2, 0
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+    return str(folder)
+
+
+def make_idefics3(folder):
+    """Idefics3, which cuts pictures into tiles: as many as their shape asks for."""
+    tokenizer = byte_tokenizer(template=None, named={"image_token": "<image>"})
+    tiles = [f"<row_{row}_col_{column}>" for row in range(1, 4) for column in range(1, 4)]
+    marks = ["<fake_token_around_image>", "<end_of_utterance>", "<global-img>", *tiles]
+    tokenizer.add_tokens([AddedToken(mark, special=True) for mark in marks])
+    config = transformers.Idefics3Config(
+        text_config={**TEXT, "model_type": "llama", "vocab_size": len(tokenizer)},
+        vision_config={**VISION, "image_size": 32, "patch_size": 8},
+        image_token_id=tokenizer.image_token_id,
+        scale_factor=2,
+        pad_token_id=0,
+    )
+    images = transformers.Idefics3ImageProcessorPil(size={"longest_edge": 64}, max_image_size={"longest_edge": 32})
+    template = chat_template("<image>")
+    return make_chat(
+        folder, config, transformers.Idefics3Processor(images, tokenizer, image_seq_len=4, chat_template=template)
+    )
+
+
+def make_gemma3(folder):
+    """Gemma 3, which needs to be told which tokens are of a picture."""
+    named = {"image_token": "<image>", "boi_token": "<|user|>", "eoi_token": "<|system|>"}
+    tokenizer = byte_tokenizer(template=None, named=named)
+    vision = {**VISION, "image_size": 32, "patch_size": 8, "model_type": "siglip_vision_model"}
+    config = transformers.Gemma3Config(
+        text_config={**TEXT, "vocab_size": 300, "head_dim": 8, "sliding_window": 64, "query_pre_attn_scalar": 8},
+        vision_config={**vision, "vision_use_head": False},
+        mm_tokens_per_image=4,
+        image_token_id=tokenizer.image_token_id,
+        boi_token_index=tokenizer.boi_token_id,
+        eoi_token_index=tokenizer.eoi_token_id,
+    )
+    images = transformers.Gemma3ImageProcessorPil(size={"height": 32, "width": 32})
+    template = chat_template("<|user|>")
+    return make_chat(
+        folder, config, transformers.Gemma3Processor(images, tokenizer, image_seq_length=4, chat_template=template)
+    )
+
+
+def make_qwen(folder, family="qwen2_5_vl"):
+    """Qwen2.5-VL or Qwen3-VL, which read a picture in its own proportions; their processors need torchvision."""
+    from transformers.models.qwen2_vl.video_processing_qwen2_vl import Qwen2VLVideoProcessor
+
+    tokenizer = byte_tokenizer(template=None)
+    marks = {"vision_start": "<|vision_start|>", "vision_end": "<|vision_end|>", "image": "<|image_pad|>"}
+    marks["video"] = "<|video_pad|>"
+    tokenizer.add_tokens([AddedToken(mark, special=True) for mark in marks.values()])
+    ids = {f"{name}_token_id": tokenizer.convert_tokens_to_ids(mark) for name, mark in marks.items()}
+    vision = {"depth": 2, "hidden_size": 16, "intermediate_size": 24, "num_heads": 2, "patch_size": 4}
+    vision |= {"out_hidden_size": 32}
+    if family == "qwen2_5_vl":
+        vision |= {"fullatt_block_indexes": [1], "window_size": 16}
+    else:
+        vision |= {"num_position_embeddings": 16, "deepstack_visual_indexes": [0]}
+    rope = {"rope_type": "default", "mrope_section": [2, 1, 1], "rope_theta": 10000.0}
+    text = {**TEXT, "vocab_size": len(tokenizer), "head_dim": 8, "rope_parameters": rope}
+    config = transformers.AutoConfig.for_model(family, text_config=text, vision_config=vision, **ids)
+    images = transformers.Qwen2VLImageProcessorPil(patch_size=4, merge_size=2, min_pixels=64, max_pixels=1024)
+    name = {"qwen2_5_vl": "Qwen2_5_VLProcessor", "qwen3_vl": "Qwen3VLProcessor"}[family]
+    template = chat_template("<|vision_start|><|image_pad|><|vision_end|>")
+    parts = {"image_processor": images, "tokenizer": tokenizer, "video_processor": Qwen2VLVideoProcessor()}
+    return make_chat(folder, config, getattr(transformers, name)(**parts, chat_template=template))

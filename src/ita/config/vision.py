@@ -190,8 +190,11 @@ class Ocr:
     """
 
     engine: Annotated[
-        Literal["tesseract", "rapidocr", "paddleocr"],
-        Field(description="OCR engine (paper: Tesseract); rapidocr and paddleocr are PP-OCR."),
+        Literal["tesseract", "rapidocr", "paddleocr", "image-text"],
+        Field(
+            description="OCR engine (paper: Tesseract); rapidocr and paddleocr are PP-OCR; image-text: a model of "
+            "transformers that reads pictures and writes text."
+        ),
     ] = "tesseract"
     language: Annotated[str, Field(pattern="^[A-Za-z0-9_+/-]+$", description="For tesseract: language data.")] = "eng"
     page_segmentation: Annotated[
@@ -212,6 +215,25 @@ class Ocr:
     recognition_model: Annotated[
         str, Field(description="For paddleocr: name on its hubs or folder (our choice: its default).")
     ] = "PP-OCRv6_medium_rec"
+    model: Annotated[str | None, Field(description="For image-text: hub id or local folder of the model.")] = None
+    revision: Annotated[
+        str | None, Field(description="For image-text: commit, tag or branch on the hub; pin it for published work.")
+    ] = None
+    local_files_only: Annotated[Flag, Field(description="For image-text: never ask the hub.")] = False
+    prompt: Annotated[
+        str | None,
+        Field(
+            description="For image-text: what the model is asked, or its task (<OCR>); null: of a chat model to write "
+            "down all text."
+        ),
+    ] = None
+    max_pixels: Annotated[Whole, Field(ge=784, description="For chat models: larger pictures are made smaller.")] = (
+        1_605_632
+    )
+    max_tokens: Annotated[Whole, Field(ge=1, description="For image-text: longest text of an image in tokens.")] = 256
+    batch_size: Annotated[Whole, Field(ge=1, description="For image-text: images per forward pass.")] = 8
+    device: Annotated[Device, Field(description="For image-text: where the model runs.")] = "auto"
+    precision: Annotated[Precision, Field(description="auto is bf16 on a GPU and fp32 on a CPU.")] = "auto"
 
 
 @dataclass(frozen=True, kw_only=True, config=SECTION)

@@ -44,7 +44,7 @@ class LocalModel:
         width = int(getattr(config.get_text_config(), "hidden_size", 0) or 0)
         self.dtype = compute_dtype(self.device, settings.precision, width)
         if self.reads_images:
-            self.processor = hub.load("AutoProcessor", source, SETTING, backend="pil")
+            self.processor = hub.load_processor(source, SETTING)
             self.tokenizer: Any = getattr(self.processor, "tokenizer", None)
             if self.tokenizer is None:
                 raise UserError(f"setting {SETTING}: '{settings.model}' has no processor for images and text together")

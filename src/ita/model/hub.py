@@ -124,6 +124,29 @@ def load(auto: str, source: Mapping[str, Any], setting: str, **options: Any) -> 
         raise UserError(f"setting {setting}: '{model}' does not load: {text[:600]}{hint}") from error
 
 
+def load_processor(source: Mapping[str, Any], setting: str) -> Any:
+    """The processor of a model for images and text, its resizing Pillow's wherever the model has that.
+
+    torchvision's resizing differs a little and is not on every machine. Models that read videos too (Qwen-VL, SmolVLM)
+    have no video processor but torchvision's: they need it, and get Pillow's for images all the same.
+
+    Args:
+        source: what ``find`` returned.
+        setting: the setting that names the model, for messages.
+
+    Raises:
+        UserError: as ``load``.
+    """
+    try:
+        return load("AutoProcessor", source, setting, backend="pil")
+    except UserError as error:
+        if "Video processor" not in str(error):
+            raise
+    processor = load("AutoProcessor", source, setting)
+    processor.image_processor = load("AutoImageProcessor", source, setting, backend="pil")
+    return processor
+
+
 def folder(source: Mapping[str, Any], files: Sequence[str], setting: str) -> Path:
     """A local folder with a model's files, as far as they exist; downloaded from the hub if necessary.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -18,9 +17,6 @@ from ita.vision.types import ImageCaption
 if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
-
-STRUCTURE = re.compile(r"</?s_[^<>]*>|<sep/>")
-"""Fields that Donut writes around what it reads."""
 
 
 class ModelSettings(Protocol):
@@ -63,8 +59,7 @@ class ImageTextModel:
         self.setting, self.name = setting, settings.model
         self.device = resolve_device(settings.device)
         source = hub.find(settings.model, settings.revision, settings.local_files_only, setting)
-        # Pillow's resizing wherever a model has it: torchvision's differs a little and is not on every machine.
-        self.processor = hub.load("AutoProcessor", source, setting, backend="pil")
+        self.processor = hub.load_processor(source, setting)
         if not (hasattr(self.processor, "tokenizer") and hasattr(self.processor, "image_processor")):
             raise UserError(f"setting {setting}: '{settings.model}' has no processor for images and text together")
         self.dtype = compute_dtype(self.device, settings.precision, 0)
@@ -164,11 +159,6 @@ def without_prompt_text(text: str, prompt: str | None) -> str:
     text = " ".join(text.split())
     prompt = " ".join((prompt or "").split())
     return text[len(prompt) :].lstrip() if text.lower().startswith(prompt.lower()) else text
-
-
-def without_structure(text: str) -> str:
-    """What Donut has read, without the names of the fields."""
-    return " ".join(STRUCTURE.sub(" ", text).split())
 
 
 def without_prompt(ids: Tensor, prompt_ids: Tensor | None) -> Tensor:

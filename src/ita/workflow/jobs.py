@@ -70,10 +70,13 @@ class Jobs:
         return lambda wildcards: int(self.settings_of(stage, dict(wildcards.items()))[stage]["threads"])
 
     def gpus(self, stage: str) -> Callable[[Wildcards], int]:
-        """GPUs of a job that runs a model only where its backend is transformers."""
-        return lambda wildcards: int(
-            self.settings_of(stage, dict(wildcards.items()))[stage].get("backend") == "transformers"
-        )
+        """GPUs of a job that runs a model only where its backend, or its OCR engine, is one of transformers."""
+
+        def count(wildcards: Wildcards) -> int:
+            values = self.settings_of(stage, dict(wildcards.items()))[stage]
+            return int(values.get("backend") == "transformers" or values.get("engine") == "image-text")
+
+        return count
 
     def names(self, section: str) -> str:
         """Regular expression of the names in a section, those that only one data set has included."""

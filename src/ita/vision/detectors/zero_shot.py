@@ -137,8 +137,7 @@ class ZeroShotDetector:
         self.device = resolve_device(detect.device)
         self.dtype = compute_dtype(self.device, detect.precision, 0)
         source = hub.find(detect.model, detect.revision, detect.local_files_only, SETTING)
-        # Pillow's resizing wherever a model has it, as in the other detectors.
-        self.processor = hub.load("AutoProcessor", source, SETTING, backend="pil")
+        self.processor = hub.load_processor(source, SETTING)
         model = hub.load("AutoModelForZeroShotObjectDetection", source, SETTING, use_safetensors=True)
         family = model.config.model_type
         if family not in FAMILIES:

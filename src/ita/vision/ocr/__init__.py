@@ -11,6 +11,7 @@ from ita.vision.types import OcrEngine
 ENGINES = {
     "tesseract": "ita.vision.ocr.tesseract:TesseractEngine",
     "rapidocr": "ita.vision.ocr.ppocr:RapidEngine",
+    "image-text": "ita.vision.ocr.image_text:ImageTextEngine",
     "paddleocr": "ita.vision.ocr.ppocr:PaddleEngine",
 }
 """Engine -> class."""
