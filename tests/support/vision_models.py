@@ -53,14 +53,15 @@ def clip_tokenizer():
     return transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, **special)
 
 
-def make_grounding_dino(folder):
+def make_grounding_dino(folder, family="grounding-dino"):
     """A folder with a Grounding-DINO over a Swin of two stages, whose texts have at most 40 subwords."""
     folder.mkdir()
     backbone = transformers.SwinConfig(
         image_size=32, patch_size=4, embed_dim=8, depths=[1, 1], num_heads=[1, 2], window_size=2, out_indices=[1, 2]
     )
     text = transformers.BertConfig(**VISION, vocab_size=1100, max_position_embeddings=64)
-    config = transformers.GroundingDinoConfig(
+    config = transformers.AutoConfig.for_model(
+        family,
         backbone_config=backbone,
         text_config=text,
         d_model=32,
@@ -74,7 +75,7 @@ def make_grounding_dino(folder):
         num_feature_levels=2,
         max_text_len=40,
     )
-    model = spread(transformers.GroundingDinoForObjectDetection(config), 0.2)
+    model = spread(transformers.AutoModelForZeroShotObjectDetection.from_config(config), 0.2)
     for name, value in model.named_parameters():
         if "bbox_embed" in name:  # boxes of some extent
             value.data.mul_(0.02)
@@ -195,9 +196,17 @@ def make_gemma3(folder):
     tokenizer = byte_tokenizer(template=None, named=named)
     vision = {**VISION, "image_size": 32, "patch_size": 8, "model_type": "siglip_vision_model"}
     config = transformers.Gemma3Config(
-        text_config={**TEXT, "vocab_size": 300, "head_dim": 8, "sliding_window": 64, "query_pre_attn_scalar": 8},
+        text_config={
+            **TEXT,
+            "vocab_size": 300,
+            "head_dim": 8,
+            "sliding_window": 64,
+            "query_pre_attn_scalar": 8,
+            "tie_word_embeddings": False,
+        },
         vision_config={**vision, "vision_use_head": False},
         mm_tokens_per_image=4,
+        tie_word_embeddings=False,  # large embeddings would repeat the last token
         image_token_id=tokenizer.image_token_id,
         boi_token_index=tokenizer.boi_token_id,
         eoi_token_index=tokenizer.eoi_token_id,

@@ -31,6 +31,7 @@ def models(folder):
         "owlv2": make_owl(folder / "owlv2"),
         "owlvit": make_owl(folder / "owlvit", "owlvit"),
         "grounding-dino": make_grounding_dino(folder / "grounding-dino"),
+        "mm-grounding-dino": make_grounding_dino(folder / "mm-grounding-dino", "mm-grounding-dino"),
         "florence2": make_florence(folder / "florence2"),
     }
 
@@ -41,7 +42,7 @@ def load(models, name, folder, **settings):
     return build_detector(Detect(**values))
 
 
-@pytest.mark.parametrize("name", ["owlv2", "owlvit", "grounding-dino"])
+@pytest.mark.parametrize("name", ["owlv2", "owlvit", "grounding-dino", "mm-grounding-dino"])
 def test_a_batch_gives_what_single_images_do(models, folder, name):
     detector = load(models, name, folder)
     images = decoded_scenes(*SIZES)
@@ -146,11 +147,12 @@ def test_florence_names_regions(models, folder, monkeypatch):
     detector = load(models, "florence2", folder)
     objects = detector.objects(
         "</s><s>Dog<loc_0><loc_0><loc_499><loc_999>a  cup<loc_10><loc_20><loc_30><loc_40>"
-        "<loc_500><loc_500><loc_600><loc_999></s><pad>",
+        "<loc_600><loc_999><loc_500><loc_500></s><pad>",
         (200, 100),
     )
     assert [(item.label, item.score) for item in objects] == [("dog", None), ("a cup", None), ("a cup", None)]
     assert objects[0].box == pytest.approx((0, 0, 100, 100), abs=1)
+    assert objects[2].box == pytest.approx((100, 50, 120, 100), abs=1)
     monkeypatch.setattr(florence, "SEARCH", florence.SEARCH._replace(max_tokens=8))
     written = []
     monkeypatch.setattr(detector, "objects", lambda text, size: written.append(text) or [])

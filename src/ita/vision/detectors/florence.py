@@ -56,7 +56,8 @@ class FlorenceDetector:
         parsed = self.model.processor.post_process_generation(text=text, task=self.task, image_size=size)[self.task]
         objects = []
         for name, box in zip(parsed["labels"], parsed["bboxes"], strict=True):
-            x1, y1, x2, y2 = (min(max(float(edge), 0.0), float(size[i % 2])) for i, edge in enumerate(box))
+            edges = [min(max(float(edge), 0.0), float(size[i % 2])) for i, edge in enumerate(box)]
+            (x1, x2), (y1, y2) = sorted(edges[::2]), sorted(edges[1::2])  # nothing keeps a model from turning them
             if label := " ".join(name.lower().split()):
                 objects.append(DetectedObject(label, None, (x1, y1, x2, y2)))
         return objects[: self.detect.max_objects]
