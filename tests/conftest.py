@@ -2,6 +2,7 @@
 
 import os
 import random
+import signal
 import string
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from tests.support.paths import ROOT
 
 # One worker per core runs the tests; more threads than that only wait for each other. Read when torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# A run in the background of a shell ignores it, and programs that it starts would too.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _folder(variable, default):
