@@ -12,7 +12,7 @@ BACKENDS = {
     "vinvl": "ita.vision.detectors.vinvl.detector:VinvlDetector",
     "bottomup": "ita.vision.detectors.bottomup.detector:BottomUpDetector",
     "grid": "ita.vision.detectors.grid:GridDetector",
-    "florence2": "ita.vision.detectors.florence:FlorenceDetector",
+    "florence2": "ita.vision.detectors.florence:Florence2Detector",
     "zero-shot": "ita.vision.detectors.zero_shot:ZeroShotDetector",
     "transformers": "ita.vision.detectors.transformers:TransformersDetector",
 }

@@ -17,7 +17,7 @@ SEARCH = Search(beams=3, captions=1, max_tokens=1024)
 """As its authors run it."""
 
 
-class FlorenceDetector:
+class Florence2Detector:
     """Regions of Florence-2, as transformers has it: names of objects, or short descriptions of regions, as tags."""
 
     def __init__(self, detect: Detect) -> None:
