@@ -19,8 +19,8 @@ from random import Random
 from tests.support.pipeline import Pipeline, small
 
 TABLE = "results/demo/table1.csv"
-SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
-LONGEST = 30.0
+SIGNALS = (*[signal.SIGKILL] * 6, signal.SIGTERM, signal.SIGINT)
+LONGEST = 8.0
 """Seconds before a kill, at most."""
 
 
@@ -39,7 +39,7 @@ def main() -> int:
     while kills < options.times:
         pipeline = made(folder / f"run{tables}")
         while kills < options.times and not (pipeline.folder / TABLE).exists():
-            kills += killed(pipeline, random.uniform(0.5, min(LONGEST, seconds)), random.choice(SIGNALS))
+            kills += killed(pipeline, random.uniform(1.0, min(LONGEST, seconds / 2)), random.choice(SIGNALS))
             print(f"{kills} kills, {tables} tables", flush=True)
         if kills == options.times:
             beside(pipeline)
