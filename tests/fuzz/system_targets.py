@@ -78,6 +78,11 @@ class Answers(Target):
                 except OSError:
                     pass
 
+    def draw(self, random):
+        data = super().draw(random)
+        self.whole = self.whole and self.kind != "redirect"  # it leads nowhere
+        return data
+
     def sample(self, random):
         if self.kind == "redirect":
             places = ["/a", "http://10.0.0.1/", "http://127.0.0.1:1/", "//evil", "file:///etc/passwd", "http://[::1]/"]

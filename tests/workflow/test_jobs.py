@@ -289,6 +289,12 @@ def test_paths_are_written_as_snakemake_wants_them(path, expected):
     assert without_dots(path) == expected
 
 
+@pytest.mark.parametrize("name", ["a" * 300, "a\0b"])
+def test_a_name_that_no_file_can_have_is_not_there(name):
+    change = {"datasets": {"mine": {"posts": {"files": {"train": name}}}}}
+    assert "is not there" in message(inputs, "posts", {"dataset": "mine"}, change)
+
+
 def test_what_the_pipeline_makes_need_not_be_there():
     assert inputs("posts", {"dataset": "demo"})["files"] == [
         f"results/demo/source/{name}.txt" for name in ("test", "train", "valid")

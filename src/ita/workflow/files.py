@@ -44,4 +44,7 @@ def without_dots(path: str) -> str:
 
 def is_there(path: str) -> bool:
     """Whether a file or folder is there or will be made."""
-    return path.startswith(MADE) or Path(path).exists()
+    try:
+        return path.startswith(MADE) or Path(path).exists()
+    except (OSError, ValueError):  # no file can have this name
+        return False
