@@ -30,7 +30,7 @@ SCORE_TOLERANCE = 0.002
 
 
 class Load:
-    """What is sent, what is expected, what came."""
+    """What is sent, what is expected, what arrived."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options

@@ -66,7 +66,7 @@ def read_source(
 
 
 class StreamedFile(NamedTuple):
-    """A file that a setting names, to be read piece by piece, and again."""
+    """A file that a setting names, to be read block by block, and again."""
 
     open: Callable[[], BinaryIO]
     name: str
