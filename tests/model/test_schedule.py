@@ -12,7 +12,7 @@ from ita.model.checkpoint import load_encoder
 from ita.model.dataset import EncodedPosts
 from ita.model.inputs import EncodedView
 from ita.model.losses import compute_loss, posterior_alignment, structural_alignment
-from ita.model.schedule import TrainingConfig, epoch_updates, updates_per_epoch
+from ita.model.schedule import TrainingConfig, drop_contexts, epoch_updates, updates_per_epoch
 from ita.model.tagger import Tagger
 
 NAMES = ["O", "B-PER", "I-PER", "E-PER", "S-PER"]
@@ -192,3 +192,22 @@ def test_an_epoch_lies_on_the_device_before_it_starts(examples):
     placed = list(tensors(epoch_updates(examples, elsewhere, 0)))
     assert len(placed) > 100
     assert {tensor.device.type for tensor in placed} == {"meta"}
+
+
+def test_a_share_of_the_contexts_is_dropped_anew_in_each_epoch(examples):
+    config = configure(JOINT, context_dropout=0.4)
+    with_context = {id(view) for view in examples.views["it"]}
+    dropped = []
+    for epoch in range(200):
+        posts = drop_contexts(examples, config, epoch)
+        assert posts.views["t"] is examples.views["t"]
+        dropped.append([id(view) not in with_context for view in posts.views["it"]])
+        for drop, view, text in zip(dropped[-1], posts.views["it"], examples.views["t"], strict=True):
+            assert (view is text) == drop
+    share = np.array(dropped).mean(axis=0)
+    assert (abs(share - 0.4) < 0.15).all() and len(set(map(tuple, dropped))) > 190
+    assert drop_contexts(examples, config, 3).views["it"] == drop_contexts(examples, config, 3).views["it"]
+    subwords = sum(batch.inputs.size for update in epoch_updates(examples, config, 0) for batch in update)
+    whole = sum(view.length for posts in examples.views.values() for view in posts)
+    assert subwords < whole
+    assert drop_contexts(examples, configure(JOINT), 0) is examples

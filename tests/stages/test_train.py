@@ -53,6 +53,34 @@ def test_a_killed_run_goes_on_to_the_same_model(corpus, tiny_encoder, tmp_path, 
     assert history(resumed) == history(whole)
 
 
+def test_the_mean_of_the_last_epochs_is_kept_whether_killed_or_not(corpus, tiny_encoder, tmp_path, monkeypatch):
+    run_epoch, after_epoch = trainer.run_epoch, []
+
+    def remembers(tagger, *rest):
+        record = run_epoch(tagger, *rest)
+        after_epoch.append({name: weight.clone() for name, weight in tagger.state_dict().items()})
+        return record
+
+    monkeypatch.setattr(trainer, "run_epoch", remembers)
+    options = {"epochs": 4, "average_epochs": 2, "trim_vocabulary": False}
+    averaged = trained(corpus, tmp_path / "whole", tiny_encoder, **options)
+    for name, weight in weights(averaged).items():
+        torch.testing.assert_close(weight, (after_epoch[2][name] + after_epoch[3][name]) / 2, msg=name)
+        assert "embeddings" in name or not weight.equal(after_epoch[3][name]), name
+    assert json.loads((averaged / "settings.json").read_text())["best_epoch"] == 4
+
+    def dies_in_the_last_epoch(*arguments):
+        if arguments[4] == 3:
+            raise Killed
+        return run_epoch(*arguments)
+
+    monkeypatch.setattr(trainer, "run_epoch", dies_in_the_last_epoch)
+    with pytest.raises(Killed):
+        trained(corpus, tmp_path / "cut", tiny_encoder, **options)
+    monkeypatch.setattr(trainer, "run_epoch", run_epoch)
+    assert digest(trained(corpus, tmp_path / "cut", tiny_encoder, **options)) == digest(averaged)
+
+
 def test_a_checkpoint_of_other_settings_is_ignored(corpus, tiny_encoder, tmp_path, monkeypatch):
     save = trainer.save_checkpoint
     kept = []

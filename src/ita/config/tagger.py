@@ -279,6 +279,23 @@ class Train:
     word_dropout: Annotated[
         Number, Field(ge=0, lt=1, description="Share of word vectors set to zero in training (official code: 0.1).")
     ] = 0.1
+    context_dropout: Annotated[
+        Number,
+        Field(
+            ge=0,
+            lt=1,
+            description="Share of posts whose I+T view is read without its context in an epoch, so that the tagger "
+            "does not come to rely on it.",
+        ),
+    ] = 0.0
+    average_epochs: Annotated[
+        Whole,
+        Field(
+            ge=1,
+            description="1: the weights of the best epoch on dev are kept; more: the mean of the weights after so many "
+            "last epochs.",
+        ),
+    ] = 1
     constrained: Annotated[
         Flag,
         Field(description="Transition constraints of BIOES in training and decoding (official code: no)."),

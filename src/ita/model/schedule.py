@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +25,8 @@ from ita.model.inputs import InputLayout
 MAX_SUBWORDS_CPU = 1024
 """Most subwords of a micro-batch on a CPU, whose matrix products are as fast on few rows as on many."""
 MAX_SUBWORDS_GPU = 16_384
+CONTEXT_DROPOUT = 1
+"""Tells its random numbers from those that draw batches."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,7 @@ def epoch_updates(posts: EncodedPosts, config: TrainingConfig, epoch: int) -> li
     ``batch_size`` counts sentences: a post counts as its views, or as ``sentences_per_post``. A batch of more than
     ``max_subwords`` subwords is read in several micro-batches, which changes no sum.
     """
+    posts = drop_contexts(posts, config, epoch)
     draw = _paired_batches if config.train.schedule == "paired" else _official_batches
     batches = draw(posts, config, epoch)
     accumulation = config.train.gradient_accumulation
@@ -98,6 +101,16 @@ def epoch_updates(posts: EncodedPosts, config: TrainingConfig, epoch: int) -> li
         group = batches[start : start + accumulation]
         updates.append([part for batch in group for part in _micro_batches(batch, posts, config, len(group))])
     return to_device(updates, config.device)
+
+
+def drop_contexts(posts: EncodedPosts, config: TrainingConfig, epoch: int) -> EncodedPosts:
+    """The posts, a share of them (``train.context_dropout``, drawn in each epoch) with the text alone as I+T view."""
+    share = config.train.context_dropout
+    if not share:
+        return posts
+    dropped = np.random.default_rng((config.seed, epoch, CONTEXT_DROPOUT)).random(len(posts.tags)) < share
+    pairs = zip(dropped, posts.views["t"], posts.views["it"], strict=True)
+    return replace(posts, views={**posts.views, "it": [text if drop else both for drop, text, both in pairs]})
 
 
 def _paired_batches(posts: EncodedPosts, config: TrainingConfig, epoch: int) -> list[list[TrainingExample]]:

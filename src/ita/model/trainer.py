@@ -44,6 +44,8 @@ class TrainingState:
     history: list[dict[str, float]] = field(default_factory=list)
     best: dict[str, Tensor] = field(default_factory=dict)
     """Weights of the best epoch."""
+    summed: dict[str, Tensor] = field(default_factory=dict)
+    """Sum of the weights after the last epochs, those that are averaged (``train.average_epochs``)."""
 
 
 def fit(
@@ -55,7 +57,7 @@ def fit(
     fingerprint: str,
     relations: RelationData | None = None,
 ) -> TrainingState:
-    """Trains a tagger and keeps the weights of its best epoch on the development posts.
+    """Trains a tagger and keeps the weights of its best epoch on the development posts, or the mean of the last ones.
 
     The score of an epoch is dev F1 of the view trained on, or the mean of both (official code:
     finetune_trainer.py:1100-1129); of equal scores the later wins. An epoch draws all its random numbers from
@@ -92,11 +94,40 @@ def fit(
         state.history.append({"epoch": state.epoch, **record})
         if record["dev_f1"] >= state.best_score:
             state.best_score, state.best_epoch = record["dev_f1"], state.epoch
-            state.best = {name: weight.detach().cpu().clone() for name, weight in tagger.state_dict().items()}
+            state.best = weights_of(tagger)
         log.info("epoch %d: %s", state.epoch, {name: round(value, 4) for name, value in record.items()})
+        if config.train.average_epochs > 1:
+            sum_weights(state, tagger, config.train)
         if state.epoch < config.train.epochs:
             save_checkpoint(checkpoint, fingerprint, state, tagger, optimizer)
+    if config.train.average_epochs > 1:
+        keep_average(state, tagger, dev, config)
     return state
+
+
+def weights_of(tagger: Tagger) -> dict[str, Tensor]:
+    """A copy of all weights, in the memory of the CPU."""
+    return {name: weight.detach().cpu().clone() for name, weight in tagger.state_dict().items()}
+
+
+def sum_weights(state: TrainingState, tagger: Tagger, train: Train) -> None:
+    """Adds the weights after an epoch to the sum, if it is one of the last ``average_epochs``."""
+    if state.epoch > train.epochs - train.average_epochs:
+        weights = weights_of(tagger)
+        state.summed = (
+            {name: state.summed[name] + weight for name, weight in weights.items()} if state.summed else weights
+        )
+
+
+def keep_average(state: TrainingState, tagger: Tagger, dev: EncodedPosts, config: TrainingConfig) -> None:
+    """Makes the mean of the last epochs' weights (Izmailov et al. 2018, section 3) the weights of the run."""
+    count = min(config.train.average_epochs, config.train.epochs)
+    state.best = {
+        name: weight / count if weight.is_floating_point() else weight for name, weight in state.summed.items()
+    }
+    tagger.load_state_dict(state.best)
+    state.best_epoch, state.best_score = config.train.epochs, dev_scores(tagger, dev, config)["dev_f1"]
+    log.info("mean of the weights of the last %d epochs: dev F1 %.2f", count, state.best_score)
 
 
 def configure_optimizer(tagger: Tagger, train: Train) -> Optimizer:

@@ -173,12 +173,18 @@ def training_section(settings: Mapping[str, Any], metrics: Mapping[str, Any]) ->
     """How the model was trained, and by which code."""
     training, versions = metrics["training"], settings["versions"]
     encoders = escape_markdown(", ".join([metrics["encoder"]["model"], *metrics["encoder"].get("further_models", [])]))
+    averaged = training.get("averaged_epochs", 1)
+    kept = (
+        f"the mean of the weights after the last {averaged}"
+        if averaged > 1
+        else f"the best on the dev posts: {training['best_epoch']}"
+    )
     lines = [
         "## Training",
         "",
         f"- Encoder: {encoders}; context: {metrics['system'].get('context', 'none')}; alignment: "
         f"{metrics['system'].get('alignment') or 'none'}; regions: {metrics['system'].get('regions') or 'none'}",
-        f"- Seed {metrics['seed']}, {training['epochs']} epochs (the best on the dev posts: {training['best_epoch']}), "
+        f"- Seed {metrics['seed']}, {training['epochs']} epochs ({kept}), "
         f"{training['updates']} updates, {training['seconds']} s on {training['device']}, {settings['precision']}",
         f"- Code: ita {versions['ita']}, commit {settings.get('commit') or 'unknown'}; torch {versions.get('torch')}, "
         f"transformers {versions.get('transformers')}",

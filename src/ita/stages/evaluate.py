@@ -219,6 +219,7 @@ def training_record(history: Path, trained: Mapping[str, Any]) -> dict[str, Any]
     return {
         "epochs": len(epochs),
         "best_epoch": trained["best_epoch"],
+        "averaged_epochs": trained["settings"]["train"].get("average_epochs", 1),
         **counts,
         "seconds": round(seconds, 2),
         "seconds_per_epoch": round(seconds / len(epochs), 2),

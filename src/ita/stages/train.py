@@ -130,7 +130,8 @@ def work(
     train, dev = (run.splits[split] for split in SPLITS)
     state = trainer.fit(run.tagger, train, dev, run.config, checkpoint / "state.pt", fingerprint, run.relations)
 
-    record |= {"best_epoch": state.best_epoch, "peak_memory_mb": peak_memory_mb(run.config.device)}
+    record |= {"best_epoch": state.best_epoch, "dev_f1": round(state.best_score, 4)}
+    record |= {"peak_memory_mb": peak_memory_mb(run.config.device)}
     write_text(history, history_csv(state.history, sections.run))
     weights = run.trimmed.restore(state.best) if run.trimmed else state.best
     tokenizers = [encoder.tokenizer for encoder in run.view_encoder.parts]
