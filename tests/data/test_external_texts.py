@@ -1,5 +1,8 @@
 """External texts, matched to posts by image or by order."""
 
+import hashlib
+import zipfile
+
 import pytest
 
 from ita.config import ExternalText
@@ -46,6 +49,44 @@ def test_the_part_that_a_pattern_matches_is_read(tmp_path, pattern, words):
     (tmp_path / "t.json").write_text('{"1": ["Named entities: 1. Rome (city) Reasoning: It is old.", "no list"]}')
     text = ExternalText(files=[str(tmp_path / "t.json")], pattern=pattern)
     assert read_external_text("kb", text, POSTS, tmp_path)["p1"].words == words
+
+
+def test_words_glued_together_are_cut_apart(tmp_path):
+    (tmp_path / "t.json").write_text('{"1": ["Named entities:1. Rome (city)2. Alps (range)Reasoning:The Alps", "a)7"]}')
+    replace = {r"\)(\d+\.)": r") \1", "(entities:|Reasoning:)": r" \1 "}
+    text = ExternalText(files=[str(tmp_path / "t.json")], replace=replace)
+    words = read_external_text("kb", text, POSTS, tmp_path)["p1"].words
+    assert " ".join(words) == "Named entities: 1. Rome (city) 2. Alps (range) Reasoning: The Alps <EOS> a)7"
+    parts = ExternalText(files=[str(tmp_path / "t.json")], replace=replace, pattern="entities: (.*) Reasoning")
+    words = read_external_text("kb", parts, POSTS, tmp_path)["p1"].words
+    assert " ".join(words) == "1. Rome (city) 2. Alps (range)"
+
+
+@pytest.mark.parametrize("replace", [{"(": "x"}, {"a": r"\1"}, {"(a)": r"\2"}])
+def test_substitutions_that_are_none_are_refused(replace):
+    with pytest.raises(ValueError, match="expected"):
+        ExternalText(replace=replace)
+
+
+def test_the_sha256_of_files_and_archives_is_checked(tmp_path):
+    with zipfile.ZipFile(tmp_path / "t.zip", "w") as archive:
+        archive.writestr("train.txt", "a\tO\n<EOS>\tX\nx\tX\n\tX\n")
+    (tmp_path / "t.json").write_text('{"1": "x"}')
+    digest = {name: hashlib.sha256((tmp_path / name).read_bytes()).hexdigest() for name in ("t.zip", "t.json")}
+    for file, kind in (("t.zip::train.txt", "ita"), ("t.json", "captions")):
+        name = file.partition("::")[0]
+        text = {"files": [f"{tmp_path}/{file}"], "format": kind}
+        right = ExternalText(**text, sha256={f"{tmp_path}/{name}": digest[name]})
+        assert read_external_text("kb", right, POSTS, tmp_path)["p1"].words == ["x"]
+        with pytest.raises(UserError, match="SHA-256 is"):
+            read_external_text("kb", ExternalText(**text, sha256={f"{tmp_path}/{name}": "0" * 64}), POSTS, tmp_path)
+        with pytest.raises(UserError, match="which is none of its files"):
+            read_external_text("kb", ExternalText(**text, sha256={"other": "0" * 64}), POSTS, tmp_path)
+
+
+def test_a_url_of_captions_is_refused(tmp_path):
+    with pytest.raises(UserError, match="expected the path of a local file"):
+        read_external_text("kb", ExternalText(files=["https://example.org/t.json"]), POSTS, tmp_path)
 
 
 def test_a_pattern_that_is_no_regular_expression_is_refused():

@@ -58,6 +58,14 @@ def test_jsonl_and_parquet_read_the_same():
     assert "/" not in from_json[2].image_id
 
 
+def test_empty_words_of_a_context_are_left_out():
+    (post,) = read("a\tO\n<EOS>\tX\n\tX\nb\tX\n\tX\n", "ita")
+    assert (post.tokens, post.context) == (["a"], ("b",))
+    for text, format_name in (("a\tO\n\tX\n", "ita"), ("a\tO\n\tX\n", "umt"), ("a\tO\n\tO\n", "ita")):
+        with pytest.raises(UserError, match="f:2: expected"):
+            read(text, format_name)
+
+
 def test_ita():
     (post,) = read("a\tO\nb\tB-PER\n<EOS>\tX\nc\tB-X\n<EOS>\tX\nd\tX\n", "ita")
     assert (post.tokens, post.tags, post.context) == (["a", "b"], ["O", "B-PER"], ("c", "<EOS>", "d"))

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, NamedTuple
 from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 from pydantic.dataclasses import dataclass
 
-from ita.config.fields import SECTION, UNIQUE, UNIQUE_ITEMS, Device, Flag, Number, Precision, Whole, is_whole
+from ita.config.fields import SECTION, UNIQUE, UNIQUE_ITEMS, Device, Flag, Number, Precision, Sha256, Whole, is_whole
 from ita.errors import ConfigError
 
 
@@ -291,17 +291,45 @@ def _regular_expression(pattern: str | None) -> str | None:
     return pattern
 
 
+def _substitutions(replace: dict[str, str]) -> dict[str, str]:
+    for pattern, text in replace.items():
+        _regular_expression(pattern)
+        try:
+            re.compile(f"(?:{pattern})|").sub(text, "")
+        except (re.error, IndexError) as error:
+            raise ValueError(f"found {text!r}, expected what stands in the place of {pattern!r} ({error})") from None
+    return replace
+
+
 @dataclass(frozen=True, kw_only=True, config=SECTION)
 class ExternalText:
     """Entry of external_texts: further text about posts or images, a kind of context by its own name."""
 
     files: Annotated[
         list[str],
-        Field(description="Files by image id (captions formats), or ITA-shaped files in the order of splits."),
+        Field(
+            description="Files by image id (captions formats), or ITA-shaped files in the order of splits: paths, or "
+            "http(s) URLs, or members of archives as 'archive.zip::member'."
+        ),
     ] = field(default_factory=list)
+    sha256: Annotated[
+        dict[str, Sha256],
+        Field(
+            description="Path or URL of a file, or of the archive that it is a member of -> SHA-256; required for "
+            "URLs, checked where given."
+        ),
+    ] = field(default_factory=dict)
     format: Annotated[
         Literal["captions", "ita"], Field(description="captions: keyed by image id; ita: by order of posts.")
     ] = "captions"
+    replace: Annotated[
+        dict[str, str],
+        Field(
+            description="Regular expression -> what stands in its place (\\1 is its first group), in this order, in each "
+            "text before 'pattern'; such as a blank between words that are glued together."
+        ),
+        AfterValidator(_substitutions),
+    ] = field(default_factory=dict)
     pattern: Annotated[
         str | None,
         Field(

@@ -38,14 +38,17 @@ def read_umt(content: bytes, file_name: str, layout: Layout) -> Iterator[Post]:
     """UMT's format: an ``IMGID:id`` line (or WID:, or none), then ``word TAB tag`` lines, then a blank line."""
     for line, image_id, words in tagged_blocks(content, file_name, layout):
         for word in words:
-            if word.word == EOS and word.tag in CONTEXT_TAGS:
+            if word.word in (EOS, "") and word.tag in CONTEXT_TAGS:
                 found = f"{EOS}, which begins a context: such files are read by posts.format: ita"
                 raise malformed(file_name, word.line, "a post without a context", found)
         yield post_of_words(words, image_id, file_name, line, layout)
 
 
 def read_ita(content: bytes, file_name: str, layout: Layout) -> Iterator[Post]:
-    """The official code's format: the post, ``<EOS>``, then its context, every context line tagged X (or B-X)."""
+    """The official code's format: the post, ``<EOS>``, then its context, every context line tagged X (or B-X).
+
+    Files with texts of language models have empty words in contexts, which are left out.
+    """
     for line, image_id, words in tagged_blocks(content, file_name, layout):
         end = next((i for i, word in enumerate(words) if word.tag in CONTEXT_TAGS), len(words))
         context = words[end:]
@@ -54,7 +57,8 @@ def read_ita(content: bytes, file_name: str, layout: Layout) -> Iterator[Post]:
         for word in context:
             if word.tag not in CONTEXT_TAGS:
                 raise malformed(file_name, word.line, f"every line after {EOS} to be tagged X", quote(word.tag))
-        yield post_of_words(words[:end], image_id, file_name, line, layout, tuple(word.word for word in context[1:]))
+        context_words = tuple(word.word for word in context[1:] if word.word)
+        yield post_of_words(words[:end], image_id, file_name, line, layout, context_words)
 
 
 def read_three_line(content: bytes, file_name: str, layout: Layout) -> Iterator[Post]:
@@ -118,8 +122,13 @@ def is_comment(line: str, tabs: bool) -> bool:
 
 
 def split_line(line: str, layout: Layout, file_name: str, number: int) -> TaggedWord:
-    """The word and the tag among the columns of a line, which TABs separate, or blanks where there is no TAB."""
+    """The word and the tag among the columns of a line, which TABs separate, or blanks where there is no TAB.
+
+    Only a word of a context may be empty.
+    """
     text = line.strip(" \t")
+    if line.startswith("\t") and text in CONTEXT_TAGS:
+        return TaggedWord("", text, number)
     columns = [column.strip(" ") for column in text.split("\t")] if "\t" in text else BLANKS.split(text)
     if layout.columns:
         word = column_of(columns, layout, "tokens", 1, file_name, number)

@@ -12,7 +12,7 @@ from ita.data.conll import EOS
 from ita.data.entries import image_key
 from ita.data.formats import read_posts
 from ita.data.image_texts import read_texts
-from ita.data.sources import read_source
+from ita.data.sources import MEMBER, read_source
 from ita.data.visual_context import VisualContext, concatenate, join_texts, separator, split_words
 from ita.errors import UserError
 from ita.log import log
@@ -37,41 +37,69 @@ def read_external_text(
     """
     if not text.files:
         raise UserError(f"external_texts.{name}.files is empty: name the files of this text")
+    archives = {file.partition(MEMBER)[0] for file in text.files}
+    if unused := text.sha256.keys() - archives:
+        raise UserError(f"external_texts.{name}.sha256 names {sorted(unused)[0]!r}, which is none of its files")
     if text.format == "ita":
-        contexts = match_by_order(name, text.files, posts, cache)
+        contexts = match_by_order(name, text, posts, cache)
     else:
-        texts = read_texts([Path(file) for file in text.files])
-        images = {post["post_id"]: image_key(post["image_id"]) for post in posts if post["image_id"] is not None}
-        contexts = {post_id: join_texts(texts[image], name) for post_id, image in images.items() if image in texts}
-    return contexts if text.pattern is None else parts_of(name, contexts, text.pattern)
+        contexts = match_by_image(name, text, posts, cache)
+    if text.replace or text.pattern:
+        return edited(name, contexts, text)
+    return contexts
 
 
-def parts_of(name: str, contexts: Mapping[str, VisualContext], pattern: str) -> dict[str, VisualContext]:
-    """The part of each text that a pattern matches: the first group of the first match, or all of that match.
+def edited(name: str, contexts: Mapping[str, VisualContext], text: ExternalText) -> dict[str, VisualContext]:
+    """Contexts after ``replace``, and of each text the part that ``pattern`` matches.
+
+    That is the first group of the first match, or all of the match; a text without a match is left out. Both look at
+    the text between separators.
 
     Args:
         name: kind of the words.
         contexts: post_id -> context.
-        pattern: regular expression, tried on each text between separators; a text without a match is left out.
+        text: settings of the external text.
     """
-    expression = re.compile(pattern)
+    substitutions = [(re.compile(pattern), replacement) for pattern, replacement in text.replace.items()]
+    expression = re.compile(text.pattern or r"(?s:.*)")
     parts = {}
     for post_id, context in contexts.items():
-        matches = [match for _, text in context.runs() if (match := expression.search(text))]
+        texts = [words for _, words in context.runs()]
+        for pattern, replacement in substitutions:
+            texts = [pattern.sub(replacement, words) for words in texts]
+        matches = [match for words in texts if (match := expression.search(words))]
         parts[post_id] = join_texts([match[1 if expression.groups else 0] or "" for match in matches], name)
-    matched = sum(bool(context.words) for context in parts.values())
-    log.info("external_texts.%s: the pattern matches in the texts of %d of %d posts", name, matched, len(parts))
+    if text.pattern:
+        matched = sum(bool(context.words) for context in parts.values())
+        log.info("external_texts.%s: the pattern matches in the texts of %d of %d posts", name, matched, len(parts))
     return parts
 
 
+def match_by_image(
+    name: str, text: ExternalText, posts: Sequence[Mapping[str, Any]], cache: Path
+) -> dict[str, VisualContext]:
+    """Contexts of files that name images; arguments, result and errors as of ``match_by_order``."""
+    for file in text.files:
+        if "://" in file or MEMBER in file:
+            raise UserError(
+                f"external_texts.{name}.files: {file!r}: URLs and members of archives are read with format ita; "
+                "expected the path of a local file"
+            )
+        if file in text.sha256:
+            read_source(file, text.sha256[file], cache, f"external_texts.{name}.files")
+    texts = read_texts([Path(file) for file in text.files])
+    images = {post["post_id"]: image_key(post["image_id"]) for post in posts if post["image_id"] is not None}
+    return {post_id: join_texts(texts[image], name) for post_id, image in images.items() if image in texts}
+
+
 def match_by_order(
-    name: str, files: Sequence[str], posts: Sequence[Mapping[str, Any]], cache: Path
+    name: str, text: ExternalText, posts: Sequence[Mapping[str, Any]], cache: Path
 ) -> dict[str, VisualContext]:
     """Contexts of files in the official format, which hold the same posts; some may be missing.
 
     Args:
         name: kind of the words.
-        files: files in the order of the splits.
+        text: its settings, files in the order of the splits.
         posts: rows of posts.parquet.
         cache: folder of downloaded files.
 
@@ -83,8 +111,9 @@ def match_by_order(
     """
     contexts: dict[str, VisualContext] = {}
     remaining = iter(posts)
-    for file in files:
-        source = read_source(file, None, cache, f"external_texts.{name}.files")
+    for file in text.files:
+        archive = file.partition(MEMBER)[0]
+        source = read_source(file, text.sha256.get(archive), cache, f"external_texts.{name}.files")
         for number, entry in enumerate(read_posts(source.content, source.name, "ita"), 1):
             post = next((post for post in remaining if post["tokens"] == entry.tokens), None)
             if post is None:
