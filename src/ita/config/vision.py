@@ -325,8 +325,8 @@ class ExternalText:
     replace: Annotated[
         dict[str, str],
         Field(
-            description="Regular expression -> what stands in its place (\\1 is its first group), in this order, in each "
-            "text before 'pattern'; such as a blank between words that are glued together."
+            description="Regular expression -> what stands in its place (\\1 is its first group), in this order, "
+            "in each text before 'pattern'; such as a blank between words that are glued together."
         ),
         AfterValidator(_substitutions),
     ] = field(default_factory=dict)
