@@ -61,10 +61,11 @@ def test_lists_give_the_text_of_single_paths(tesseract, drawn, tmp_path, size, p
         assert row["text"] == tesseract.image_to_string(str(path))
 
 
-def test_texts_of_real_images_are_those_of_plain_tesseract(tesseract, data):
+@pytest.mark.parametrize("step", [10, pytest.param(1, marks=pytest.mark.slow)])
+def test_texts_of_real_images_are_those_of_plain_tesseract(tesseract, data, step):
     """Text by text equal to ``pytesseract.image_to_string(path)`` on photographs and images of tweets."""
     patterns = ("tweets30/*/images/*", "vinvl6/images/*", "coco83/images/*.jpg")
-    files = sorted(path for pattern in patterns for path in data.glob(pattern))
+    files = sorted(path for pattern in patterns for path in data.glob(pattern))[::step]
     results = list(TesseractEngine(Ocr()).recognize([ImageFile(path.name, path) for path in files]))
     with tesseract_engine.one_thread(), ThreadPoolExecutor(cpu_cores()) as pool:
         expected = list(pool.map(tesseract.image_to_string, map(str, files)))
