@@ -230,13 +230,19 @@ class Project:
         """Runs the stage, over new posts or those of the last run; returns its rows by image id."""
         if images is not None:
             self.write_posts(images)
-        download.work({"download": {**FAST, **options}}, self.output, self.posts, self.store)
+        shards = [self.folder / "images" / f"{name}.tar" for name in options.pop("shards", ())]
+        download.work({"download": {**FAST, **options}}, self.output, self.posts, self.store, shards)
         return {row["image_id"]: row for row in parquet.rows("images", self.output)}
 
     @property
     def journal(self) -> Path:
         """The stage's journal."""
         return self.store / "journal.jsonl"
+
+    def content(self, row: dict[str, Any]) -> bytes:
+        """Content of the image of a row, which lies in a file of its own or in a shard."""
+        start = row["offset"] or 0
+        return (self.folder / row["path"]).read_bytes()[start : start + row["bytes"]]
 
     def files(self) -> list[Path]:
         """The stored images."""

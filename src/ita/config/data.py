@@ -158,6 +158,14 @@ class Download:
     max_pixels: Annotated[Whole, Field(ge=1, description="Largest image in pixels, checked before decoding.")] = (
         89_478_485
     )
+    single_files: Annotated[
+        Whole,
+        Field(
+            ge=0,
+            description="A data set of at most so many images has a file of each, a larger one has them in shards (tar "
+            "files of 256 MB); 0: always shards.",
+        ),
+    ] = 100_000
     attempts: Annotated[
         Whole, Field(ge=1, le=20, description="Requests per image, for errors that a retry may mend.")
     ] = 3

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import threading
-from contextlib import suppress
+from collections.abc import Sequence
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
 from ita.config import Download
+from ita.download.image_files import ImageFiles, ImageKey, ImageShards, SingleFiles, relative_path
 from ita.download.verify import verify_image
-from ita.io.files import atomic, sha256, told
+from ita.errors import UserError
+from ita.io.files import atomic, told
 from ita.io.image_decoder import REVISION, BadImage, decodable
-from ita.io.image_formats import FORMATS
+from ita.io.image_shards import ShardWriter
 from ita.io.schemas import SCHEMAS
 from ita.log import log
 
 Row = dict[str, Any]
 COLUMNS = [column.name for column in SCHEMAS["images"].columns]
+ADDED = {column.name: None for column in SCHEMAS["images"].columns if column.optional}
+"""Columns that the journals of earlier versions lack."""
 
 
 def new_row(image_id: str, url: str | None = None, **values: Any) -> Row:
@@ -39,19 +42,23 @@ def single_line(text: str) -> str:
 
 
 class ImageStore:
-    """Verifies bytes and stores images under the hash of their content; its methods are called from several threads.
+    """Verifies bytes and keeps images under the hash of their content; its methods are called from several threads.
 
     Args:
-        folder: folder of the image files.
+        folder: where images are kept.
         root: folder of images.parquet, whose paths are relative to it.
         options: limits on bytes and pixels.
+        in_shards: many images in a file, instead of each in one of its own.
+
+    What an earlier run has kept in the other way is taken over.
     """
 
-    def __init__(self, folder: Path, root: Path, options: Download) -> None:
-        self.folder = folder
-        self.root = root
-        self.options = options
-        self.locks = [threading.Lock() for _ in range(256)]
+    def __init__(self, folder: Path, root: Path, options: Download, in_shards: bool = False) -> None:
+        self.options, self.root = options, root
+        self.files, self.shards = SingleFiles(folder, root), ImageShards(folder, root)
+        self.kept: ImageFiles = self.shards if in_shards else self.files
+        self.elsewhere: ImageFiles = self.files if in_shards else self.shards
+        self.moved: list[ImageKey] = []
 
     def add(self, data: bytes) -> Row:
         """The columns that say what the bytes are; they are stored if they are an image.
@@ -65,36 +72,66 @@ class ImageStore:
             info = verify_image(data, self.options.max_pixels)
         except BadImage as error:
             return {"status": "refused", "error": single_line(f"{error.kind}: {error}")}
-        digest = hashlib.sha256(data).hexdigest()
-        path = self.relative_path(digest, info.format)
-        with self.locks[int(digest[:2], 16)], told(self.root / path):  # two ids may bring the same bytes at a time
-            self.write(self.root / path, data)
+        key = ImageKey(hashlib.sha256(data).hexdigest(), info.format)
+        self.kept.write(key, data)
+        if self.elsewhere.has(key):
+            self.moved.append(key)
         facts = {"format": info.format, "width": info.width, "height": info.height}
-        return {"status": "ok", "error": info.note, "sha256": digest, "path": path, "bytes": len(data), **facts}
-
-    def relative_path(self, digest: str, image_format: str) -> str:
-        """Path of an image, relative to images.parquet; made from its content, never from its id."""
-        file = self.folder / digest[:2] / f"{digest}.{FORMATS[image_format]}"
-        return Path(os.path.relpath(file, self.root)).as_posix()
-
-    @staticmethod
-    def write(path: Path, data: bytes) -> None:
-        """Writes a file unless it is there and whole."""
-        if not (path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data):
-            with atomic(path) as part:
-                part.write_bytes(data)
+        place = self.kept.place(key)
+        return {"status": "ok", "error": info.note, "sha256": key.sha256, **place, "bytes": len(data), **facts}
 
     def has(self, row: Row) -> bool:
-        """Whether the file of an earlier run is there, whole, and within the limits of this one."""
+        """Whether the image of an earlier run is there, whole, and within the limits of this one."""
         try:
-            path = self.root / self.relative_path(row["sha256"], row["format"])
-            size = path.stat().st_size
-            pixels: int = row["width"] * row["height"]
-            if size != row["bytes"] or sha256(path) != row["sha256"]:
-                return False
-        except (OSError, TypeError, KeyError, ValueError):
+            key, pixels = key_of(row), row["width"] * row["height"]
+            within = row["bytes"] <= self.options.max_bytes and pixels <= self.options.max_pixels
+            return within and (is_whole(key, self.kept.read(key)) or self._take_over(key))
+        except (TypeError, KeyError, ValueError):
             return False
-        return size <= self.options.max_bytes and pixels <= self.options.max_pixels
+
+    def _take_over(self, key: ImageKey) -> bool:
+        content = self.elsewhere.read(key)
+        if content is None or not is_whole(key, content):
+            return False
+        self.kept.write(key, content)
+        self.moved.append(key)
+        return True
+
+    def placed(self, row: Row) -> Row:
+        """A row with the place where its image is kept by now."""
+        return {**row, "offset": None, **self.kept.place(key_of(row))} if row["status"] == "ok" else row
+
+    def pack(self, rows: Sequence[Row], path: Path) -> None:
+        """Writes the images of rows into a shard, each once, and says so in the rows. Raises as ``add``."""
+        offsets: dict[ImageKey, int] = {}
+        with atomic(path) as part, closing(ShardWriter(part, path)) as writer:
+            for row in rows:
+                key = key_of(row)
+                if key not in offsets:
+                    content = self.kept.read(key)
+                    if content is None:
+                        raise UserError(f"{row['image_id']}: its image has gone; run download again")
+                    offsets[key] = writer.add(key.file_name, content)
+                row |= {"path": relative_path(path, self.root), "offset": offsets[key]}
+
+    def close(self) -> None:
+        """Brings everything to the disk. Raises as ``add``."""
+        self.kept.close()
+
+    def remove_moved(self) -> None:
+        """Removes what was taken over, when a table says its new place."""
+        for key in self.moved:
+            self.elsewhere.remove(key)
+
+
+def key_of(row: Row) -> ImageKey:
+    """What the image of a row is kept under."""
+    return ImageKey(row["sha256"], row["format"])
+
+
+def is_whole(key: ImageKey, content: bytes | None) -> bool:
+    """Whether content has the hash that it is kept under."""
+    return content is not None and hashlib.sha256(content).hexdigest() == key.sha256
 
 
 class Journal:
@@ -161,5 +198,7 @@ def parse_entry(line: bytes) -> Row | None:
         entry = json.loads(line)
     except ValueError:
         return None
+    if isinstance(entry, dict):
+        entry = {**ADDED, **entry}
     valid = isinstance(entry, dict) and entry.keys() >= set(COLUMNS) and isinstance(entry["image_id"], str)
     return entry if valid else None

@@ -7,6 +7,7 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ita.io.image_shards import Member
 from ita.vision.images import decode, shrink
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ QUALITY = 90
 """Of JPEG files that are sent."""
 
 
-def load_picture(path: Path, max_pixels: int) -> Image:
+def load_picture(path: Path | Member, max_pixels: int) -> Image:
     """A picture, made smaller if it has more pixels than allowed.
 
     Raises:

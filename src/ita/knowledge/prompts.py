@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from ita.data.visual_context import split_words
 from ita.io import parquet
 from ita.io.files import sha256
+from ita.io.image_shards import Member
 from ita.knowledge.templates import Template
 from ita.vision.images import list_image_files
 
@@ -21,9 +22,9 @@ ATTRIBUTE_THRESHOLD = 0.1
 
 
 class Picture(NamedTuple):
-    """An image file, and the hash of its content."""
+    """An image, where it lies, and the hash of its content."""
 
-    path: Path
+    path: Path | Member
     sha256: str
     pixels: int | None
     """Width times height, where the table says."""
@@ -100,8 +101,13 @@ def read_pictures(table: Path, image_ids: set[str]) -> dict[str, Picture]:
         if file.image_id in image_ids:
             row = rows[file.image_id]
             pixels = row["width"] * row["height"] if row["width"] and row["height"] else None
-            pictures[file.image_id] = Picture(file.path, row["sha256"] or sha256(file.path), pixels)
+            pictures[file.image_id] = Picture(file.path, row["sha256"] or content_hash(file.path), pixels)
     return pictures
+
+
+def content_hash(path: Path | Member) -> str:
+    """Hash of an image whose table has none."""
+    return sha256(path) if isinstance(path, Path) else path.sha256
 
 
 def described(row: Row) -> str:

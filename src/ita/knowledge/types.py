@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from ita.io.image_shards import Member
+
 
 @dataclass(frozen=True)
 class Question:
@@ -22,7 +24,7 @@ class Question:
     key: str
     system: str
     text: str
-    image: Path | None = None
+    image: Path | Member | None = None
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
-"""download: posts.parquet -> images.parquet and content-addressed image files.
+"""download: posts.parquet -> images.parquet and content-addressed images, each in a file or many in a shard.
 
 Every image gets a row with its status: an image that is missing, broken or refused is normal data and stops nothing.
-Finished images are kept in a journal, so that a stopped run is resumed. With ``--retry-failed``, images that were
+Finished images are kept in a journal, so that a stopped run is resumed. Data sets of more images than
+``download.single_files`` have shards of images. With ``--retry-failed``, images that were
 missing or refused are requested again too, as with the setting of that name.
 """
 
@@ -9,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -25,18 +27,29 @@ from ita.errors import UserError
 from ita.io import parquet
 from ita.io.provenance import provenance_of
 from ita.log import log, progress
+from ita.vision.sharding import shard_items
 
 STATUSES = ("ok", "missing", "failed", "refused")
+UNTOLD = dict.fromkeys(("fetched_at", "path", "offset"))
+"""What may differ between the rows of an image that is the same."""
 
 
-def work(settings: dict[str, Any], output: Path, posts: Path, store: Path, retry_failed: bool = False) -> None:
+def work(
+    settings: dict[str, Any],
+    output: Path,
+    posts: Path,
+    store: Path,
+    shards: Sequence[Path] = (),
+    retry_failed: bool = False,
+) -> None:
     """Writes images.parquet: one row per image of the posts, in the order of their first posts.
 
     Args:
         settings: ``download``.
         output: images.parquet.
         posts: posts.parquet.
-        store: folder of the image files and of the journal of finished images.
+        store: folder of the images and of the journal of finished images.
+        shards: files to pack the images into, in their order, for machines that do not see the store.
         retry_failed: request images again that were missing or refused, as with the setting of that name.
 
     Raises:
@@ -47,20 +60,36 @@ def work(settings: dict[str, Any], output: Path, posts: Path, store: Path, retry
     options = read_section(settings, "download", Download)
     targets = targets_of(parquet.stream("posts", posts, 1024, ["image_id", "image_url"]), options)
     set_pixel_limit(options.max_pixels)
+    in_shards = bool(shards) or len(targets) > options.single_files
+    image_store = ImageStore(store, output.parent, options, in_shards)
     if options.source == "none":
         error = "no-source: download.source is 'none'"
         rows = [new_row(target.image_id, status="missing", error=error) for target in targets]
     else:
-        image_store = ImageStore(store, output.parent, options)
         rows_of = rows_from_urls if options.source == "urls" else rows_from_files
-        with Journal(store / "journal.jsonl", options) as journal:
-            rows = rows_of(targets, options, image_store, journal)
+        with Journal(store / "journal.jsonl", options) as journal, closing(image_store):
+            rows = [image_store.placed(row) for row in rows_of(targets, options, image_store, journal)]
+    pack(rows, shards, image_store)
     statuses = Counter(row["status"] for row in rows)
     log_summary(rows)
     if rows and not statuses["ok"] and options.source != "none" and not options.allow_all_missing:
         raise UserError(nothing_found(rows, options))
     metadata = provenance_of(settings, {"posts": posts})
     parquet.write("images", rows, output, {**metadata, "counts": {status: statuses[status] for status in STATUSES}})
+    image_store.remove_moved()
+
+
+def pack(rows: Sequence[Row], shards: Sequence[Path], store: ImageStore) -> None:
+    """Writes the images into shards, each with those that vision jobs of the same shard read, and says so in the rows.
+
+    Raises:
+        UserError: when the disk refuses them.
+    """
+    images = [row for row in rows if row["status"] == "ok"]
+    for number, path in enumerate(shards, 1):
+        store.pack(shard_items(images, f"{number}-of-{len(shards)}"), path)
+    if shards:
+        store.shards.replace(shards)
 
 
 def targets_of(posts: Iterable[Mapping[str, Any]], options: Download) -> list[DownloadTarget]:
@@ -97,7 +126,7 @@ def rows_from_files(targets: list[DownloadTarget], options: Download, store: Ima
         for target, entry in progress(pairs, len(pairs), "download", "image"):
             row = row_from_file(target, entry, options, store)
             previous = journal.row_of(target.image_id)
-            if previous is not None and {**previous, "fetched_at": None} == {**row, "fetched_at": None}:
+            if previous is not None and {**previous, **UNTOLD} == {**row, **UNTOLD}:
                 row = previous  # nothing new: the table stays the same to the byte
             journal.add(row, entry.key if entry else None)
             rows[target.image_id] = row

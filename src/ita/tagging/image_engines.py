@@ -17,7 +17,7 @@ from ita.errors import UserError
 from ita.log import log
 from ita.tagging.image_settings import KINDS, ImageSettings
 from ita.tagging.image_sources import FoundImage
-from ita.vision.images import Unreadable, decode
+from ita.vision.images import Unreadable, decode, read_bytes
 from ita.vision.types import DecodedImage, DetectedObject, Detector, ImageFile, RegionCaptioner, Regions
 
 if TYPE_CHECKING:
@@ -206,9 +206,9 @@ def read_images(engines: ImageEngines, found: Sequence[FoundImage]) -> list[Read
     paths = list(dict.fromkeys(image.path for image in found if image.path is not None))
     read: dict[Path, ReadImage] = {}
     for start in range(0, len(paths), IMAGES):
-        files = [ImageFile(str(path), path) for path in paths[start : start + IMAGES]]
-        results = read_or_fail(engines, files)
-        read |= {file.path: results[file.image_id] for file in files}
+        group = paths[start : start + IMAGES]
+        results = read_or_fail(engines, [ImageFile(str(path), path) for path in group])
+        read |= {path: results[str(path)] for path in group}
     return [
         ReadImage(status=image.status, error=image.error)
         if image.path is None
@@ -230,6 +230,6 @@ def read_or_fail(engines: ImageEngines, files: Sequence[ImageFile]) -> dict[str,
     except Exception as error:  # a model may raise anything on an image that nobody foresaw
         if len(files) > 1:
             return {file.image_id: read_or_fail(engines, [file])[file.image_id] for file in files}
-        log.warning("an image of %d bytes was not read", files[0].path.stat().st_size, exc_info=error)
+        log.warning("an image of %d bytes was not read", len(read_bytes(files[0].path)), exc_info=error)
         message = single_line(f"unreadable: {type(error).__name__}: {error}")
         return {files[0].image_id: ReadImage(status="failed", error=message)}

@@ -1,4 +1,4 @@
-"""Image files of a table, decoded by the one decoder of ``ita.io``.
+"""Images of a table, in files of their own or in shards, decoded by the one decoder of ``ita.io``.
 
 Paths must stay inside the folder of their table, and a broken image affects only itself.
 """
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, overload
 
 from ita.io import parquet
 from ita.io.image_decoder import BadImage, Picture, allow_pixels, decode_image
+from ita.io.image_shards import Member
 from ita.log import log
 from ita.vision.types import DecodedImage, ImageFile
 
@@ -24,6 +25,8 @@ DECODER_THREADS = 4
 """Pillow releases the interpreter lock while it decodes."""
 
 
+PLACE = ["image_id", "path", "offset", "bytes", "sha256"]
+"""Columns that say where an image is."""
 READ = 1024
 """Rows of a table of images in memory at a time."""
 
@@ -63,11 +66,12 @@ class ImageFiles(Sequence[ImageFile]):
         root = self.table.parent.resolve()
         wanted = iter(self.numbers)
         number, rows = next(wanted), range(self.numbers[0], self.numbers[-1] + 1)
-        for position, row in zip(
-            rows, parquet.stream("images", self.table, READ, ["image_id", "path"], rows), strict=True
-        ):
+        for position, row in zip(rows, parquet.stream("images", self.table, READ, PLACE, rows), strict=True):
             if position == number:
-                yield ImageFile(row["image_id"], (root / row["path"]).resolve())
+                path = (root / row["path"]).resolve()
+                in_shard = row.get("offset") is not None
+                place = Member(path, row["offset"], row["bytes"], row["sha256"]) if in_shard else path
+                yield ImageFile(row["image_id"], place)
                 number = next(wanted, -1)
 
 
@@ -94,21 +98,26 @@ def list_image_files(table: Path) -> ImageFiles:
     return ImageFiles(table, numbers)
 
 
-def read_picture(path: Path) -> Picture:
-    """Decodes an image file by the decoder that verified it.
+def read_picture(path: Path | Member) -> Picture:
+    """Decodes an image by the decoder that verified it.
 
     Raises:
         Unreadable: for a missing or broken file, an unknown format or a decompression bomb.
     """
     try:
-        return decode_image(path.read_bytes())
+        return decode_image(read_bytes(path))
     except BadImage as error:
         raise Unreadable(f"{error.kind}: {error}") from error
     except (OSError, MemoryError) as error:
         raise Unreadable(f"{type(error).__name__}: {error}") from error
 
 
-def decode(path: Path) -> Image:
+def read_bytes(path: Path | Member) -> bytes:
+    """Content of an image. Raises OSError when it is missing, or damaged in its shard."""
+    return path.read() if isinstance(path, Member) else path.read_bytes()
+
+
+def decode(path: Path | Member) -> Image:
     """Decodes the first frame of an image: EXIF orientation applied, transparent pixels on white, RGB.
 
     Raises:

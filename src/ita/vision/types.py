@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from ita.io.image_shards import Member
+
 if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
@@ -14,10 +16,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ImageFile:
-    """An image file."""
+    """Where an image lies."""
 
     image_id: str
-    path: Path
+    path: Path | Member
+    """A file of its own, or a part of a shard."""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
+from ita.config import Download
 from ita.config.sections import CONTEXT_TABLES, ENTRIES, PRICES
 from ita.workflow.displays import ROLES, Displays
 from ita.workflow.sections import Sections
@@ -39,6 +40,16 @@ class JobSettings:
         """The section of the stage, overridden by the entry that the wildcards name."""
         entry = wildcards[ENTRIES[stage].removesuffix("s")] if stage in ENTRIES else None
         return {stage: self.sections.values(wildcards["dataset"], stage, entry)}
+
+    def download(self, stage: str, wildcards: Wildcards) -> Settings:
+        """Without the size of data sets whose images lie in shards as long as it is the usual one.
+
+        It was added to a stage whose results are dear: those of earlier versions stay up to date.
+        """
+        values = dict(self.sections.values(wildcards["dataset"], stage))
+        if values["single_files"] == Download().single_files:
+            del values["single_files"]
+        return {stage: values}
 
     def context(self, stage: str, wildcards: Wildcards) -> Settings:
         """Also the external texts that its kinds name."""

@@ -20,7 +20,7 @@ from ita.errors import UserError
 from ita.io.disk_errors import LITTLE, free_bytes
 from ita.log import log
 from ita.model.device import cpu_cores
-from ita.vision.images import Unreadable, decode, read_picture
+from ita.vision.images import Unreadable, decode, read_bytes, read_picture
 from ita.vision.types import ImageFile, OcrResult
 
 if TYPE_CHECKING:
@@ -109,14 +109,17 @@ class TesseractEngine:
     def prepare(self, image_file: ImageFile, folder: Path) -> Path | None:
         """The file that Tesseract gets, or None for a broken image.
 
-        That is the file itself, because the text of a re-encoded one sometimes differs. Tesseract ignores EXIF
+        That is the file itself, because the text of a re-encoded one sometimes differs; of an image in a shard it is a
+        file of the same bytes. Tesseract ignores EXIF
         orientation and cannot read animated WebP or damaged files, so these become an upright PNG of the first frame.
         """
         try:
             picture = read_picture(image_file.path)
-            if picture.plain and "\n" not in str(image_file.path):
+            if not picture.plain:
+                return self.write_copy(picture.pixels, folder)
+            if isinstance(image_file.path, Path) and "\n" not in str(image_file.path):
                 return image_file.path
-            return self.write_copy(picture.pixels, folder)
+            return self.write_bytes(read_bytes(image_file.path), folder)
         except Unreadable as error:
             log.warning("%s: no text, the image cannot be read (%s)", image_file.image_id, error)
             return None
@@ -127,6 +130,14 @@ class TesseractEngine:
         handle, name = tempfile.mkstemp(suffix=".png", dir=folder)
         os.close(handle)
         pixels.save(name, compress_level=1)
+        return Path(name)
+
+    @staticmethod
+    def write_bytes(content: bytes, folder: Path) -> Path:
+        """Writes the content of an image to a file of ``folder``."""
+        handle, name = tempfile.mkstemp(dir=folder)
+        with open(handle, "wb") as file:
+            file.write(content)
         return Path(name)
 
     def run_on_one(self, file: Path, folder: Path) -> tuple[str, float | None]:
