@@ -6,8 +6,10 @@ import shutil
 
 import pytest
 
+from ita.data.metrics import TASK_VERSIONS
 from ita.errors import UserError
 from ita.io import parquet
+from ita.reporting.evaluations import unchecked_sentence
 from ita.reporting.runs import RunId, Runs, read_predictions_id
 from tests.support import made_runs
 from tests.support.made_runs import DATASET, edit, predictions_of
@@ -34,11 +36,16 @@ def test_metrics_and_predictions_meet_by_their_identity(tmp_path, metrics):
 
 def test_metadata_and_readable_names_of_the_files(metrics):
     runs = Runs(DATASET, metrics, predictions_of(metrics))
-    assert runs.metadata == {
+    evaluation = runs.metadata["evaluation"]["test"]
+    assert evaluation["it"].keys() == {"none", "all", "random"} and evaluation["it"]["none"] == evaluation["t"]
+    assert len({evaluation["t"], *evaluation["it"].values()}) == 3
+    assert {name: value for name, value in runs.metadata.items() if name != "evaluation"} == {
         "seeds": [1, 2, 3],
         "label_version": "v1",
         "models": {"bert": "bert-base-cased"},
         "run_commits": [],
+        "task_versions": TASK_VERSIONS,
+        "runs": len(metrics),
     }
     assert len(runs.files) == 2 * len(metrics)
     assert runs.files["bert/crf/seed1/metrics.json"] == metrics[0]
@@ -118,3 +125,32 @@ def test_old_files_are_told_apart_from_broken_ones(metrics):
     old = {"seed": 1, "label_version": "v1", "scores": {}, "encoder": "bert-base-cased", "system": {"views": ["t"]}}
     metrics[0].write_text(json.dumps(old))
     refused(metrics[:1], (), "as files of this version do; run evaluate again")
+
+
+@pytest.mark.parametrize(
+    ("view", "words"),
+    [
+        ("t", "different posts, words or labels (split test, view T)"),
+        ("it", "image texts or regions (split test, view I+T, context all)"),
+    ],
+)
+def test_runs_on_other_inputs_cannot_stand_in_one_table(metrics, view, words):
+    """Another hash in I+T is refused among runs of one context, whatever their system."""
+    run = next(path for path in metrics if json.loads(path.read_text())["system"]["key"] == "ita-all-cva")
+    hashes = json.loads(run.read_text())["evaluation"]["test"]
+    edit(run, evaluation={"test": {**hashes, view: "0" * 64}})
+    refused(metrics, (), str(run), words, "evaluate both runs again")
+
+
+def test_runs_by_other_scorers_cannot_stand_in_one_table(metrics):
+    edit(metrics[-1], task_versions={**TASK_VERSIONS, "strict": 2})
+    refused(metrics, (), str(metrics[-1]), "different versions of 'strict'")
+
+
+def test_runs_of_earlier_versions_are_counted(metrics):
+    for path in metrics[:2]:
+        edit(path, evaluation=None, task_versions=None)
+    metadata = Runs(DATASET, metrics).metadata
+    assert metadata["unchecked_runs"] == ["bert/crf/seed1", "bert/crf/seed2"]
+    (sentence,) = unchecked_sentence(metadata)
+    assert sentence.startswith(f"2 of {len(metrics)} runs")

@@ -8,9 +8,12 @@ from seqeval.metrics import f1_score
 from seqeval.scheme import IOB2
 
 from ita.cli import run_stage
+from ita.data.evaluation_inputs import evaluation_hashes, results_hash
 from ita.data.tags import spans
 from ita.errors import UserError
 from ita.io import parquet
+from ita.io.files import sha256
+from ita.model.dataset import load_corpus
 from ita.model.evaluation import TaggedView
 from ita.model.export.model_file import export
 from ita.model.inference import Prediction
@@ -132,6 +135,18 @@ def test_files_say_which_run_they_are_of(corpus, tiny_encoder, tmp_path):
     assert metrics["dataset"] == "corpus" and metrics["seed"] == 3
     assert metrics["encoder"] == {"key": "tiny", "model": str(tiny_encoder)}
     assert metrics["system"] == {"key": "cva", **CVA}
+    predictions = run / "predictions.parquet"
+    about = parquet.metadata(predictions)
+    assert metrics["predictions_sha256"] == sha256(predictions) and about["results_sha256"] == results_hash(metrics)
+    posts, contexts = corpus / "posts.parquet", corpus / "ga.parquet"
+    read = load_corpus(posts, contexts, (), ["dev", "test"])
+    assert metrics["evaluation"] == evaluation_hashes(read.posts, read.contexts, None, ["dev", "test"])
+    (encoder,) = metrics["models"]["encoders"]
+    assert encoder["weights"] == {"model.safetensors": sha256(tiny_encoder / "model.safetensors")}
+    assert metrics["environment"].keys() >= {"python", "platform", "cpu", "device", "threads", "precision"}
+    assert metrics["task_versions"].keys() == {"default", "strict", "upstream", "representation_distance"}
+    for name in ("evaluation", "environment", "models", "task_versions"):
+        assert about[name] == metrics[name], name
     with open(run / "history.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0])[:4] == ["encoder", "system", "seed", "epoch"]

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from ita.cli import run_stage
+from ita.io.files import sha256
 from ita.stages import paper
 from tests.support import made_runs
 from tests.support.html_page import assert_harmless
@@ -42,7 +43,10 @@ def test_the_folder_holds_all_files_and_pages_that_show_them(tmp_path, files):
     for path in files:
         assert (output / path.name).read_bytes() == path.read_bytes()
     others = {path.name for path in output.iterdir()} - {path.name for path in files}
-    assert others == {"index.md", "index.html", *(f"cost.{suffix}" for suffix in ("csv", "md", "tex", "html", "json"))}
+    pages = {"index.md", "index.html", "paper.json"}
+    assert others == {*pages, *(f"cost.{suffix}" for suffix in ("csv", "md", "tex", "html", "json"))}
+    hashes = json.loads((output / "paper.json").read_text())["outputs"]
+    assert hashes == {path.name: sha256(path) for path in output.iterdir() if path.name != "paper.json"}
     root = assert_harmless((output / "index.html").read_text())
     assert [section.attributes["id"] for section in root.all("section")] == ["table1", "figure2", "cost"]
     table, cost = root.all("table")

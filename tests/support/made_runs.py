@@ -5,9 +5,12 @@ import random
 
 import pandas as pd
 
-from ita.data.metrics import report
+from ita.data.evaluation_inputs import evaluation_hashes, results_hash
+from ita.data.metrics import TASK_VERSIONS, report
 from ita.data.tags import spans
+from ita.data.visual_context import EMPTY, VisualContext
 from ita.io import parquet
+from ita.io.files import sha256
 
 DATASET = "twitter17"
 TYPES = ("LOC", "PER")
@@ -79,6 +82,12 @@ def predict(tags, recall, draw):
     return predicted
 
 
+def contexts(rows, name):
+    """Visual contexts of posts by the name of a context: nothing, or two words."""
+    words = {row["post_id"]: (f"a{number}", name) for number, row in enumerate(rows)}
+    return {post: EMPTY if name == "none" else VisualContext(context, ("ga", "ga")) for post, context in words.items()}
+
+
 def run_id(system, seed, encoder="bert", dataset=DATASET):
     """Identity of a run, as predictions.parquet states it."""
     return {"dataset": dataset, "encoder": encoder, "system": system, "seed": seed}
@@ -115,16 +124,25 @@ def write(folder, rows, systems=SYSTEMS, seeds=(1, 2, 3), encoder="bert", versio
                     for row, tags in zip(test, predicted, strict=True)
                 ]
             identity = run_id(system, seed, encoder)
-            metadata = {"run": identity, "label_version": version, "seed": seed}
-            parquet.write("predictions", predictions, run / "predictions.parquet", metadata)
+            entry = {name: value for name, value in ALL_SYSTEMS[system].items() if name != "name"}
+            read = contexts(rows, entry.get("context", "none"))
             metrics = {
                 **identity,
                 "encoder": {"key": encoder, "model": "bert-base-cased"},
-                "system": {"key": system, "views": ALL_SYSTEMS[system]["views"]},
+                "system": {"key": system, **entry},
                 "label_version": version,
                 "scores": {"test": scores},
                 "representation_distance": {"test": 1.0 + seed if system != "crf" else None},
             }
+            stated = {"task_versions": TASK_VERSIONS, "evaluation": evaluation_hashes(rows, read, None, ["test"])}
+            metadata = {
+                "run": identity,
+                "label_version": version,
+                "seed": seed,
+                "results_sha256": results_hash(metrics),
+            }
+            parquet.write("predictions", predictions, run / "predictions.parquet", {**metadata, **stated})
+            metrics |= {**stated, "predictions_sha256": sha256(run / "predictions.parquet")}
             (run / "metrics.json").write_text(json.dumps(metrics))
             paths.append(run / "metrics.json")
     return paths

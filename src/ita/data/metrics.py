@@ -7,6 +7,8 @@ from typing import Any
 
 Tags = Sequence[Sequence[str]]
 """Tags of each word of each post."""
+TASK_VERSIONS = {"default": 1, "strict": 1, "upstream": 1, "representation_distance": 1}
+"""Scorer, or measure, of metrics.json -> its version: raise it when the same predictions get another score."""
 AVERAGES = {"micro avg", "macro avg", "weighted avg"}
 """Rows of seqeval's report that are not entity types."""
 

@@ -1,7 +1,8 @@
-"""Provenance of an output: settings, versions of packages, git commit, SHA-256 of the inputs."""
+"""Provenance of an output: settings, versions of packages, git commit, SHA-256 of the inputs; the machine."""
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,7 @@ from ita.io.files import sha256
 
 PACKAGES = (
     *("torch", "transformers", "numpy", "pyarrow", "pandas", "pillow", "aiohttp"),
+    *("seqeval", "scikit-learn", "scipy", "tokenizers", "safetensors"),
     *("pytesseract", "rapidocr", "onnxruntime", "paddleocr", "paddlepaddle"),
 )
 """Packages whose versions are recorded, where they are installed."""
@@ -37,6 +39,28 @@ def provenance_of(settings: Mapping[str, Any], inputs: Mapping[str, Path | None]
             continue
     hashes = {name: sha256(path) for name, path in (inputs or {}).items() if path is not None}
     return {"settings": dict(settings), "versions": versions, "commit": git_commit(), "inputs": hashes}
+
+
+def environment_of(**used: Any) -> dict[str, Any]:
+    """The machine that makes a result; versions stand in its provenance.
+
+    Shards of one table may be made on several machines, so the tables of the vision stages have none.
+
+    Args:
+        **used: what the work ran on, such as ``device``, ``threads`` and ``precision``.
+    """
+    machine = {"platform": platform.platform(), "cpu": processor_name(), "cores": os.cpu_count()}
+    return {"python": platform.python_version(), **machine, **used}
+
+
+def processor_name() -> str:
+    """Name of the processor; its architecture where the system does not say."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            names = (line.partition(":")[2].strip() for line in file if line.startswith("model name"))
+            return next(names, "") or platform.machine()
+    except OSError:
+        return platform.processor() or platform.machine()
 
 
 def region_inputs(features: Sequence[Path], objects: Sequence[Path]) -> dict[str, Path]:

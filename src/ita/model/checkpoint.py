@@ -175,6 +175,26 @@ def check_weights(folder: Path, expected: str) -> None:
         raise UserError(f"{weights}: SHA-256 is {actual}, expected {expected} (setting encoders.*.sha256)")
 
 
+def encoder_identity(encoder: Encoder) -> dict[str, Any]:
+    """Name of a pretrained encoder that was loaded, its commit on the hub, and the SHA-256 of its weights by file.
+
+    Weights are none where only the configuration was read.
+    """
+    from huggingface_hub import try_to_load_from_cache
+
+    identity: dict[str, Any] = {"model": encoder.model}
+    folder = Path(resolve_model(encoder.model)).expanduser()
+    if not folder.is_dir():
+        # The cache files each version of a model under its commit.
+        config = try_to_load_from_cache(encoder.model, CONFIG, revision=encoder.revision)
+        if not isinstance(config, str):
+            return identity
+        folder = Path(config).parent
+        identity["commit"] = folder.name
+    files = sorted(folder.glob("*.safetensors")) or sorted(folder.glob(PICKLED))
+    return {**identity, "weights": hash_files(folder, files) if encoder.pretrained else {}}
+
+
 def max_input_length(model: Any, tokenizer: Tokenizer, limit: int) -> int:
     """Longest input in subwords: the setting, bounded by what tokenizer and position embeddings allow."""
     return min(limit, tokenizer.max_length, position_limit(model) or limit)

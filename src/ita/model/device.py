@@ -43,6 +43,13 @@ def resolve_device(device: str) -> torch.device:
     return torch.device("cuda" if gpu and device != "cpu" else "cpu")
 
 
+def device_name(device: torch.device) -> str:
+    """Name of the GPU, or ``cpu``."""
+    import torch
+
+    return str(torch.cuda.get_device_name()) if device.type == "cuda" else "cpu"
+
+
 def compute_dtype(device: torch.device, precision: str, width: int) -> torch.dtype:
     """Arithmetic of a model's matrix products.
 

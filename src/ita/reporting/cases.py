@@ -34,6 +34,8 @@ class ComparedRuns:
     label_version: str
     files: Mapping[str, Path]
     """Files that were read, by readable names."""
+    evaluation: str | None
+    """Hash of the posts, words and labels that they were scored on; None where no run states it."""
 
     @property
     def seeds(self) -> list[int]:
@@ -66,10 +68,14 @@ def read_compared_runs(predictions: Sequence[Path], dataset: str, cases: Cases) 
             of_view = {row["post_id"]: row for row in rows if row["view"] == ROLE_VIEWS[role]}
             by_role[role][run_id.seed] = of_view
         files[f"{run_id}/predictions.parquet"] = path
-    version = single_label_version(parquet.metadata(path).get("label_version") for path in files.values())
+    stated = [parquet.metadata(path) for path in files.values()]
+    version = single_label_version(metadata.get("label_version") for metadata in stated)
+    hashes = {metadata.get("evaluation", {}).get(cases.split, {}).get("t") for metadata in stated} - {None}
     _require_same_seeds(by_role, cases)
     _require_same_posts(by_role, cases)
-    return ComparedRuns(by_role, str(version), files)
+    if len(hashes) > 1:
+        raise UserError("the runs were evaluated on different posts, words or labels; evaluate all of them again")
+    return ComparedRuns(by_role, str(version), files, next(iter(hashes), None))
 
 
 def find_cases(runs: ComparedRuns) -> list[dict[str, Any]]:

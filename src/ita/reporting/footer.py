@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ita.io.provenance import git_commit
+from ita.reporting.evaluations import unchecked_sentence
 from ita.reporting.report_rows import ReportSettings
 
 
@@ -66,6 +67,7 @@ def footer_sentences(metadata: Mapping[str, Any]) -> list[str]:
     for system, models_read in (metadata.get("system_models") or {}).items():
         if names := metadata["systems"].get(system):
             lines.append(f"{' / '.join(names)} reads {' and '.join(models_read)}.")
+    lines += unchecked_sentence(metadata)
     if metadata.get("note"):
         lines.append(str(metadata["note"]))
     return lines

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -36,7 +37,7 @@ class TableFiles:
 def write_table(
     table: ReportTable, files: TableFiles, metadata: Mapping[str, Any], provenance: Mapping[str, Any]
 ) -> None:
-    """Writes a table in all its formats, the CSV last.
+    """Writes a table in all its formats, the CSV last; the JSON has the SHA-256 of the others.
 
     Args:
         table: the table.
@@ -51,14 +52,31 @@ def write_table(
         "rows": [[str(value) for value in row] for row in table.display.itertuples(index=False)],
         "label_columns": table.label_columns,
     }
-    label = f"{metadata['dataset']}-{metadata['name']}"
     stated = {**metadata, "title": title, "notes": notes, "display": display}
-    write_text(files.markdown, to_markdown(display, title, notes))
-    write_text(files.latex, to_latex(table.display, title, notes, label, table.label_columns))
-    write_text(files.html, render_page("table.html.j2", title=title, notes=notes, table=display))
-    write_text(files.provenance, to_json({"metadata": stated, **provenance}))
-    columns = {"label_version": metadata.get("label_version"), "commit": metadata.get("commit")}
-    write_text(files.csv, to_csv(table.numbers.assign(**columns)))
+    texts = {**render_table(stated), "csv": numbers_csv(table.numbers, metadata)}
+    outputs = {suffix: hashlib.sha256(text.encode()).hexdigest() for suffix, text in texts.items()}
+    write_text(files.markdown, texts["md"])
+    write_text(files.latex, texts["tex"])
+    write_text(files.html, texts["html"])
+    write_text(files.provenance, to_json({"metadata": stated, **provenance, "outputs": outputs}))
+    write_text(files.csv, texts["csv"])
+
+
+def render_table(metadata: Mapping[str, Any]) -> dict[str, str]:
+    """A table for reading, by suffix, from what its JSON says: title, display, notes, name and data set."""
+    display, title, notes = metadata["display"], metadata["title"], metadata["notes"]
+    label = f"{metadata['dataset']}-{metadata['name']}"
+    cells = pd.DataFrame(display["rows"], columns=display["columns"], dtype=str)
+    return {
+        "md": to_markdown(display, title, notes),
+        "tex": to_latex(cells, title, notes, label, display["label_columns"]),
+        "html": render_page("table.html.j2", title=title, notes=notes, table=display),
+    }
+
+
+def numbers_csv(numbers: pd.DataFrame, metadata: Mapping[str, Any]) -> str:
+    """The CSV of a table: its numbers, label version and commit."""
+    return to_csv(numbers.assign(**{name: metadata.get(name) for name in ("label_version", "commit")}))
 
 
 def title_of(title: str, metadata: Mapping[str, Any]) -> str:

@@ -14,6 +14,7 @@ from ita.config.sections import RUN_ENCODER
 from ita.errors import UserError
 from ita.io import parquet
 from ita.io.files import read_json
+from ita.reporting.evaluations import check_evaluations, evaluation_metadata
 
 Tags = list[list[str]]
 
@@ -119,7 +120,7 @@ class Runs:
             predictions: predictions.parquet of the same runs, in any order.
 
         Raises:
-            UserError: for a file of another kind or data set, or for runs on different labels.
+            UserError: for a file of another kind or data set, or for runs on different labels or inputs.
         """
         self._predictions = {read_predictions_id(path): path for path in predictions}
         self.all = [_read_run(path, self._predictions) for path in metrics]
@@ -131,6 +132,7 @@ class Runs:
                 raise UserError(f"{run.metrics_file} and {files[run.id]}: both are of the run {run.id}; give one")
             files[run.id] = run.metrics_file
         self.label_version = single_label_version(run.metrics["label_version"] for run in self.all)
+        check_evaluations({run.metrics_file: run.metrics for run in self.all})
 
     def of(self, encoder: str, system: str) -> list[Run]:
         """Runs of one system with one encoder, by seed.
@@ -175,6 +177,7 @@ class Runs:
             },
             **({"system_models": own} if own else {}),
             "run_commits": sorted({str(run.metrics["commit"]) for run in self.all if run.metrics.get("commit")}),
+            **evaluation_metadata({str(run.id): run.metrics for run in self.all}),
         }
 
     @property

@@ -14,8 +14,8 @@ from typing import Any
 from ita.cli import read_section
 from ita.config import Cases
 from ita.io import parquet
-from ita.io.files import write_text
-from ita.io.provenance import provenance_of
+from ita.io.files import sha256, write_text
+from ita.io.provenance import environment_of, provenance_of
 from ita.log import log
 
 
@@ -62,7 +62,14 @@ def work(
     write_text(markdown, cases_page.to_markdown(shown, names, notes))
     write_text(html, cases_page.to_html(shown, names, notes, thumbnails))
     inputs = {**runs.files, "posts": posts, "images": images, "context": context}
-    metadata = {**provenance_of(settings, inputs), "label_version": runs.label_version, "counts": counts}
+    metadata = {
+        **provenance_of(settings, inputs),
+        "environment": environment_of(),
+        "label_version": runs.label_version,
+        "evaluation": runs.evaluation,
+        "counts": counts,
+        "outputs": {"md": sha256(markdown), "html": sha256(html)},
+    }
     parquet.write("cases", [case for of_kind in by_kind.values() for case in of_kind], output, metadata)
 
 

@@ -100,6 +100,7 @@ def work(
             ),
             "label_version": parquet.metadata(posts).get("label_version"),
             "image_settings": {**image_settings(tables), **knowledge_settings(written)},
+            "made_by": made_by({**tables, **written}),
             "statistics": statistics.by_kind(),
         }
 
@@ -114,6 +115,14 @@ def image_settings(tables: Mapping[str, Path | None]) -> dict[str, Any]:
     }
     regions = made_by.get("captions", {}).get("engine", {}).get("detector_settings")
     return {**settings, **({"caption_detect": regions} if regions else {})}
+
+
+def made_by(tables: Mapping[str, Path | None]) -> dict[str, Any]:
+    """Table -> the model or program that made it (names, hashes, commits), and hashes of what it was made from."""
+    records = {name: parquet.metadata(path) for name, path in tables.items() if path is not None}
+    return {
+        name: {"engine": record.get("engine"), "inputs": record.get("inputs", {})} for name, record in records.items()
+    }
 
 
 def knowledge_settings(tables: Mapping[str, Path]) -> dict[str, Any]:

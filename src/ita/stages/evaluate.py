@@ -9,17 +9,18 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ita.cli import read_section
 from ita.config import Evaluate
+from ita.data.evaluation_inputs import evaluation_hashes, results_hash
 from ita.data.label_schemes import upstream_scores
-from ita.data.metrics import report
+from ita.data.metrics import TASK_VERSIONS, report
 from ita.data.tags import from_bioes
 from ita.errors import UserError
 from ita.io import parquet
-from ita.io.files import write_json, write_text
-from ita.io.provenance import provenance_of, region_inputs
+from ita.io.files import sha256, write_json, write_text
+from ita.io.provenance import environment_of, provenance_of, region_inputs
 from ita.reporting.model_card import model_card
 
 if TYPE_CHECKING:
@@ -59,22 +60,45 @@ def work(
     Raises:
         UserError: when features and model do not fit together.
     """
-    from ita.model.device import peak_memory_mb, resolve_device, use_threads
+    from ita.model.device import device_name, peak_memory_mb, resolve_device, use_threads
 
     evaluate = read_section(settings, "evaluate", Evaluate)
     device = resolve_device(evaluate.device)
-    use_threads(evaluate.threads)
-    trained, splits = tag_splits(evaluate, device, model.parent, posts, context, features, objects)
+    threads = use_threads(evaluate.threads)
+    tagged = tag_splits(evaluate, device, model.parent, posts, context, features, objects)
+    trained, splits = tagged.trained, tagged.splits
     inputs = {"model": model, "posts": posts, "context": context, **region_inputs(features, objects)}
     provenance = provenance_of(settings, inputs)
     run = {**UNNAMED, "seed": trained["seed"], **trained.get("run", {})}
     identity = {"label_version": trained["label_version"], "seed": trained["seed"], "run": run}
-    parquet.write("predictions", prediction_rows(splits), predictions, {**provenance, **identity})
     results = {**run_record(trained, run), **score_record(splits), "training": training_record(history, trained)}
+    environment = environment_of(device=device_name(device), threads=threads, precision=tagged.precision)
+    stated = {
+        "task_versions": TASK_VERSIONS,
+        "evaluation": tagged.hashes,
+        "environment": environment,
+        "models": model_record(trained, context),
+        **provenance,
+    }
+    about = {**stated, **identity, "results_sha256": results_hash(results)}
+    parquet.write("predictions", prediction_rows(splits), predictions, about)
     if card is not None:
         evaluated = {**results, "inputs": provenance["inputs"], "licence": settings.get("licence")}
         write_text(card, model_card(trained, evaluated))
-    write_json(metrics, {**results, "peak_memory_mb": peak_memory_mb(device), **provenance})
+    measured = {"peak_memory_mb": peak_memory_mb(device), "predictions_sha256": sha256(predictions)}
+    write_json(metrics, {**results, **measured, **stated})
+
+
+class Tagged(NamedTuple):
+    """The evaluation splits after tagging."""
+
+    trained: dict[str, Any]
+    """settings.json of the run."""
+    splits: dict[str, TaggedSplit]
+    hashes: dict[str, dict[str, str]]
+    """``evaluation_hashes`` of the splits."""
+    precision: str
+    """Arithmetic of the encoder's matrix products."""
 
 
 def tag_splits(
@@ -85,8 +109,8 @@ def tag_splits(
     context: Path,
     features: Sequence[Path],
     objects: Sequence[Path],
-) -> tuple[dict[str, Any], dict[str, TaggedSplit]]:
-    """Tags the splits with the model of a run folder; gives its settings.json and the tagged splits."""
+) -> Tagged:
+    """Tags the splits with the model of a run folder."""
     import torch
 
     from ita.model.checkpoint import load_model
@@ -107,7 +131,16 @@ def tag_splits(
         split: tag_split(tagger, encoder, trained["tags"], corpus, split, evaluate, device, dtype)
         for split in evaluate.splits
     }
-    return trained, splits
+    hashes = evaluation_hashes(corpus.posts, corpus.contexts, corpus.features, evaluate.splits)
+    return Tagged(trained, splits, hashes, str(dtype).removeprefix("torch."))
+
+
+def model_record(trained: Mapping[str, Any], context: Path) -> dict[str, Any]:
+    """The models behind a score: pretrained encoders, and what made the visual context and the regions."""
+    encoders = trained.get("encoder_models") or [{"model": trained["settings"]["encoder"]["model"]}]
+    regions = (trained.get("regions") or {}).get("engine")
+    record = {"encoders": encoders, "context": parquet.metadata(context).get("made_by"), "regions": regions}
+    return {name: value for name, value in record.items() if value}
 
 
 def check_features(trained: Mapping[str, Any], features: Sequence[Path], objects: Sequence[Path]) -> None:

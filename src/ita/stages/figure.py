@@ -7,16 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ita.cli import read_section
 from ita.config import Figure
-from ita.io.files import write_json, write_text
-from ita.io.provenance import provenance_of
-
-if TYPE_CHECKING:  # pandas is not imported for --help
-    from ita.reporting.figures.style import ReportFigure
-    from ita.reporting.report_rows import ReportSettings
+from ita.io.files import sha256, write_json, write_text
+from ita.io.provenance import environment_of, provenance_of
 
 
 def work(
@@ -46,37 +42,18 @@ def work(
         UserError: when a run is missing or cannot be read.
     """
     from ita.reporting.escape import to_csv
+    from ita.reporting.figures import make_figure
+    from ita.reporting.figures.curves import Histories
     from ita.reporting.figures.style import save
-    from ita.reporting.footer import footer_metadata, footer_sentences
-    from ita.reporting.render import title_of
-    from ita.reporting.report_rows import ReportSettings
-
-    section = read_section(settings, "figure", Figure)
-    report = ReportSettings.read(settings)
-    figure, inputs = draw_figure(section, report, histories, run_settings, metrics)
-    metadata = footer_metadata(report, figure.metadata, section.encoders, section.systems, section.split)
-    notes = [*figure.notes, *footer_sentences(metadata)]
-    title = title_of(figure.title, metadata)
-    stated = {**metadata, "title": title, "notes": notes}
-    write_text(csv, to_csv(figure.numbers))
-    write_json(provenance, {"metadata": stated, **provenance_of(settings, inputs)})
-    save(figure, svg, pdf, title, notes)
-
-
-def draw_figure(
-    section: Figure,
-    report: ReportSettings,
-    histories: Sequence[Path],
-    run_settings: Sequence[Path],
-    metrics: Sequence[Path],
-) -> tuple[ReportFigure, dict[str, Path]]:
-    """The figure by the module of its kind, and the files that it reads by readable names."""
-    from ita.reporting.figures import captions, curves, distance
     from ita.reporting.runs import Runs
 
-    if section.kind == "curves":
-        runs_over_epochs = curves.Histories(histories, run_settings)
-        return curves.draw(runs_over_epochs, report, section), runs_over_epochs.files
-    runs = Runs(report.dataset, metrics)
-    draw = captions.draw if section.kind == "captions" else distance.draw
-    return draw(runs, report, section), runs.files
+    section = read_section(settings, "figure", Figure)
+    runs: Runs | Histories
+    curves = section.kind == "curves"
+    runs = Histories(histories, run_settings) if curves else Runs(str(settings["dataset"]), metrics)
+    figure, metadata = make_figure(settings, runs)
+    save(figure, svg, pdf, metadata["title"], metadata["notes"])
+    write_text(csv, to_csv(figure.numbers))
+    outputs = {path.suffix.removeprefix("."): sha256(path) for path in (svg, pdf, csv)}
+    about = {**provenance_of(settings, runs.files), "environment": environment_of(), "outputs": outputs}
+    write_json(provenance, {"metadata": metadata, **about})

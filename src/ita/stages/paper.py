@@ -1,7 +1,7 @@
 """paper: tables and figures of a dataset -> a folder with all of them and a page that shows them.
 
 The folder needs nothing outside itself: index.html shows every table and figure, index.md lists them, cost.* says what
-each stage took.
+each stage took, paper.json has the SHA-256 of every file.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any
 from ita.cli import read_section
 from ita.config import Paper
 from ita.errors import UserError
-from ita.io.files import atomic_folder, write_text
-from ita.io.provenance import provenance_of
+from ita.io.files import atomic_folder, sha256, write_json, write_text
+from ita.io.provenance import environment_of, provenance_of
 
 
 def work(
@@ -55,12 +55,15 @@ def work(
             shutil.copyfile(path, folder / path.name)
         costs = cost.build(benchmarks, report.dataset, knowledge, settings.get("prices", {}))
         metadata = footer_metadata(report, costs.metadata)
-        write_table(costs, TableFiles.in_folder(folder, "cost"), metadata, provenance_of(settings))
+        provenance = {**provenance_of(settings), "environment": environment_of()}
+        write_table(costs, TableFiles.in_folder(folder, "cost"), metadata, provenance)
         items = paper_page.read_items(folder, {**suffixes, "cost": paper_page.TABLE_FILES})
         notes = [report.note] if report.note else []
         notes += [f"Left out: {name} ({reason})." for name, reason in settings.get("left_out", {}).items()]
         write_text(folder / "index.md", paper_page.to_markdown(items, case_files, report.dataset, notes))
         write_text(folder / "index.html", paper_page.to_html(folder, items, case_files, report.dataset, notes))
+        outputs = {path.name: sha256(path) for path in sorted(folder.iterdir())}
+        write_json(folder / "paper.json", {"dataset": report.dataset, **provenance, "outputs": outputs})
 
 
 def require_files(files: Sequence[Path], suffixes: dict[str, tuple[str, ...]]) -> None:

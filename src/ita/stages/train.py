@@ -151,7 +151,7 @@ def prepare(sections: Settings, files: RunFiles) -> PreparedRun:
     import torch
 
     from ita.model.dataset import load_corpus
-    from ita.model.device import compute_dtype, resolve_device, use_threads
+    from ita.model.device import compute_dtype, device_name, resolve_device, use_threads
     from ita.model.relation_training import relation_updates
     from ita.model.schedule import TrainingConfig
 
@@ -172,12 +172,12 @@ def prepare(sections: Settings, files: RunFiles) -> PreparedRun:
     record = {
         "label_version": corpus.label_version,
         "test_overlap": corpus.test_overlap,
-        **encoder_overlap([sections.encoder, *sections.further_encoders]),
+        **encoder_record([sections.encoder, *sections.further_encoders]),
         "tags": tag_names,
         "marks": marks_of(post["tokens"] for post in corpus.posts),
         **max_lengths(view_encoder),
         "seed": sections.seed,
-        "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
+        "device": device_name(device),
         "precision": str(dtype).removeprefix("torch."),
         "threads": threads,
         "words_truncated": {split: encoded.truncated for split, encoded in splits.items()},
@@ -206,19 +206,18 @@ def load_encoders(sections: Settings) -> tuple[list[Any], ViewEncoder]:
     return models, side_by_side(tokenizers, lengths, input_layout(sections.system))
 
 
-def encoder_overlap(encoders: Sequence[Encoder]) -> dict[str, Any]:
-    """Test posts of public data sets among the posts that encoders were trained on, those that are run folders."""
-    from ita.model.checkpoint import resolve_model
+def encoder_record(encoders: Sequence[Encoder]) -> dict[str, Any]:
+    """Hashes of encoders; test posts of public data sets that those of them that are run folders were trained on."""
+    from ita.model.checkpoint import encoder_identity, resolve_model
 
     overlap: dict[str, dict[str, int]] = {}
     for encoder in encoders:
         record = Path(resolve_model(encoder.model)).expanduser() / "settings.json"
-        if not record.is_file():
-            continue
-        about = read_json(record, "the settings of a run")
+        about = read_json(record, "the settings of a run") if record.is_file() else {}
         for version, count in {**about.get("encoder_overlap", {}), **about.get("test_overlap", {})}.items():
             overlap[version] = max(count, overlap.get(version, count), key=lambda count: count["posts"])
-    return {"encoder_overlap": overlap} if overlap else {}
+    models = {"encoder_models": [encoder_identity(encoder) for encoder in encoders]}
+    return {**models, **({"encoder_overlap": overlap} if overlap else {})}
 
 
 def max_lengths(encoder: ViewEncoder) -> dict[str, Any]:
