@@ -13,8 +13,8 @@ rule caption:
         "../envs/ita.yaml"
     resources:
         gpu=1,
-        mem_mb=16000,
-        runtime=480,
+        mem_mb=growing(16000),
+        runtime=growing(480),
     params:
         settings=jobs.settings("caption"),
     shell:

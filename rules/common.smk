@@ -7,7 +7,7 @@ from snakemake.logging import logger
 
 from ita.config import check
 from ita.workflow.jobs import Jobs, one_message
-from ita.workflow.planning import check_profile, has_gpu, job_prefix
+from ita.workflow.planning import check_profile, growing, has_gpu, job_prefix
 
 jobs = Jobs(config, dict(workflow.config_settings.config), warn=logger.warning)
 

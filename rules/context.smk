@@ -12,8 +12,8 @@ rule context:
     conda:
         "../envs/ita.yaml"
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=growing(4000),
+        runtime=growing(30),
     params:
         settings=jobs.settings("context"),
         cache="results/{dataset}/downloads",

@@ -14,8 +14,8 @@ rule detect:
         "../envs/ita.yaml"
     resources:
         gpu=1,
-        mem_mb=16000,
-        runtime=480,
+        mem_mb=growing(16000),
+        runtime=growing(480),
     params:
         settings=jobs.settings("detect"),
     shell:

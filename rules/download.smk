@@ -12,7 +12,7 @@ rule download:
     conda:
         "../envs/ita.yaml"
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=240,
     params:
         settings=jobs.settings("download"),

@@ -18,8 +18,8 @@ rule evaluate:
     threads: jobs.threads("evaluate")
     resources:
         gpu=1,
-        mem_mb=16000,
-        runtime=60,
+        mem_mb=growing(16000),
+        runtime=growing(60),
     params:
         settings=jobs.settings("evaluate"),
     shell:

@@ -11,8 +11,8 @@ rule gather:
     conda:
         "../envs/ita.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         settings=jobs.settings("gather"),
     shell:

@@ -13,7 +13,7 @@ rule knowledge:
         "../envs/ita.yaml"
     resources:
         gpu=jobs.gpus("knowledge"),
-        mem_mb=16000,
+        mem_mb=growing(16000),
         runtime=1440,
     params:
         settings=jobs.settings("knowledge"),

@@ -13,8 +13,8 @@ rule ocr:
     threads: 8
     resources:
         gpu=jobs.gpus("ocr"),
-        mem_mb=8000,
-        runtime=240,
+        mem_mb=growing(8000),
+        runtime=growing(240),
     params:
         settings=jobs.settings("ocr"),
     shell:

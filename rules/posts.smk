@@ -11,8 +11,8 @@ rule posts:
     conda:
         "../envs/ita.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         settings=jobs.settings("posts"),
         cache="results/{dataset}/downloads",

@@ -14,8 +14,8 @@ rule tag:
     threads: jobs.threads("tag")
     resources:
         gpu=1,
-        mem_mb=8000,
-        runtime=480,
+        mem_mb=growing(8000),
+        runtime=growing(480),
     params:
         settings=jobs.settings("tag"),
     shell:

@@ -16,7 +16,7 @@ rule train:
     threads: jobs.threads("train")
     resources:
         gpu=1,
-        mem_mb=24000,
+        mem_mb=growing(24000),
         runtime=720,
     params:
         settings=jobs.settings("train"),

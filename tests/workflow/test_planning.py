@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ita.errors import ConfigError
-from ita.workflow.planning import check_profile, job_prefix
+from ita.workflow.planning import check_profile, growing, job_prefix
 
 
 def test_a_missing_profile_is_told(tmp_path, monkeypatch):
@@ -41,3 +41,8 @@ def test_jobs_find_the_code_and_what_the_user_has_set():
     assert run(prefix) == ["/a checkout/src", f"{os.path.dirname(sys.executable)}:/usr/bin:/bin"]
     assert run(prefix, PYTHONPATH="/my own:/other")[0] == "/a checkout/src:/my own:/other"
     assert run(job_prefix(Path("/c/src"), deployed=True))[1] == "/usr/bin:/bin", "its own interpreter"
+
+
+def test_each_attempt_asks_for_more():
+    memory = growing(16000)
+    assert [memory({}, attempt) for attempt in (1, 2, 3)] == [16000, 32000, 48000]

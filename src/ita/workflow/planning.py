@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ita.errors import ConfigError
@@ -40,6 +40,19 @@ def job_prefix(source: Path, deployed: bool) -> str:
     return f'export PYTHONPATH={shlex.quote(str(source))}"${{{{PYTHONPATH:+:$PYTHONPATH}}}}"; ' + (
         "" if deployed else path
     )
+
+
+def growing(amount: int) -> Callable[[object, int], int]:
+    """A resource, such as memory or time, of which each further attempt of a job asks for as much again.
+
+    Args:
+        amount: that of the first attempt. Attempts after it are made only where Snakemake retries, as profiles may say.
+    """
+
+    def resource(wildcards: object, attempt: int) -> int:
+        return amount * attempt
+
+    return resource
 
 
 def has_gpu() -> bool:

@@ -1,0 +1,32 @@
+"""What the Slurm profile says agrees with the rules."""
+
+import re
+
+import yaml
+
+from tests.support.paths import ROOT
+
+PROFILE = ROOT / "workflow/profiles/slurm/config.yaml"
+RULES = {path.stem: path.read_text() for path in (ROOT / "rules").glob("*.smk") if path.stem != "common"}
+
+
+def test_gpus_are_asked_for_by_the_rules_that_use_one():
+    profile = yaml.safe_load(PROFILE.read_text())
+    use_one = {rule for rule, text in RULES.items() if re.search(r"^ +gpu=1,$", text, re.MULTILINE)}
+    assert {rule for rule, resources in profile["set-resources"].items() if resources.get("gpu")} == use_one
+    assert use_one == {"detect", "caption", "train", "evaluate", "tag"}
+
+
+def test_a_job_that_failed_is_given_more_and_a_dead_node_costs_no_attempt():
+    profile = yaml.safe_load(PROFILE.read_text())
+    assert profile["retries"] >= 1 and profile["slurm-requeue"]
+    assert "attempt" in profile["default-resources"]["mem_mb"]
+    for rule, text in RULES.items():
+        assert not re.search(r"mem_mb=\d", text), f"{rule}: memory that does not grow"
+
+
+def test_every_line_is_explained():
+    lines = PROFILE.read_text().splitlines()
+    sections = ("resources:", "default-resources:", "set-resources:")
+    assert all("#" in line for line in lines), [line for line in lines if "#" not in line]
+    assert all(any(line.startswith(section) for line in lines) for section in sections)
