@@ -6,7 +6,7 @@ CORES ?= $(shell nproc 2>/dev/null || echo 2)
 # Runs snakemake with a line per stage; its own log goes to a file.
 SNAKEMAKE := PYTHONPATH=src$${PYTHONPATH:+:$$PYTHONPATH} $(BIN)/python -m ita.workflow.progress --cores $(CORES) --rerun-incomplete
 
-.PHONY: demo paper test fuzz lint lock setup minilm report
+.PHONY: demo paper test cluster fuzz lint lock setup minilm report
 
 demo: setup ## run the whole chain on the demo and print its table
 	@# A run that was killed leaves a lock; it is stale when no other `make demo` runs.
@@ -22,6 +22,12 @@ paper: setup ## all tables and figures of the demo, in results/demo/paper
 
 test: setup ## run the tests
 	$(BIN)/python -m pytest -n $(CORES) --dist loadfile
+
+cluster: setup ## the demo on a Slurm of three nodes on this machine, which fail in turn; needs root and Debian's Slurm
+	@# The executor beside the environment, not in it: Snakemake loads every executor that it finds whenever it starts.
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -c constraints.txt --upgrade --target $(VENV)/slurm \
+	  snakemake-executor-plugin-slurm snakemake-executor-plugin-slurm-jobstep
+	PYTHONPATH=$(CURDIR)/$(VENV)/slurm nice -n 10 $(BIN)/python -m pytest -m cluster -rs -s tests/cluster
 
 fuzz: setup ## mutated input of every kind, FUZZ_SECONDS for each (default 10); not part of the tests
 	OMP_NUM_THREADS=1 PYTHONPATH=src:. $(BIN)/python -m tests.fuzz
