@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ita.data.tags import Span, from_bioes, repair, spans, tag_set, to_bioes
+from ita.data.tags import Span, from_bioes, illegal_transitions, repair, spans, tag_set, to_bioes
 
 TAGS = st.lists(st.sampled_from(["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]), max_size=8)
 
@@ -31,6 +31,20 @@ def test_repair_gives_valid_tags_with_the_same_spans(tags):
     assert changed == sum(a != b for a, b in zip(tags, fixed, strict=True))
     for previous, tag in zip(["O", *fixed], fixed, strict=False):
         assert not tag.startswith("I-") or previous[2:] == tag[2:]
+
+
+def test_illegal_transitions_by_hand():
+    tags = ["I-PER", "I-PER", "O", "I-LOC", "B-PER", "I-LOC", "I-PER", "O", "O", "I-LOC"]
+    assert illegal_transitions(tags) == ["start I-PER", "O I-LOC", "B-PER I-LOC", "I-LOC I-PER", "O I-LOC"]
+    assert not illegal_transitions(["B-PER", "I-PER", "B-PER", "O", "B-LOC", "I-LOC"])
+    assert not illegal_transitions([])
+
+
+@given(TAGS)
+def test_illegal_transitions_are_what_is_repaired(tags):
+    fixed, changed = repair(tags)
+    assert len(illegal_transitions(tags)) == changed
+    assert not illegal_transitions(fixed)
 
 
 def test_spans_by_hand():

@@ -71,6 +71,74 @@ def test_every_column_recomputed_from_predictions(post_rows, metrics, tables):
     assert {"boundary F1", "type accuracy", "text in image", "ECE"} <= set(table.display.columns)
 
 
+def test_recall_of_mentions_recomputed(post_rows, metrics, tables):
+    table = build(metrics, **tables)
+    row = table.numbers.set_index("approach").loc["ITA-All"]
+    train = {
+        surface(post["tokens"], span) for post in post_rows if post["split"] == "train" for span in spans(post["tags"])
+    }
+    test = [post for post in post_rows if post["split"] == "test"]
+    gold = {surface(post["tokens"], span) for post in test for span in spans(post["tags"])}
+
+    def kinds(words, entity_type):
+        seen = {known_type for known, known_type in train if known == words}
+        yield "seen" if entity_type in seen else "unseen_type" if seen else "unseen_words"
+        if len({known_type for known, known_type in gold if known == words}) > 1:
+            yield "confusable"
+
+    recalls = {name: [] for name in ("seen", "unseen_type", "unseen_words", "confusable")}
+    for rows in made_runs.prediction_rows(metrics, "ita-all", "it"):
+        hits = {name: [] for name in recalls}
+        for post in rows:
+            for span in spans(post["gold"]):
+                for kind in kinds(*surface(post["tokens"], span)):
+                    hits[kind].append(span in spans(post["predicted"]))
+        for name, found in hits.items():
+            assert row[f"{name}_recall_entities"] == len(found) > 0, name
+            recalls[name].append(100 * statistics.mean(found))
+    for name, values in recalls.items():
+        assert row[f"{name}_recall_mean"] == pytest.approx(statistics.mean(values)), name
+    assert f"unseen words {row['unseen_words_recall_entities']}" in " ".join(table.notes)
+
+
+def surface(tokens, span):
+    return tuple(tokens[span.start : span.end]), span.type
+
+
+def test_errors_add_up_to_all_wrong_spans(metrics, tables):
+    table = build(metrics, **tables)
+    row = table.numbers.set_index("approach").loc["ITA-All"]
+    negatives, positives = [], []
+    for rows in made_runs.prediction_rows(metrics, "ita-all", "it"):
+        pairs = [(set(spans(post["gold"])), set(spans(post["predicted"]))) for post in rows]
+        negatives.append(sum(len(gold - predicted) for gold, predicted in pairs))
+        positives.append(sum(len(predicted - gold) for gold, predicted in pairs))
+    paired = sum(row[f"{kind}_errors_mean"] for kind in ("boundary", "type", "both"))
+    assert paired + row["missed_errors_mean"] == pytest.approx(statistics.mean(negatives))
+    assert paired + row["invented_errors_mean"] == pytest.approx(statistics.mean(positives))
+    assert min(*negatives, *positives) > 0
+    assert row["type_errors_mean"] > 0 and row["boundary_errors_mean"] > 0
+
+
+def test_illegal_transitions_are_counted(metrics, tables):
+    assert set(build(metrics, **tables).numbers["illegal_mean"]) == {0}
+    for path in made_runs.predictions_of(made_runs.of_system(metrics, "crf")):
+        rows = [*parquet.rows("predictions", path)]
+        for row in rows[:2]:
+            row["predicted"] = ["I-PER", "I-LOC", "O", "I-LOC"]
+        parquet.write("predictions", rows, path, parquet.metadata(path))
+    row = build(metrics, **tables).numbers.set_index("approach").loc["BERT-CRF"]
+    assert row["illegal_mean"] == 6 and row["illegal_std"] == 0
+    assert row["illegal_transitions"] == "I-PER I-LOC: 6; O I-LOC: 6; start I-PER: 6"
+
+
+def test_panels_hold_every_column_once(metrics, tables):
+    table = build(metrics, **tables)
+    shown = [column for columns in table.panels.values() for column in columns]
+    assert sorted(shown) == sorted(table.display.columns[table.label_columns :])
+    assert "seen (Recall of entities)" in table.panels["Recall of entities"]
+
+
 def type_accuracy(rows):
     correct = boundaries = 0
     for row in rows:
@@ -111,6 +179,10 @@ def test_what_is_missing_is_named(post_rows, metrics, tables):
         build(metrics, None, tables["images"], None)
     parquet.write("posts", [row for row in post_rows if row["post_id"] != "test-0"], tables["posts"])
     with pytest.raises(UserError, match="has the post 'test-0', which is not in posts.parquet"):
+        build(metrics, **tables)
+    posts = [{**row, "tokens": row["tokens"][:3], "tags": row["tags"][:3]} for row in post_rows]
+    parquet.write("posts", posts, tables["posts"])
+    with pytest.raises(UserError, match="has other words there"):
         build(metrics, **tables)
 
 

@@ -70,7 +70,8 @@ def test_latex_is_whole():
     display = pd.DataFrame(
         {"Encoder": ["A", "A", "B & C"], "Approach": ["x_1", "100 %", "{y}"], "F1": ["1 ± 2†", "", "3‡"]}
     )
-    text = render.to_latex(display, "A_title & more", ["100 % of $x$"], "d_1-t1", 2)
+    cells = {"columns": list(display), "rows": display.to_numpy().tolist(), "label_columns": 2}
+    text = render.to_latex(cells, "A_title & more", ["100 % of $x$"], "d_1-t1")
     opened, closed = (re.findall(rf"\\{word}{{(\w+)}}", text) for word in ("begin", "end"))
     assert opened == ["table", "tabular"]
     assert closed == ["tabular", "table"]
@@ -116,3 +117,22 @@ def test_a_table_without_rows_in_every_format(tmp_path):
     assert files.csv.read_text() == "a,label_version,commit\n"
     assert r"A & B \\" in files.latex.read_text()
     assert "| A   | B   |" in files.markdown.read_text()
+
+
+def test_panels_show_every_cell_once_beside_the_names_of_the_rows(tmp_path):
+    display = pd.DataFrame({"Approach": ["A", "B"], "F1": ["1", "2"], "seen": ["3", "4"], "seen (Recall)": ["5", "6"]})
+    panels = {"Scores": ["F1"], "F1": ["seen"], "Recall": ["seen (Recall)"]}
+    files = written(tmp_path, ReportTable("Parts", display, display, ["a note"], panels=panels))
+    root = assert_harmless(files.html.read_text())
+    assert root.texts("caption") == [f"Table 1. Parts: {TEXTS[2]}. {name}" for name in panels]
+    assert [table.rows() for table in root.all("table")] == [
+        [["Approach", "F1"], ["A", "1"], ["B", "2"]],
+        [["Approach", "seen"], ["A", "3"], ["B", "4"]],
+        [["Approach", "seen"], ["A", "5"], ["B", "6"]],
+    ]
+    markdown, latex = files.markdown.read_text(), files.latex.read_text()
+    assert markdown.count("| Approach") == latex.count(r"\begin{tabular}{lr}") == 3
+    assert markdown.index("*Scores*") < markdown.index("*F1*") < markdown.index("*Recall*")
+    assert latex.count(r"\begin{table}") == 1 and r"\textit{Recall}" in latex
+    stated = read_json(files.provenance, "")["metadata"]["display"]
+    assert stated["columns"] == list(display) and stated["panels"] == panels

@@ -57,6 +57,7 @@ def test_stage_repairs_renames_and_reports_duplicates(tmp_path, capsys):
         "spans": 1,
         "types": {"OTHER": 1},
         "repaired": 1,
+        "repairs": {"start I-MISC": 1},
     }
     assert re.fullmatch(r"own \([0-9a-f]{8}\)", metadata["label_version"])
 

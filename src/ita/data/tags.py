@@ -11,6 +11,8 @@ TAG = re.compile(r"O|[BIESMLU]-\S+")
 """A tag of IOB1, IOB2, BIOES (also IOBES), BILOU (also BILUO) or BMES."""
 BEGINS = {"S", "U"}
 """Prefixes of an entity of one word, in BIOES and BMES, and in BILOU."""
+START = "start"
+"""What stands before the first word in ``illegal_transitions``."""
 INSIDE = {"E", "L", "M"}
 """Prefixes of its last word, in BIOES and BMES, and in BILOU; of a word between, in BMES."""
 
@@ -40,6 +42,15 @@ def repair(tags: Sequence[str]) -> tuple[list[str], int]:
             changed += 1
         repaired.append(tag)
     return repaired, changed
+
+
+def illegal_transitions(tags: Sequence[str]) -> list[str]:
+    """What IOB2 forbids, and ``repair`` mends: tag before an orphan ``I-X`` and the orphan, such as ``O I-PER``.
+
+    There are as many as tags that ``repair`` changes.
+    """
+    pairs = zip([START, *tags], tags, strict=False)
+    return [f"{previous} {tag}" for previous, tag in pairs if tag[:2] == "I-" and previous[2:] != tag[2:]]
 
 
 def to_iob(tags: Sequence[str]) -> tuple[list[str], Mapping[str, int]]:

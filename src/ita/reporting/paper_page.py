@@ -14,7 +14,7 @@ from ita.errors import UserError
 from ita.io.files import read_json
 from ita.reporting.escape import escape_markdown
 from ita.reporting.footer import short_commit
-from ita.reporting.render import render_page
+from ita.reporting.render import panels_of, render_page
 
 TABLE_FILES = ("json", "html", "csv", "tex", "md")
 FIGURE_FILES = ("json", "svg", "pdf", "csv")
@@ -115,7 +115,7 @@ def to_html(
                 "name": item.name,
                 "title": item.title,
                 "notes": item.metadata["notes"],
-                "table": item.metadata.get("display"),
+                "panels": panels_of(item.metadata["display"]) if "display" in item.metadata else [],
                 "image": _embedded(folder / f"{item.name}.svg") if "svg" in item.suffixes else None,
                 "files": [{"name": f"{item.name}.{suffix}", "suffix": suffix} for suffix in item.suffixes],
             }

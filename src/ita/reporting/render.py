@@ -51,6 +51,7 @@ def write_table(
         "columns": [str(name) for name in table.display.columns],
         "rows": [[str(value) for value in row] for row in table.display.itertuples(index=False)],
         "label_columns": table.label_columns,
+        **({"panels": {name: [*columns] for name, columns in table.panels.items()}} if table.panels else {}),
     }
     stated = {**metadata, "title": title, "notes": notes, "display": display}
     texts = {**render_table(stated), "csv": numbers_csv(table.numbers, metadata)}
@@ -66,11 +67,10 @@ def render_table(metadata: Mapping[str, Any]) -> dict[str, str]:
     """A table for reading, by suffix, from what its JSON says: title, display, notes, name and data set."""
     display, title, notes = metadata["display"], metadata["title"], metadata["notes"]
     label = f"{metadata['dataset']}-{metadata['name']}"
-    cells = pd.DataFrame(display["rows"], columns=display["columns"], dtype=str)
     return {
         "md": to_markdown(display, title, notes),
-        "tex": to_latex(cells, title, notes, label, display["label_columns"]),
-        "html": render_page("table.html.j2", title=title, notes=notes, table=display),
+        "tex": to_latex(display, title, notes, label),
+        "html": render_page("table.html.j2", title=title, notes=notes, panels=panels_of(display)),
     }
 
 
@@ -91,7 +91,10 @@ def to_json(value: Mapping[str, Any]) -> str:
 
 def to_markdown(display: Mapping[str, Any], title: str, notes: Sequence[str]) -> str:
     """A Markdown table with its title above and its notes below."""
-    paragraphs = [f"**{escape_markdown(title)}**", markdown_table(display["columns"], display["rows"])]
+    paragraphs = [f"**{escape_markdown(title)}**"]
+    for panel in panels_of(display):
+        paragraphs += [f"*{escape_markdown(panel['name'])}*"] if panel["name"] else []
+        paragraphs.append(markdown_table(panel["columns"], panel["rows"]))
     return "\n\n".join([*paragraphs, *map(escape_markdown, notes)]) + "\n"
 
 
@@ -104,25 +107,39 @@ def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str
     return str(tabulate(cells, headers, tablefmt="pipe", disable_numparse=True))
 
 
-def to_latex(display: pd.DataFrame, title: str, notes: Sequence[str], label: str, label_columns: int) -> str:
+def panels_of(display: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The tables that a table is shown as: itself, or one for each of its panels.
+
+    Args:
+        display: ``columns``, ``rows`` of texts, ``label_columns``, and maybe ``panels``: name -> columns.
+
+    Returns:
+        Of each ``name`` (empty: it has none), ``columns``, ``rows`` and ``label_columns``, the same in all.
+    """
+    columns, labels = display["columns"], display["label_columns"]
+    panels = display.get("panels") or {"": columns[labels:]}
+    tables = []
+    for name, of_panel in panels.items():
+        places = [*range(labels), *map(columns.index, of_panel)]
+        rows = [[row[place] for place in places] for row in display["rows"]]
+        shown = [columns[place].removesuffix(f" ({name})") for place in places]
+        tables.append({"name": name, "columns": shown, "rows": rows, "label_columns": labels})
+    return tables
+
+
+def to_latex(display: Mapping[str, Any], title: str, notes: Sequence[str], label: str) -> str:
     r"""A floating table; needs ``\usepackage{booktabs}``.
 
     Args:
-        display: cells as text.
+        display: cells as text; the columns that name a row are left-aligned, a change in the first begins a block.
         title: caption.
         notes: paragraphs below the table.
         label: for ``\ref``, behind ``tab:``.
-        label_columns: columns that name a row, left-aligned; a change in the first begins a block.
     """
-    alignment = "l" * label_columns + "r" * (len(display.columns) - label_columns)
-    styler = display.astype(str).reset_index(drop=True).style.hide(axis="index")
-    styler = styler.format(escape_latex).format_index(escape_latex, axis="columns")
-    tabular = styler.to_latex(hrules=True, column_format=alignment).splitlines()
-    blocks = display.iloc[:, 0].tolist()
-    first_row = tabular.index(r"\midrule") + 1
-    for row in reversed(range(1, len(blocks))):
-        if blocks[row] != blocks[row - 1]:
-            tabular.insert(first_row + row, r"\midrule")
+    tabulars: list[str] = []
+    for panel in panels_of(display):
+        tabulars += [rf"\par\medskip \textit{{{escape_latex(panel['name'])}}}\par\smallskip"] if panel["name"] else []
+        tabulars += latex_tabular(panel)
     safe_label = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in label)
     return "\n".join(
         [
@@ -130,12 +147,26 @@ def to_latex(display: pd.DataFrame, title: str, notes: Sequence[str], label: str
             r"\centering",
             rf"\caption{{{escape_latex(title)}}}",
             rf"\label{{tab:{safe_label}}}",
-            *tabular,
+            *tabulars,
             *(rf"\par\smallskip {{\footnotesize {escape_latex(note)}\par}}" for note in notes),
             r"\end{table}",
             "",
         ]
     )
+
+
+def latex_tabular(panel: Mapping[str, Any]) -> list[str]:
+    """Lines of one panel."""
+    labels, blocks = panel["label_columns"], [row[0] for row in panel["rows"]]
+    alignment = "l" * labels + "r" * (len(panel["columns"]) - labels)
+    styler = pd.DataFrame(panel["rows"], columns=panel["columns"]).style.hide(axis="index")
+    styler = styler.format(escape_latex).format_index(escape_latex, axis="columns")
+    tabular: list[str] = styler.to_latex(hrules=True, column_format=alignment).splitlines()
+    first_row = tabular.index(r"\midrule") + 1
+    for row in reversed(range(1, len(blocks))):
+        if blocks[row] != blocks[row - 1]:
+            tabular.insert(first_row + row, r"\midrule")
+    return tabular
 
 
 def render_page(template: str, **values: Any) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +23,8 @@ class ReportTable:
     """Seeds, label version, models of the encoders and more, as far as the table has them."""
     label_columns: int = 1
     """Columns that name a row: they are left-aligned, and a change of the first begins a block."""
+    panels: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Name -> columns of ``display``: parts of a wide table, shown one below another; none: it is shown whole."""
 
 
 def mean_and_std(mean: Any, std: Any, digits: int) -> str:

@@ -1,7 +1,8 @@
-"""Parts of a test set: entities seen in training or not, posts with a usable image, posts whose image holds text."""
+"""Parts of a test set: entities by what training showed of them, posts with a usable image, or with text in it."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -9,13 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ita.data.tags import Span, spans
-from ita.significance.counts import IntArray, Tags, count_matches, span_sets
+from ita.significance.counts import IntArray, SpanSets, Tags, count_matches
 
 Tokens = Sequence[Sequence[str]]
 PostMask = NDArray[np.bool_]
 """(P,); True where a post belongs to the part."""
 Surface = tuple[str, str]
 """(words joined by a space, type)"""
+MENTIONS = ("seen", "unseen_type", "unseen_words", "confusable")
+"""Slices of ``count_mentions``; the first three add up to all gold spans."""
 
 
 def seen_entities(train_tokens: Tokens, train_tags: Tags) -> set[Surface]:
@@ -25,9 +28,7 @@ def seen_entities(train_tokens: Tokens, train_tags: Tags) -> set[Surface]:
     }
 
 
-def count_seen_and_unseen(
-    tokens: Tokens, gold: Tags, predicted: Tags, seen: Collection[Surface]
-) -> dict[str, IntArray]:
+def count_seen_and_unseen(tokens: Tokens, posts: Sequence[SpanSets], seen: Collection[Surface]) -> dict[str, IntArray]:
     """Counts of spans by whether their (surface form, type) was seen in training.
 
     Every span, gold or predicted, belongs to the slice of its own surface and type. So a false positive counts against
@@ -36,19 +37,12 @@ def count_seen_and_unseen(
 
     Args:
         tokens: words of P posts.
-        gold: their IOB2 tags.
-        predicted: predicted tags.
+        posts: their ``span_sets``.
         seen: ``seen_entities`` of the training posts.
 
     Returns:
-        "seen" and "unseen" -> (P, 3); the two add up to ``count_spans(gold, predicted)``.
-
-    Raises:
-        ValueError: when tokens, gold and predicted are not of the same posts and words.
+        "seen" and "unseen" -> (P, 3); the two add up to ``count_matches(posts)``.
     """
-    posts = span_sets(gold, predicted)
-    if [len(words) for words in tokens] != [len(tags) for tags in gold]:
-        raise ValueError("tokens and tags are not of the same posts and words")
     seen_spans = [
         {span for span in gold_spans | pred_spans if _surface(words, span) in seen}
         for words, (gold_spans, pred_spans) in zip(tokens, posts, strict=True)
@@ -58,6 +52,40 @@ def count_seen_and_unseen(
         "seen": count_matches((gold_spans & known, pred_spans & known) for known, (gold_spans, pred_spans) in pairs),
         "unseen": count_matches((gold_spans - known, pred_spans - known) for known, (gold_spans, pred_spans) in pairs),
     }
+
+
+def count_mentions(tokens: Tokens, posts: Sequence[SpanSets], seen: Collection[Surface]) -> dict[str, tuple[int, int]]:
+    """Recall of gold spans by how hard they are, after Tough Mentions Recall (Tu and Lignos, EACL 2021 workshop).
+
+    "seen": an entity of the training posts has the same words and type; "unseen_type": one has the words, but none of
+    that type; "unseen_words": none has the words. "confusable": gold spans of these posts have the words with several
+    types; such a span also belongs to one of the other three.
+
+    Args:
+        tokens: words of P posts.
+        posts: their ``span_sets``.
+        seen: ``seen_entities`` of the training posts.
+
+    Returns:
+        Slice -> spans that were predicted exactly, and all gold spans.
+    """
+    seen_words = {words for words, _ in seen}
+    surfaces = [
+        (_surface(words, span), span in predicted)
+        for words, (gold, predicted) in zip(tokens, posts, strict=True)
+        for span in gold
+    ]
+    types_of: dict[str, set[str]] = defaultdict(set)
+    for (words, entity_type), _ in surfaces:
+        types_of[words].add(entity_type)
+    counts = {name: [0, 0] for name in MENTIONS}
+    for surface, is_predicted in surfaces:
+        words = surface[0]
+        name = "seen" if surface in seen else "unseen_type" if words in seen_words else "unseen_words"
+        for part in (name, "confusable") if len(types_of[words]) > 1 else (name,):
+            counts[part][0] += is_predicted
+            counts[part][1] += 1
+    return {name: (predicted, gold) for name, (predicted, gold) in counts.items()}
 
 
 def has_image(image_ids: Sequence[str | None], images: Iterable[Mapping[str, Any]]) -> PostMask:

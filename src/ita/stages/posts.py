@@ -25,7 +25,7 @@ from ita.data.label_versions import common_version, label_version
 from ita.data.overlap import Overlap, public_overlap
 from ita.data.records import Layout, Post
 from ita.data.sources import StreamedFile, read_source, stream_source
-from ita.data.tags import repair, spans
+from ita.data.tags import illegal_transitions, repair, spans
 from ita.errors import UserError
 from ita.io import parquet
 from ita.io.provenance import provenance_of
@@ -156,6 +156,7 @@ def read_split(split: str, config: Posts, cache: Path) -> tuple[list[Row], dict[
         "sha256": source.sha256,
         "label_version": version,
         **counts(rows),
+        **repairs(posts),
         **converted(posts),
     }
 
@@ -172,6 +173,12 @@ def layout_of(config: Posts) -> Layout:
     column = config.columns.get("tags")
     keys = TAGS if column is None or isinstance(column, int) else (column,)
     return layout._replace(tag_names=read_names(Path(config.features), keys))
+
+
+def repairs(posts: Sequence[Post]) -> dict[str, dict[str, int]]:
+    """Orphan I- tags that became B-, by the tag before and the orphan; nothing where there are none."""
+    transitions = Counter(transition for post in posts for transition in illegal_transitions(post.tags))
+    return {"repairs": dict(sorted(transitions.items()))} if transitions else {}
 
 
 def converted(posts: Sequence[Post]) -> dict[str, dict[str, int]]:

@@ -13,7 +13,7 @@ VERSIONS = {
     "train": 6,
     "evaluate": 7,
     "tag": 1,
-    "table": 4,
+    "table": 5,
     "figure": 3,
     "cases": 2,
     "paper": 2,

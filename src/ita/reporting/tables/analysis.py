@@ -1,8 +1,9 @@
-"""Analysis of F1: boundaries and types, entities seen in training or not, images and their text, calibration."""
+"""Analysis of F1: boundaries and types, entities seen in training or not, images, kinds of error, calibration."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pandas as pd
 
 from ita.config import Table
 from ita.data import VIEWS
-from ita.data.tags import Span
+from ita.data.tags import Span, illegal_transitions
 from ita.errors import UserError
 from ita.io import parquet
 from ita.reporting.notes import run_notes
@@ -25,35 +26,65 @@ from ita.significance.calibration import expected_calibration_error
 from ita.significance.counts import (
     GOLD,
     IntArray,
+    SpanSets,
     count_boundaries,
     count_matches,
     micro_f1,
     span_sets,
     type_accuracy,
 )
+from ita.significance.errors import KINDS, count_kinds
 
 TITLE = "Parts of F1"
-COLUMNS = {
-    "f1": "F1",
-    "strict": "strict F1",
-    "boundary": "boundary F1",
-    "type_accuracy": "type accuracy",
-    "seen": "seen",
-    "unseen": "unseen",
-    "image": "image",
-    "no_image": "no image",
-    "ocr": "text in image",
-    "no_ocr": "no text in image",
-    "ece": "ECE",
+PANELS = {
+    "Scores": {
+        "f1": "F1",
+        "strict": "strict F1",
+        "boundary": "boundary F1",
+        "type_accuracy": "type accuracy",
+        "ece": "ECE",
+    },
+    "F1 of parts": {
+        "seen": "seen",
+        "unseen": "unseen",
+        "image": "image",
+        "no_image": "no image",
+        "ocr": "text in image",
+        "no_ocr": "no text in image",
+    },
+    "Recall of entities": {
+        "seen_recall": "seen",
+        "unseen_type_recall": "unseen type",
+        "unseen_words_recall": "unseen words",
+        "confusable_recall": "type-confusable",
+    },
+    "Errors": {
+        "boundary_errors": "boundary",
+        "type_errors": "type",
+        "both_errors": "both",
+        "missed_errors": "missed",
+        "invented_errors": "invented",
+        "illegal": "illegal transitions",
+    },
 }
+"""Panel -> column -> heading; no two panels have a column in common."""
+COLUMNS = [column for columns in PANELS.values() for column in columns]
 NOTES = (
     "In percent, mean ± standard deviation over seeds, in the views that a system is trained on. F1: seqeval's "
     "default mode; strict F1: its strict IOB2 mode; boundary F1: boundaries alone; type accuracy: share of the spans "
-    "with right boundaries whose type is right.",
+    "with right boundaries whose type is right. ECE: expected calibration error of the posteriors of the predicted "
+    "spans (10 bins).",
     "F1 of parts: seen / unseen: spans whose words and type are, or are not, an entity of the training posts; "
-    "image: posts with a usable image; text in image: posts whose image holds OCR text.",
-    "ECE: expected calibration error of the posteriors of the predicted spans (10 bins). A part without entities is "
+    "image: posts with a usable image; text in image: posts whose image holds OCR text. A part without entities is "
     "empty.",
+    "Recall of entities, after Tough Mentions Recall (Tu and Lignos, 2021): seen: words and type are an entity of the "
+    "training posts; unseen type: the words are one, but of other types alone; unseen words: the words are none. "
+    "Type-confusable: the words are entities of several types in this split. Entities: {mentions}.",
+    "Errors, in spans: gold and predicted spans that share words are paired, and a pair is one error: boundary: other "
+    "words, the same type; type: the same words; both: neither; missed and invented spans have no partner. Boundary + "
+    "type + both + missed are all false negatives, with invented in place of missed all false positives.",
+    "Illegal transitions, in tags: predicted I- tags that follow no tag of their type. The default mode begins an "
+    "entity there, strict IOB2 does not; the CSV says which.",
 )
 
 
@@ -101,11 +132,13 @@ def build(
                 cell = summarise(values[column] for values in per_seed)
                 cells |= {f"{column}_{part}": cell[part] for part in ("mean", "std", "seeds")}
             entities = {f"{part}_entities": count for part, count in per_seed[0]["entities"].items()}
-            rows.append(cells | entities)
+            illegal = sum((values["transitions"] for values in per_seed), Counter[str]())
+            rows.append(cells | entities | {"illegal_transitions": listed(illegal)})
     numbers = pd.DataFrame(rows)
-    display = display_frame(numbers, table.digits)
-    notes = [*NOTES, *run_notes(runs, settings, table, rows)]
-    return ReportTable(TITLE, numbers, display, notes, runs.metadata, label_columns=3)
+    display, panels = display_frame(numbers, table.digits)
+    notes = [note.format(mentions=mention_counts(rows[0])) for note in NOTES]
+    notes += run_notes(runs, settings, table, rows)
+    return ReportTable(TITLE, numbers, display, notes, runs.metadata, label_columns=3, panels=panels)
 
 
 def read_posts(posts: Path, images: Path, ocr: Path | None) -> PostFacts:
@@ -124,33 +157,51 @@ def read_posts(posts: Path, images: Path, ocr: Path | None) -> PostFacts:
 def analyse(run: Run, split: str, view: str, facts: PostFacts) -> dict[str, Any]:
     """All columns of one run; None where a part has no entities."""
     predictions = run.predictions(split, view)
-    if missing := [post for post in predictions.posts if post not in facts.tokens]:
-        raise UserError(
-            f"{run.predictions_file}: has the post {missing[0]!r}, which is not in posts.parquet; evaluate it again"
-        )
+    for post, tags in zip(predictions.posts, predictions.gold, strict=True):
+        if len(facts.tokens.get(post, [])) != len(tags):
+            raise UserError(
+                f"{run.predictions_file}: has the post {post!r}, which is not in posts.parquet or has other words "
+                "there; evaluate it again"
+            )
     posts = span_sets(predictions.gold, predictions.predicted)
+    tokens = [facts.tokens[post] for post in predictions.posts]
     total, boundaries = count_matches(posts), count_boundaries(posts)
-    parts = slice_counts(predictions, total, facts)
+    parts = slice_counts(predictions.posts, tokens, posts, facts)
     entities = {part: int(counts[:, GOLD].sum()) for part, counts in parts.items()}
+    mentions = slices.count_mentions(tokens, posts, facts.seen)
+    transitions = Counter(transition for tags in predictions.predicted for transition in illegal_transitions(tags))
     return {
         **dict.fromkeys(COLUMNS),
         **{part: micro_f1(counts) for part, counts in parts.items() if entities[part]},
+        **{f"{part}_recall": 100.0 * found / gold for part, (found, gold) in mentions.items() if gold},
+        **error_counts(posts),
         "f1": micro_f1(total),
         "strict": run.scores(split, view, "strict")["f1"],
         "boundary": micro_f1(boundaries),
         "type_accuracy": type_accuracy(total, boundaries),
         "ece": calibration_error(predictions, [gold for gold, _ in posts]),
-        "entities": entities,
+        "illegal": transitions.total(),
+        "transitions": transitions,
+        "entities": entities | {f"{part}_recall": gold for part, (_, gold) in mentions.items()},
     }
 
 
-def slice_counts(predictions: SplitPredictions, total: IntArray, facts: PostFacts) -> dict[str, IntArray]:
+def slice_counts(
+    posts: Sequence[str], tokens: slices.Tokens, span_posts: Sequence[SpanSets], facts: PostFacts
+) -> dict[str, IntArray]:
     """Counts (P, 3) of seen and unseen entities, and of the posts inside and outside of every mask."""
-    tokens = [facts.tokens[post] for post in predictions.posts]
-    parts = slices.count_seen_and_unseen(tokens, predictions.gold, predictions.predicted, facts.seen)
-    for name, mask in facts.masks(predictions.posts).items():
+    parts = slices.count_seen_and_unseen(tokens, span_posts, facts.seen)
+    total = parts["seen"] + parts["unseen"]
+    for name, mask in facts.masks(posts).items():
         parts |= {name: total[mask], f"no_{name}": total[~mask]}
     return parts
+
+
+def error_counts(posts: Sequence[SpanSets]) -> dict[str, int]:
+    """Errors of every kind: spans, where a pair of a gold and a predicted one counts once."""
+    wrong = [(sorted(gold), sorted(predicted)) for gold, predicted in posts if gold != predicted]
+    kinds = count_kinds(wrong).sum(axis=0).tolist()
+    return {f"{kind}_errors": count for kind, count in zip(KINDS, kinds, strict=True) if kind != "right"}
 
 
 def calibration_error(predictions: SplitPredictions, gold: Sequence[set[Span]]) -> float | None:
@@ -164,17 +215,38 @@ def calibration_error(predictions: SplitPredictions, gold: Sequence[set[Span]]) 
     return None if np.isnan(error) else error
 
 
-def display_frame(numbers: pd.DataFrame, digits: int) -> pd.DataFrame:
-    """Mean ± deviation of every column that has values; updates; seeds."""
+def mention_counts(row: Mapping[str, Any]) -> str:
+    """How many entities each slice of the recall has: the same for all rows, as they are gold spans."""
+    return ", ".join(
+        f"{heading} {row[f'{column}_entities']:,}" for column, heading in PANELS["Recall of entities"].items()
+    )
+
+
+def listed(transitions: Mapping[str, int]) -> str:
+    """Illegal transitions with their counts, the most frequent first: ``O I-PER: 3; start I-LOC: 1``."""
+    ordered = sorted(transitions.items(), key=lambda item: (-item[1], item[0]))
+    return "; ".join(f"{transition}: {count}" for transition, count in ordered)
+
+
+def display_frame(numbers: pd.DataFrame, digits: int) -> tuple[pd.DataFrame, dict[str, list[str]]]:
+    """Mean ± deviation of every column that has values; updates; seeds.
+
+    Returns:
+        The cells, and panel -> its columns. Where two panels have the same heading, a column bears its panel's name.
+    """
     columns = {
         "Encoder": list(numbers["encoder"]),
         "Approach": list(numbers["approach"]),
         "View": list(numbers["view"]),
     }
-    for column, heading in COLUMNS.items():
-        if numbers[f"{column}_mean"].notna().any():
-            pairs = zip(numbers[f"{column}_mean"], numbers[f"{column}_std"], strict=True)
-            columns[heading] = [mean_and_std(mean, std, digits) for mean, std in pairs]
-    columns |= training_display(numbers)
-    columns["n"] = [str(n) for n in numbers["n"]]
-    return pd.DataFrame(columns)
+    panels: dict[str, list[str]] = {}
+    for panel, headings in PANELS.items():
+        for column, name in headings.items():
+            if numbers[f"{column}_mean"].notna().any():
+                heading = f"{name} ({panel})" if name in columns else name
+                pairs = zip(numbers[f"{column}_mean"], numbers[f"{column}_std"], strict=True)
+                columns[heading] = [mean_and_std(mean, std, digits) for mean, std in pairs]
+                panels.setdefault(panel, []).append(heading)
+    training = {**training_display(numbers), "n": [str(n) for n in numbers["n"]]}
+    panels["Scores"] += training
+    return pd.DataFrame(columns | training), panels
