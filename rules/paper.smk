@@ -2,14 +2,17 @@ rule paper:
     """Put all tables and figures of a dataset into one folder, with a page that lists them and what the stages cost."""
     input:
         unpack(jobs.inputs("paper")),
+        posts="results/{dataset}/posts.parquet",
+        images="results/{dataset}/images.parquet",
     output:
-        report(
+        folder=report(
             directory("results/{dataset}/paper"),
             patterns=["{page,cost}.html"],
             caption="../workflow/report/cost.rst",
             category="Cost",
             labels={"dataset": "{dataset}", "table": "Cost of each stage"},
         ),
+        card="results/{dataset}/data_card.md",
     log:
         "results/logs/{dataset}/paper.log",
     benchmark:
@@ -25,4 +28,5 @@ rule paper:
         knowledge="results/{dataset}/knowledge",
     shell:
         "python -m ita paper --settings {params.settings:q} --files {input.files:q}"
-        " --benchmarks {params.benchmarks:q} --knowledge {params.knowledge:q} --output {output:q} --log {log:q}"
+        " --posts {input.posts:q} --images {input.images:q} --benchmarks {params.benchmarks:q}"
+        " --knowledge {params.knowledge:q} --card {output.card:q} --output {output.folder:q} --log {log:q}"

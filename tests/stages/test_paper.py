@@ -5,11 +5,14 @@ import json
 import pytest
 
 from ita.cli import run_stage
+from ita.io import parquet
 from ita.io.files import sha256
+from ita.io.provenance import provenance_of
 from ita.stages import paper
 from tests.support import made_runs
 from tests.support.html_page import assert_harmless
 from tests.support.made_reports import figure_settings, make_figure, make_table, table_settings
+from tests.support.paths import ROOT
 
 NOTE = "Synthetic posts."
 
@@ -26,14 +29,25 @@ def files(tmp_path):
     return [*vars(table).values(), *sorted(figure.parent.glob(f"{figure.stem}.*")), *cases]
 
 
+def write_data(folder):
+    """posts.parquet and images.parquet."""
+    split = {"file": "train.txt", "sha256": "ab", "posts": 3, "tokens": 9, "label_version": "v1", "spans": 0}
+    metadata = {"splits": {"train": split}, "label_version": "v1", **provenance_of({})}
+    parquet.write("posts", [], folder / "posts.parquet", metadata)
+    parquet.write("images", [{"image_id": "a", "status": "ok"}], folder / "images.parquet")
+
+
 def collect(folder, files, expect=0, left_out=None, **section):
     section = {"tables": ["table1"], "figures": ["figure2"], **section}
     settings = {"paper": section, "dataset": "twitter17", "note": NOTE, "left_out": left_out or {}}
     benchmarks = folder / "benchmarks" / "posts.tsv"
     benchmarks.parent.mkdir(exist_ok=True)
     benchmarks.write_text("s\tmax_rss\tcpu_time\n1.5\t100\t1\n")
+    write_data(folder)
     output = folder / "paper"
     arguments = ["--settings", json.dumps(settings), "--files", *files, "--benchmarks", benchmarks.parent]
+    arguments += ["--posts", folder / "posts.parquet", "--images", folder / "images.parquet"]
+    arguments += ["--card", folder / "data_card.md"]
     assert run_stage(paper, [*map(str, arguments), "--output", str(output)]) == expect
     return output
 
@@ -43,10 +57,11 @@ def test_the_folder_holds_all_files_and_pages_that_show_them(tmp_path, files):
     for path in files:
         assert (output / path.name).read_bytes() == path.read_bytes()
     others = {path.name for path in output.iterdir()} - {path.name for path in files}
-    pages = {"index.md", "index.html", "paper.json"}
+    pages = {"index.md", "index.html", "paper.json", "data_card.md", "ro-crate-metadata.json", "workflow"}
     assert others == {*pages, *(f"cost.{suffix}" for suffix in ("csv", "md", "tex", "html", "json"))}
     hashes = json.loads((output / "paper.json").read_text())["outputs"]
-    assert hashes == {path.name: sha256(path) for path in output.iterdir() if path.name != "paper.json"}
+    assert hashes == {path.name: sha256(path) for path in output.iterdir() if path.name in hashes}
+    assert pages - hashes.keys() == {"paper.json", "ro-crate-metadata.json", "workflow"}
     root = assert_harmless((output / "index.html").read_text())
     assert [section.attributes["id"] for section in root.all("section")] == ["table1", "figure2", "cost"]
     table, cost = root.all("table")
@@ -96,3 +111,28 @@ def test_what_is_missing_is_named(tmp_path, files, capsys):
     assert "table1.json: not the .json of a table or figure" in capsys.readouterr().err
     assert not (tmp_path / "paper").exists()
     assert not list(tmp_path.glob(".paper*"))
+
+
+def test_a_run_crate_describes_every_file_of_the_folder(tmp_path, files):
+    output = collect(tmp_path, files)
+    graph = json.loads((output / "ro-crate-metadata.json").read_text())["@graph"]
+    entities = {entity["@id"]: entity for entity in graph}
+    assert len(entities) == len(graph)
+    described = {name: entity["sha256"] for name, entity in entities.items() if "File" in entity["@type"]}
+    there = [path for path in output.rglob("*") if path.is_file() and path.name != "ro-crate-metadata.json"]
+    assert described == {path.relative_to(output).as_posix(): sha256(path) for path in there}
+    root, run = entities["./"], entities["#run"]
+    assert {part["@id"] for part in root["hasPart"]} == set(described)
+    workflow = entities[root["mainEntity"]["@id"]]
+    assert run["instrument"] == root["mainEntity"] and "ComputationalWorkflow" in workflow["@type"]
+    assert (output / workflow["@id"]).read_bytes() == (ROOT / "Snakefile").read_bytes()
+    assert {"table1.csv", "figure2.svg", "paper.json"} <= {made["@id"] for made in run["result"]}
+    assert entities[run["object"][0]["@id"]]["sha256"] == "ab"
+    assert root["license"]["@id"] in entities and workflow["programmingLanguage"]["@id"] in entities
+
+
+def test_the_card_lies_beside_the_folder_and_in_it(tmp_path, files):
+    output = collect(tmp_path, files)
+    card = (tmp_path / "data_card.md").read_text()
+    assert card == (output / "data_card.md").read_text()
+    assert "- Label version: v1" in card

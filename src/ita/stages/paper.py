@@ -1,7 +1,8 @@
 """paper: tables and figures of a dataset -> a folder with all of them and a page that shows them.
 
 The folder needs nothing outside itself: index.html shows every table and figure, index.md lists them, cost.* says what
-each stage took, paper.json has the SHA-256 of every file.
+each stage took, paper.json has the SHA-256 of every file. data_card.md describes the data set,
+ro-crate-metadata.json the run of the workflow, which lies in workflow/.
 """
 
 from __future__ import annotations
@@ -11,16 +12,25 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import ita
 from ita.cli import read_section
 from ita.config import Paper
 from ita.errors import UserError
+from ita.io import parquet
 from ita.io.files import atomic_folder, sha256, write_json, write_text
 from ita.io.provenance import environment_of, provenance_of
+from ita.log import log
+from ita.reporting.crate import METADATA, crate
+
+CARD = "data_card.md"
 
 
 def work(
     settings: dict[str, Any],
     output: Path,
+    card: Path,
+    posts: Path,
+    images: Path,
     files: Sequence[Path] = (),
     benchmarks: Path | None = None,
     knowledge: Path | None = None,
@@ -28,9 +38,12 @@ def work(
     """Copies the files and writes the pages; the folder takes its name when it is complete.
 
     Args:
-        settings: ``paper``, ``dataset``, ``note``, ``left_out`` (table or figure: why the data set has none), and
-            ``prices`` (source of knowledge: price of a million tokens).
+        settings: ``paper``, ``dataset``, ``note``, ``licence`` of the data, ``left_out`` (table or figure: why the data
+            set has none), and ``prices`` (source of knowledge: price of a million tokens).
         output: the folder.
+        card: the data card, which the folder has a copy of.
+        posts: posts.parquet.
+        images: images.parquet.
         files: tables and figures in all their formats, and the cases.
         benchmarks: folder of Snakemake's benchmark files of the dataset; may be missing or incomplete.
         knowledge: folder of the tables that language models wrote; may be missing.
@@ -39,6 +52,7 @@ def work(
         UserError: when a table or figure that the settings name is not among the files.
     """
     from ita.reporting import paper_page
+    from ita.reporting.data_card import data_card
     from ita.reporting.footer import footer_metadata
     from ita.reporting.render import TableFiles, write_table
     from ita.reporting.report_rows import ReportSettings
@@ -50,6 +64,8 @@ def work(
     suffixes |= dict.fromkeys(section.figures, paper_page.FIGURE_FILES)
     case_files = paper_page.CASE_FILES if section.cases else ()
     require_files(files, {**suffixes, "cases": case_files})
+    of_posts = parquet.metadata(posts)
+    write_text(card, data_card(settings, of_posts, parquet.read("images", images, ["status"]).to_pylist()))
     with atomic_folder(output) as folder:
         for path in files:
             shutil.copyfile(path, folder / path.name)
@@ -62,8 +78,28 @@ def work(
         notes += [f"Left out: {name} ({reason})." for name, reason in settings.get("left_out", {}).items()]
         write_text(folder / "index.md", paper_page.to_markdown(items, case_files, report.dataset, notes))
         write_text(folder / "index.html", paper_page.to_html(folder, items, case_files, report.dataset, notes))
+        shutil.copyfile(card, folder / CARD)
         outputs = {path.name: sha256(path) for path in sorted(folder.iterdir())}
         write_json(folder / "paper.json", {"dataset": report.dataset, **provenance, "outputs": outputs})
+        if (snakefile := copy_workflow(folder)) is not None:
+            write_json(folder / METADATA, crate(folder, snakefile, settings, of_posts))
+
+
+def copy_workflow(folder: Path) -> str | None:
+    """Copies the workflow of this package into a folder.
+
+    Returns:
+        Its Snakefile, relative to the folder; None, with a warning, where the package is installed without one.
+    """
+    root = Path(ita.__file__).parents[2]
+    if not (root / "Snakefile").is_file():
+        log.warning("paper: no Snakefile beside the package, so the folder gets no %s", METADATA)
+        return None
+    for path in (root / "Snakefile", root / "config.yaml", *sorted((root / "rules").glob("*.smk"))):
+        target = folder / "workflow" / path.relative_to(root)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
+    return "workflow/Snakefile"
 
 
 def require_files(files: Sequence[Path], suffixes: dict[str, tuple[str, ...]]) -> None:

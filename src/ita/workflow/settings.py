@@ -80,8 +80,12 @@ class JobSettings:
 
     def evaluate(self, stage: str, wildcards: Wildcards) -> Settings:
         """Also the licence of the data, which the model card states."""
-        licence = self.resolver.value(wildcards["dataset"], "licence")
-        return {**self.section(stage, wildcards), **({"licence": licence} if licence else {})}
+        return {**self.section(stage, wildcards), **self.licence(wildcards["dataset"])}
+
+    def licence(self, dataset: str) -> Settings:
+        """The licence of the data, where it is stated."""
+        licence = self.resolver.value(dataset, "licence")
+        return {"licence": licence} if licence else {}
 
     def table(self, stage: str, wildcards: Wildcards) -> Settings:
         """Of a table or figure: its rows, what they are compared with, and the names of all of them."""
@@ -115,10 +119,11 @@ class JobSettings:
         return {stage: values, **self.data_set(dataset), "names": names}
 
     def paper(self, stage: str, wildcards: Wildcards) -> Settings:
-        """Of the folder of all tables and figures: those that the data set has, and what is left out."""
+        """Of the folder of all tables and figures: those that the data set has, what is left out, the licence."""
         dataset = wildcards["dataset"]
         values, left_out = self.displays.paper(dataset)
-        return {stage: values, **self.data_set(dataset), "left_out": left_out, "prices": self.prices(dataset)}
+        described = {**self.data_set(dataset), **self.licence(dataset)}
+        return {stage: values, **described, "left_out": left_out, "prices": self.prices(dataset)}
 
     def prices(self, dataset: str) -> dict[str, dict[str, float]]:
         """Source of knowledge -> its prices, of those that have one."""
