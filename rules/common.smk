@@ -7,21 +7,25 @@ from snakemake.logging import logger
 
 from ita.config import check
 from ita.workflow.jobs import Jobs, one_message
-from ita.workflow.planning import check_profile, growing, has_gpu, job_prefix
+from ita.workflow.planning import check_container, check_profile, growing, has_gpu, job_prefix
 
 jobs = Jobs(config, dict(workflow.config_settings.config), warn=logger.warning)
 
 with one_message():
     check_profile(sys.argv, Path(workflow.basedir))
     check(jobs.resolver.config)
+    deployments = [method.name for method in workflow.deployment_settings.deployment_method]
+    check_container(deployments, config.get("container"))
 
-deployed = bool(workflow.deployment_settings.deployment_method)
-shell.prefix(job_prefix(Path(workflow.basedir, "src"), deployed))
+shell.prefix(job_prefix(Path(workflow.basedir, "src"), deployed=bool(deployments)))
 
 # So many jobs share the machine's GPU; without one nothing is held back. A profile may set another limit. It is not
 # documented API, but profiles that load by themselves have to lie beside the Snakefile.
 if has_gpu():
     workflow.global_resources.setdefault("gpu", config["jobs_per_gpu"])
+
+
+container: config.get("container")
 
 
 wildcard_constraints:

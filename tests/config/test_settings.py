@@ -43,7 +43,7 @@ def test_config_holds_every_setting_at_its_default(stage):
 
 
 def test_config_holds_every_section_and_nothing_else():
-    assert {*STAGES, *NAMED, "seeds", "jobs_per_gpu", "datasets"} == CONFIG.keys()
+    assert {*STAGES, *NAMED, "seeds", "jobs_per_gpu", "container", "datasets"} == CONFIG.keys()
     assert {*STAGES, *NAMED} == MODELS.keys()
 
 

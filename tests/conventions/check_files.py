@@ -1,6 +1,7 @@
 """Conventions of the tree, run by ``make lint``: lengths, one word per stage, directives of rules, pinned versions."""
 
 import re
+import tomllib
 
 import pytest
 import yaml
@@ -10,6 +11,7 @@ from ita.workflow.versions import VERSIONS
 from tests.support.paths import ROOT
 
 LONGEST = 400
+IN_IMAGE = ["rapidocr", "heif"]  # extras that rules use where they are installed
 RULES = [path for path in sorted((ROOT / "rules").glob("*.smk")) if path.stem != "common"]
 
 
@@ -67,6 +69,33 @@ def test_environment_pins_what_the_constraints_pin():
     pinned = dict(package.split("==") for package in packages)
     assert pinned
     assert {name: pins.get(name.lower()) for name in pinned} == pinned
+    # The jobs need what the package needs, but not what runs Snakemake and its report.
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    needed = {re.split("[><=]", requirement)[0] for requirement in project["dependencies"]} - {"snakemake", "pygments"}
+    optional = {
+        re.split("[><=]", requirement)[0]
+        for extra in IN_IMAGE
+        for requirement in project["optional-dependencies"][extra]
+    }
+    assert needed | optional == pinned.keys()
+
+
+def test_the_image_has_the_pinned_versions_with_hashes():
+    """`make lock` makes both locks anew; the image's own is a part of the other, but for its optional packages."""
+    image, everything = ((ROOT / "envs" / name).read_text() for name in ("image.lock", "requirements.lock"))
+    constraints, both = pinned((ROOT / "constraints.txt").read_text()), pinned(image).keys() & pinned(everything).keys()
+    assert {name: version for name, version in pinned(image).items() if constraints.get(name, version) != version} == {}
+    entries = [
+        dict((re.split("==", entry)[0], entry) for entry in re.split(r"\n(?=\S)", text.strip()))
+        for text in (image, everything)
+    ]
+    assert len(both) > 100 and {name for name in both if entries[0][name] != entries[1][name]} == set()
+    torch = pinned((ROOT / "envs/torch-cpu.lock").read_text())
+    assert torch == {"torch": constraints["torch"] + "+cpu"}
+    builders = pinned((ROOT / "envs/build.lock").read_text())
+    assert {"cyclonedx-bom", "setuptools"} <= builders.keys()
+    for text in (image, (ROOT / "envs/build.lock").read_text()):
+        assert all("--hash=sha256:" in entry for entry in re.split(r"\n(?=\S)", text.strip())) and "://" not in text
 
 
 def pinned(text):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ita.errors import ConfigError
-from ita.workflow.planning import check_profile, growing, job_prefix
+from ita.workflow.planning import check_container, check_profile, growing, job_prefix
 
 
 def test_a_missing_profile_is_told(tmp_path, monkeypatch):
@@ -46,3 +46,11 @@ def test_jobs_find_the_code_and_what_the_user_has_set():
 def test_each_attempt_asks_for_more():
     memory = growing(16000)
     assert [memory({}, attempt) for attempt in (1, 2, 3)] == [16000, 32000, 48000]
+
+
+def test_an_image_is_named_where_jobs_run_in_one():
+    check_container([], None)
+    check_container(["CONDA"], None)
+    check_container(["CONDA", "APPTAINER"], "docker://ita:cpu")
+    with pytest.raises(ConfigError, match="--sdm apptainer needs an image: .*--config container=IMAGE"):
+        check_container(["APPTAINER"], None)

@@ -97,6 +97,13 @@ Licence = Annotated[str, Field(description="Licence or terms of the data, which 
 Jobs = Annotated[
     Whole, Field(ge=1, description="Jobs that share one GPU at a time, such as several seeds of a system.")
 ]
+Container = Annotated[
+    str | None,
+    Field(
+        pattern=r"^\S+$",
+        description="Image of every rule with `--sdm apptainer`: a file or docker://NAME; null: none is named.",
+    ),
+]
 
 
 def _sections() -> dict[str, Any]:
@@ -137,6 +144,7 @@ Config: type[BaseModel] = create_model(
     **_sections(),
     seeds=(Seeds, [1, 2, 3, 4, 5]),
     jobs_per_gpu=(Jobs, 1),
+    container=(Container, None),
     datasets=(
         dict[Name, Overrides],  # type: ignore[valid-type]
         Field(default_factory=dict, description="Data set -> what differs from the above; any of it may be named."),

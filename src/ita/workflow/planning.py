@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from ita.errors import ConfigError
@@ -25,6 +25,20 @@ def check_profile(arguments: Sequence[str], workflow: Path) -> None:
         if name != "none" and not any(place.exists() for place in places):
             there = ", ".join(sorted(str(path.parent) for path in Path("workflow/profiles").glob("*/config.yaml")))
             raise ConfigError(f"{option} {name}: no such profile (there are: {there or 'none'})")
+
+
+def check_container(deployments: Collection[str], image: str | None) -> None:
+    """Raises ConfigError when jobs are to run in an image and none is named; Snakemake would run them without one.
+
+    Args:
+        deployments: names of Snakemake's deployment methods, such as APPTAINER.
+        image: the setting ``container``.
+    """
+    if "APPTAINER" in deployments and not image:
+        raise ConfigError(
+            "--sdm apptainer needs an image: `make image` builds it, then name it, as a file or docker://NAME,"
+            " in config.yaml or by --config container=IMAGE"
+        )
 
 
 def job_prefix(source: Path, deployed: bool) -> str:
