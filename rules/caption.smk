@@ -14,6 +14,7 @@ rule caption:
     resources:
         gpu=1,
         mem_mb=growing(16000),
+        disk_mb=10000,
         runtime=growing(480),
     params:
         settings=jobs.settings("caption"),

@@ -19,6 +19,10 @@ rule cases:
         "results/benchmarks/{dataset}/cases.tsv"
     conda:
         "../envs/ita.yaml"
+    resources:
+        mem_mb=growing(2000),
+        disk_mb=1000,
+        runtime=growing(30),
     params:
         settings=jobs.settings("cases"),
     shell:

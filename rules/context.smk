@@ -12,7 +12,8 @@ rule context:
     conda:
         "../envs/ita.yaml"
     resources:
-        mem_mb=growing(4000),
+        mem_mb=growing(2000),
+        disk_mb=2000,
         runtime=growing(30),
     params:
         settings=jobs.settings("context"),

@@ -19,6 +19,10 @@ rule demo:
         "results/benchmarks/demo/demo.tsv"
     conda:
         "../envs/ita.yaml"
+    resources:
+        mem_mb=growing(1000),
+        disk_mb=1000,
+        runtime=growing(10),
     params:
         settings=jobs.settings("demo", dataset="demo"),
         folder=subpath(output.train, parent=True),

@@ -15,6 +15,7 @@ rule detect:
     resources:
         gpu=1,
         mem_mb=growing(16000),
+        disk_mb=20000,
         runtime=growing(480),
     params:
         settings=jobs.settings("detect"),

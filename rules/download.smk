@@ -12,7 +12,8 @@ rule download:
     conda:
         "../envs/ita.yaml"
     resources:
-        mem_mb=growing(4000),
+        mem_mb=growing(2000),
+        disk_mb=50000,
         runtime=240,
     params:
         settings=jobs.settings("download"),

@@ -18,7 +18,8 @@ rule evaluate:
     threads: jobs.threads("evaluate")
     resources:
         gpu=1,
-        mem_mb=growing(16000),
+        mem_mb=growing(8000),
+        disk_mb=10000,
         runtime=growing(60),
     params:
         settings=jobs.settings("evaluate"),

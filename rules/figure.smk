@@ -18,6 +18,10 @@ rule figure:
         "results/benchmarks/{dataset}/figure/{figure}.tsv"
     conda:
         "../envs/ita.yaml"
+    resources:
+        mem_mb=growing(2000),
+        disk_mb=1000,
+        runtime=growing(30),
     params:
         settings=jobs.settings("figure"),
     shell:

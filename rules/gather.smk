@@ -12,6 +12,7 @@ rule gather:
         "../envs/ita.yaml"
     resources:
         mem_mb=growing(2000),
+        disk_mb=5000,
         runtime=growing(30),
     params:
         settings=jobs.settings("gather"),

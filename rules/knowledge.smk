@@ -14,6 +14,7 @@ rule knowledge:
     resources:
         gpu=jobs.gpus("knowledge"),
         mem_mb=growing(16000),
+        disk_mb=20000,
         runtime=1440,
     params:
         settings=jobs.settings("knowledge"),

@@ -14,6 +14,7 @@ rule ocr:
     resources:
         gpu=jobs.gpus("ocr"),
         mem_mb=growing(8000),
+        disk_mb=10000,
         runtime=growing(240),
     params:
         settings=jobs.settings("ocr"),

@@ -19,6 +19,10 @@ rule paper:
         "results/benchmarks/{dataset}/paper.tsv"
     conda:
         "../envs/ita.yaml"
+    resources:
+        mem_mb=growing(2000),
+        disk_mb=1000,
+        runtime=growing(30),
     params:
         settings=jobs.settings("paper"),
         # Not inputs: benchmark files are no outputs that Snakemake would make again, and a job that ran before they

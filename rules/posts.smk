@@ -12,6 +12,7 @@ rule posts:
         "../envs/ita.yaml"
     resources:
         mem_mb=growing(2000),
+        disk_mb=2000,
         runtime=growing(30),
     params:
         settings=jobs.settings("posts"),

@@ -21,6 +21,7 @@ rule table:
         "../envs/ita.yaml"
     resources:
         mem_mb=growing(4000),
+        disk_mb=1000,
         runtime=growing(30),
     params:
         settings=jobs.settings("table"),

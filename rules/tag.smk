@@ -15,6 +15,7 @@ rule tag:
     resources:
         gpu=1,
         mem_mb=growing(8000),
+        disk_mb=10000,
         runtime=growing(480),
     params:
         settings=jobs.settings("tag"),

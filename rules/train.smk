@@ -17,6 +17,7 @@ rule train:
     resources:
         gpu=1,
         mem_mb=growing(24000),
+        disk_mb=20000,
         runtime=720,
     params:
         settings=jobs.settings("train"),
