@@ -1,4 +1,4 @@
-"""Adds this system's Debian packages to a bill of materials in CycloneDX: python sbom.py PYTHON_PACKAGES.json OUTPUT.json."""
+"""Adds this system's Debian packages to a bill of materials in CycloneDX: python sbom.py PYTHON.json OUTPUT.json."""
 
 import json
 import shutil
@@ -18,10 +18,8 @@ def debian_packages() -> list[dict[str, object]]:
     components = []
     for name, version, architecture, source in sorted(row.split("\t") for row in rows.splitlines()):
         purl = f"pkg:deb/debian/{quote(name, safe='')}@{quote(version, safe='')}?arch={architecture}"
-        properties = [{"name": "debian:source", "value": source}]
-        components.append(
-            {"type": "library", "bom-ref": purl, "name": name, "version": version, "purl": purl, "properties": properties}
-        )
+        component = {"type": "library", "bom-ref": purl, "name": name, "version": version, "purl": purl}
+        components.append({**component, "properties": [{"name": "debian:source", "value": source}]})
     return components
 
 

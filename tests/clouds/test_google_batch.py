@@ -23,7 +23,9 @@ def jobs(tmp_path_factory):
     return jobs
 
 
-@pytest.mark.parametrize(("rule", "machine", "gpu"), [("train", "g2-standard-8", True), ("ocr", "e2-standard-4", False)])
+@pytest.mark.parametrize(
+    ("rule", "machine", "gpu"), [("train", "g2-standard-8", True), ("ocr", "e2-standard-4", False)]
+)
 def test_a_job_asks_for_what_the_profile_says(jobs, rule, machine, gpu):
     (instance,) = jobs[rule]["allocationPolicy"]["instances"]
     policy = instance["policy"]

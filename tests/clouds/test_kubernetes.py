@@ -37,7 +37,9 @@ def pods(tmp_path_factory):
     return pods
 
 
-@pytest.mark.parametrize(("rule", "gpus", "memory"), [("train", "1", 24000), ("detect", "1", 16000), ("ocr", "0", 8000)])
+@pytest.mark.parametrize(
+    ("rule", "gpus", "memory"), [("train", "1", 24000), ("detect", "1", 16000), ("ocr", "0", 8000)]
+)
 def test_a_pod_asks_for_what_its_rule_says(pods, rule, gpus, memory):
     (container,) = pods[rule]["containers"]
     requests, limits = container["resources"]["requests"], container["resources"]["limits"]

@@ -86,7 +86,7 @@ def test_the_image_has_the_pinned_versions_with_hashes():
     constraints, both = pinned((ROOT / "constraints.txt").read_text()), pinned(image).keys() & pinned(everything).keys()
     assert {name: version for name, version in pinned(image).items() if constraints.get(name, version) != version} == {}
     entries = [
-        dict((re.split("==", entry)[0], entry) for entry in re.split(r"\n(?=\S)", text.strip()))
+        {entry.partition("==")[0]: entry for entry in re.split(r"\n(?=\S)", text.strip())}
         for text in (image, everything)
     ]
     assert len(both) > 100 and {name for name in both if entries[0][name] != entries[1][name]} == set()

@@ -1,4 +1,4 @@
-"""Job specifications of the cloud profiles, made by Snakemake and each plugin's own code and caught before a cloud sees them."""
+"""Jobs of the cloud profiles, made by Snakemake and each plugin's own code and caught before a cloud sees them."""
 
 import importlib.util
 import json
