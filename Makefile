@@ -41,8 +41,9 @@ lint: setup ## formatters, linters, types, layers of the package, conventions
 	$(BIN)/snakemake --lint
 	$(BIN)/python -m pytest -q tests/conventions/check_*.py
 
-report: paper ## the demo's HTML report
-	$(BIN)/snakemake --cores 1 --report results/demo/report.html results/demo/paper
+report: paper ## the demo's pages of all posts (results/demo/report), and Snakemake's report with them
+	@$(SNAKEMAKE) results/demo/report
+	$(BIN)/snakemake --cores 1 --report results/demo/report.zip results/demo/paper results/demo/report
 
 setup: $(VENV)/installed tesseract
 

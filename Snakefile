@@ -37,6 +37,7 @@ include: "rules/table.smk"
 include: "rules/figure.smk"
 include: "rules/cases.smk"
 include: "rules/paper.smk"
+include: "rules/report.smk"
 
 
 rule all:

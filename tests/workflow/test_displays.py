@@ -100,6 +100,16 @@ def test_a_figure_of_which_nothing_is_left_is_left_out_with_the_reason():
     assert settings["left_out"] == left_out and settings["paper"] == values
 
 
+def test_the_report_shows_the_systems_of_the_tables_or_its_own():
+    general = mine({}).report("mine")
+    assert general["systems"] == CONFIG["table"]["systems"] and general["encoders"] == CONFIG["table"]["encoders"]
+    assert mine(TWO).report("mine")["systems"] == TWO["table"]["systems"]
+    values = mine({**TWO, "report": {"systems": ["ita-ga"], "splits": ["test"]}}).report("mine")
+    assert (values["systems"], values["encoders"], values["splits"]) == (["ita-ga"], ["minilm"], ["test"])
+    with pytest.raises(ConfigError, match=r"report\.systems names 'gone'"):
+        mine({"report": {"systems": ["gone"]}}).report("mine")
+
+
 def test_cases_need_their_three_systems():
     values, left_out = mine(TWO).paper("mine")
     assert values["cases"] is False and "ita-all not among the systems" in left_out["cases"]

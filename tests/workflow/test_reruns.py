@@ -14,9 +14,9 @@ from tests.support.paths import ROOT
 from tests.support.pipeline import small
 from tests.support.planner import Planner
 
-TARGETS = ["results/demo/paper", "results/demo/table1.csv", "results/demo/curves.svg"]
+TARGETS = ["results/demo/paper", "results/demo/report", "results/demo/table1.csv", "results/demo/curves.svg"]
 VISION = {"detect", "caption", "ocr", "gather"}
-READ = {"table", "figure", "cases", "paper"}
+READ = {"table", "figure", "cases", "paper", "report"}
 RUNS = {"train", "evaluate"} | READ
 RERUNS = [
     # section and setting (of the demo where it has the section itself), new value -> rules that run again
@@ -62,6 +62,8 @@ RERUNS = [
     ("paper.figures", ["curves"], {"paper"}),
     ("knowledge_sources.llm.prompt_price", 0.5, {"paper"}),
     ("cases.count", 5, {"cases", "paper"}),
+    ("report.thumbnail", 100, {"report"}),
+    ("datasets.demo.report", {"systems": ["crf"]}, {"report"}),
     ("datasets.twitter17.train", {"epochs": 3}, set()),
 ]
 

@@ -140,7 +140,7 @@ def test_own_posts_need_only_a_section(fresh, tmp_path):
     }
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump({"datasets": {"mine": mine}}))
     planned = fresh.planned("results/mine/table1.csv", "--configfile", tmp_path / "mine.yaml")
-    assert planned == set(STAGES) - {"demo", "knowledge", "tag", "figure", "cases", "paper"}
+    assert planned == set(STAGES) - {"demo", "knowledge", "tag", "figure", "cases", "paper", "report"}
 
 
 AGREED = {

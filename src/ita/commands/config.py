@@ -123,7 +123,7 @@ def settings_of(resolver: Resolver, dataset: str, stage: str, name: str | None) 
 
 
 def displayed(resolver: Resolver, dataset: str, stage: str, name: str | None) -> Mapping[str, Any]:
-    """Settings of a table, figure, the cases or the paper, restricted to what the data set has.
+    """Settings of a table, figure, the cases, the paper or the report, restricted to what the data set has.
 
     Raises:
         ConfigError: when it has nothing to show.
@@ -133,6 +133,8 @@ def displayed(resolver: Resolver, dataset: str, stage: str, name: str | None) ->
         return displays.cases(dataset)
     if stage == "paper":
         return displays.paper(dataset)[0]
+    if stage == "report":
+        return displays.report(dataset)
     return displays.of(dataset, stage, name or "").settings
 
 
@@ -165,7 +167,7 @@ def rows(sources: Sources, section: str, resolved: Resolved) -> Rows:
 def settings_lines(sources: Sources, resolver: Resolver, dataset: str, stage: str, name: str | None) -> Rows:
     """Lines of all sections of a job."""
     job = settings_of(resolver, dataset, stage, name)
-    if stage in ("cases", "paper") or (name and stage in ("table", "figure")):
+    if stage in ("cases", "paper", "report") or (name and stage in ("table", "figure")):
         yield from lines_of_display(sources, resolver, dataset, stage, name)
         return
     for section, resolved in job.items():

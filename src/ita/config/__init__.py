@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ita.config.data import Demo, Download, Posts
     from ita.config.knowledge import Knowledge
     from ita.config.resolve import Resolver
-    from ita.config.results import Cases, Figure, Paper, Table
+    from ita.config.results import Cases, Figure, Paper, Report, Table
     from ita.config.sources import read_yaml
     from ita.config.tagger import Encoder, Evaluate, Loss, System, Tag, Train
     from ita.config.validation import check, load
@@ -46,6 +46,7 @@ __all__ = [
     "Ocr",
     "Paper",
     "Posts",
+    "Report",
     "Resolver",
     "System",
     "Table",
@@ -61,7 +62,7 @@ MODULES = {
     "vision": ("Caption", "Context", "Detect", "ExternalText", "Gather", "Ocr"),
     "knowledge": ("Knowledge",),
     "tagger": ("Encoder", "Evaluate", "Loss", "System", "Tag", "Train"),
-    "results": ("Cases", "Figure", "Paper", "Table"),
+    "results": ("Cases", "Figure", "Paper", "Report", "Table"),
     "resolve": ("Resolver",),
     "sources": ("read_yaml",),
     "validation": ("check", "load"),

@@ -11,7 +11,7 @@ from pydantic.dataclasses import dataclass
 from ita.config.data import Demo, Download, Posts
 from ita.config.fields import SECTION, UNIQUE, UNIQUE_ITEMS, Whole
 from ita.config.knowledge import Knowledge
-from ita.config.results import Cases, Figure, Paper, Table
+from ita.config.results import Cases, Figure, Paper, Report, Table
 from ita.config.sections import CONTEXT_TABLES, ENTRIES, NAMED, STAGES, TEXT_SECTIONS
 from ita.config.tagger import Encoder, Evaluate, Loss, System, Tag, Train
 from ita.config.vision import Caption, Context, Detect, ExternalText, Gather, Ocr
@@ -66,6 +66,7 @@ MODELS: dict[str, Any] = {
     "figure": Figure,
     "cases": Cases,
     "paper": Paper,
+    "report": Report,
     "external_texts": ExternalText,
     "encoders": EncoderEntry,
     "systems": SystemEntry,

@@ -165,3 +165,33 @@ class Paper:
         Field(json_schema_extra=UNIQUE_ITEMS, description="Entries of 'figures', in order."),
     ] = field(default_factory=lambda: ["figure2", "figure3", "curves"])
     cases: Annotated[Flag, Field(description="Whether posts are listed where image text helped or misled.")] = True
+
+
+@dataclass(frozen=True, kw_only=True, config=SECTION)
+class Report:
+    """report: predictions, posts, images and all texts of a data set -> report/, pages to look at."""
+
+    systems: Annotated[
+        list[str],
+        UNIQUE,
+        Field(
+            json_schema_extra=UNIQUE_ITEMS,
+            description="Entries of 'systems' whose runs are shown; empty: those of the section 'table'.",
+        ),
+    ] = field(default_factory=list)
+    encoders: Annotated[
+        list[str],
+        UNIQUE,
+        Field(
+            json_schema_extra=UNIQUE_ITEMS,
+            description="Entries of 'encoders' of these runs; empty: those of the section 'table'.",
+        ),
+    ] = field(default_factory=list)
+    splits: Annotated[
+        list[Literal["train", "dev", "test"]],
+        UNIQUE,
+        Field(min_length=1, json_schema_extra=UNIQUE_ITEMS, description="Splits whose posts are shown."),
+    ] = field(default_factory=lambda: ["train", "dev", "test"])
+    thumbnail: Annotated[
+        Whole, Field(ge=0, description="Longest side of a picture in pixels; 0 leaves pictures out.")
+    ] = 400

@@ -19,6 +19,7 @@ STAGES = (
     "figure",
     "cases",
     "paper",
+    "report",
 )
 """Stages in the order of the data flow; each name is also that of a module, a rule file and a section."""
 
@@ -53,6 +54,9 @@ SYSTEM_TRAINING = ("train", "upstream")
 
 CONTEXT_TABLES = {"la": "objects", "ga": "captions", "oca": "ocr"}
 """Kind of a context -> the table it is made of; any other is a name of ``knowledge_sources`` or ``external_texts``."""
+
+CONTEXT_SETTINGS = {"la": "detector", "ga": "captioner", "oca": "ocr_engine"}
+"""Kind of a context -> setting that names the table it is made of."""
 
 TEXT_SECTIONS = ("knowledge_sources", "external_texts")
 """Sections whose names are kinds of context."""

@@ -12,16 +12,15 @@ from typing import Any
 from ita.config import Cases
 from ita.data.tags import spans
 from ita.data.visual_context import VisualContext
-from ita.log import log
 from ita.reporting.cases import ROLE_VIEWS, ComparedRuns
 from ita.reporting.escape import escape_markdown
 from ita.reporting.render import render_page
+from ita.reporting.thumbnails import QUALITY, thumbnails
 
 TITLE = "Qualitative examples"
 KIND_TITLES = {"helped": "Image text helped", "misled": "Image text misled, alignment did not"}
 TYPE_COLOURS = 8
 """Colours of entity types in style.css: mark.type-0 and so on."""
-JPEG_QUALITY = 80
 
 Case = Mapping[str, Any]
 """Row of cases.parquet."""
@@ -157,22 +156,12 @@ def make_thumbnails(image_ids: Collection[str], images: Path, side: int) -> dict
         images: images.parquet.
         side: longest side in pixels; 0 makes none.
     """
-    from ita.vision.images import Unreadable, decode, list_image_files
-
-    thumbnails: dict[str, str] = {}
-    for image_file in list_image_files(images) if side else []:
-        if image_file.image_id not in image_ids:
-            continue
-        try:
-            image = decode(image_file.path)
-        except Unreadable as error:
-            log.warning("%s: left out, the image cannot be read (%s)", image_file.image_id, error)
-            continue
-        image.thumbnail((side, side))
+    encoded: dict[str, str] = {}
+    for thumbnail in thumbnails(image_ids, images, side):
         file = io.BytesIO()
-        image.save(file, "JPEG", quality=JPEG_QUALITY, optimize=True)
-        thumbnails[image_file.image_id] = base64.b64encode(file.getvalue()).decode("ascii")
-    return thumbnails
+        thumbnail.image.save(file, "JPEG", quality=QUALITY, optimize=True)
+        encoded[thumbnail.image_id] = base64.b64encode(file.getvalue()).decode("ascii")
+    return encoded
 
 
 def _bold_entities(tagging: Tagging) -> str:

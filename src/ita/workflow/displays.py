@@ -106,7 +106,7 @@ class Displays:
                 self.sections.system(dataset, values[setting], f"table.{setting}")
         return [values[setting] for setting in settings if values[setting]]
 
-    def shown(self, dataset: str, stage: str, name: str, key: str) -> list[str]:
+    def shown(self, dataset: str, stage: str, name: str | None, key: str) -> list[str]:
         """Systems or encoders that a table or figure shows."""
         own = list(self.sections.values(dataset, "table")[key])
         names = list(self.sections.values(dataset, stage, name)[key]) or own
@@ -138,6 +138,21 @@ class Displays:
         encoders = self.sections.values(dataset, "table")["encoders"]
         if self.resolver.sets(dataset, "table", "encoders") and not self.resolver.sets(dataset, "cases", "encoder"):
             values["encoder"] = values["encoder"] if values["encoder"] in encoders else encoders[0]
+        return values
+
+    def report(self, dataset: str) -> dict[str, Any]:
+        """Settings of the report: its systems and encoders are those of the tables where it names none.
+
+        Raises:
+            ConfigError: for names that do not exist.
+        """
+        values = dict(self.sections.values(dataset, "report"))
+        for key in ("systems", "encoders"):
+            values[key] = self.shown(dataset, "report", None, key)
+        for encoder in values["encoders"]:
+            self.resolver.require(dataset, "encoders", encoder, "report.encoders")
+        for system in values["systems"]:
+            self.sections.system(dataset, system, "report.systems")
         return values
 
     def paper(self, dataset: str) -> tuple[dict[str, Any], dict[str, str]]:

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from functools import partial
 
 from ita.config import Knowledge
-from ita.config.sections import CONTEXT_TABLES, REGION_CAPTIONERS
+from ita.config.sections import CONTEXT_SETTINGS, CONTEXT_TABLES, REGION_CAPTIONERS
 from ita.workflow.displays import ROLES, Display, Displays
 from ita.workflow.files import local_files, present_files
+from ita.workflow.report_sources import ReportSources
 from ita.workflow.sections import Sections
 from ita.workflow.tagging_models import RUN, TaggingModels
 
@@ -38,8 +39,6 @@ FORMS = {"table": ("csv", "md", "tex", "html", "json"), "figure": ("svg", "pdf",
 """Suffixes of the files of a table and a figure."""
 CASES = ("md", "html", "parquet")
 """Suffixes of the files of the cases."""
-NAMED_BY = {"la": "detector", "ga": "captioner", "oca": "ocr_engine"}
-"""Kind of a context -> setting that names the table it is made of."""
 KNOWLEDGE_SLOTS = {
     "objects": ("detector", {"objects"}),
     "captions": ("captioner", {"caption", "captions"}),
@@ -129,7 +128,7 @@ class JobInputs:
         knowledge: list[str] = []
         for kind in self.sections.context(dataset, name).kinds:
             if kind in CONTEXT_TABLES:
-                entry = self.sections.named(dataset, "context", name, NAMED_BY[kind])
+                entry = self.sections.named(dataset, "context", name, CONTEXT_SETTINGS[kind])
                 inputs[CONTEXT_TABLES[kind]] = [f"results/{dataset}/{CONTEXT_TABLES[kind]}/{entry}.parquet"]
             elif self.sections.text_section(dataset, kind) == "external_texts":
                 text = self.resolver.entry(dataset, "external_texts", kind)
@@ -268,6 +267,25 @@ class JobInputs:
         return {
             "predictions": self.run_files(dataset, runs, RUN_FILES["predictions"]),
             "context": [f"results/{dataset}/contexts/{systems['image_text'].context}.parquet"],
+        }
+
+    def report(self, wildcards: Wildcards) -> Inputs:
+        """Runs of the systems that the report shows, their contexts, and the tables that these are made of."""
+        dataset = wildcards["dataset"]
+        values = self.displays.report(dataset)
+        sources = ReportSources(self.sections, dataset, values["systems"])
+        runs = Display({"encoders": values["encoders"]}, tuple(values["systems"]))
+        return {
+            "predictions": self.run_files(dataset, runs, RUN_FILES["predictions"]),
+            "run_settings": self.run_files(dataset, runs, RUN_FILES["run_settings"]),
+            "contexts": [f"results/{dataset}/contexts/{name}.parquet" for name in sources.contexts],
+            **{
+                kind: [f"results/{dataset}/{kind}/{name}.parquet" for name in names]
+                for kind, names in sources.tables.items()
+            },
+            "features": [
+                shard for detector in sources.detectors for shard in self.shards(dataset, f"features/{detector}")
+            ],
         }
 
     def paper(self, wildcards: Wildcards) -> Inputs:

@@ -9,6 +9,7 @@ from typing import Any
 from ita.config import Download
 from ita.config.sections import CONTEXT_TABLES, ENTRIES, PRICES
 from ita.workflow.displays import ROLES, Displays
+from ita.workflow.report_sources import ReportSources
 from ita.workflow.sections import Sections
 from ita.workflow.versions import VERSIONS
 
@@ -124,6 +125,21 @@ class JobSettings:
         values, left_out = self.displays.paper(dataset)
         described = {**self.data_set(dataset), **self.licence(dataset)}
         return {stage: values, **described, "left_out": left_out, "prices": self.prices(dataset)}
+
+    def report(self, stage: str, wildcards: Wildcards) -> Settings:
+        """Of the report: its systems, and what made the tables that their contexts are made of."""
+        dataset = wildcards["dataset"]
+        values = self.displays.report(dataset)
+        sources = ReportSources(self.sections, dataset, values["systems"])
+        return {
+            stage: values,
+            **self.data_set(dataset),
+            "systems": {name: self.resolver.entry(dataset, "systems", name) for name in values["systems"]},
+            "encoders": {name: self.encoder_name(dataset, name) for name in values["encoders"]},
+            "contexts": [[name, self.sections.values(dataset, "context", name)] for name in sources.contexts],
+            "tables": sources.tables,
+            "features": sources.features,
+        }
 
     def prices(self, dataset: str) -> dict[str, dict[str, float]]:
         """Source of knowledge -> its prices, of those that have one."""

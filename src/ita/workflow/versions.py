@@ -17,5 +17,6 @@ VERSIONS = {
     "figure": 3,
     "cases": 2,
     "paper": 3,
+    "report": 1,
 }
 """Raise the number of a stage when the meaning of its output changes: it and what lies below it then run again."""

@@ -1,0 +1,31 @@
+rule report:
+    """Put all posts of a dataset with what systems predicted into pages to look at, in a browser, without a server."""
+    input:
+        unpack(jobs.inputs("report")),
+        posts="results/{dataset}/posts.parquet",
+        images="results/{dataset}/images.parquet",
+    output:
+        report(
+            directory("results/{dataset}/report"),
+            htmlindex="report.html",
+            caption="../workflow/report/report.rst",
+            category="Posts",
+            labels={"dataset": "{dataset}", "pages": "All posts, with predictions"},
+        ),
+    log:
+        "results/logs/{dataset}/report.log",
+    benchmark:
+        "results/benchmarks/{dataset}/report.tsv"
+    conda:
+        "../envs/ita.yaml"
+    resources:
+        mem_mb=growing(8000),
+        disk_mb=4000,
+        runtime=growing(60),
+    params:
+        settings=jobs.settings("report"),
+    shell:
+        "python -m ita report --settings {params.settings:q} --predictions {input.predictions:q}"
+        " --run-settings {input.run_settings:q} --posts {input.posts:q} --images {input.images:q}"
+        " --contexts {input.contexts:q} --objects {input.objects:q} --captions {input.captions:q} --ocr {input.ocr:q}"
+        " --knowledge {input.knowledge:q} --features {input.features:q} --output {output:q} --log {log:q}"
