@@ -4,17 +4,21 @@ from pathlib import Path
 
 from snakemake.utils import min_version
 
-min_version("9.0")
-sys.path.insert(0, str(Path(workflow.basedir, "src")))
-
-from ita.config import read_yaml
-from ita.workflow.jobs import one_message
-
-with one_message():
-    read_yaml("config.yaml")
-
-
-configfile: "config.yaml"
+min_version("9.27")
+checkout = Path(str(workflow.current_basedir))
+fetched = not Path(checkout, "src").is_dir()  # by Snakemake, file by file, from a repository: then ita is installed
+if not fetched:
+    sys.path.insert(0, str(Path(checkout, "src")))
+try:
+    from ita.workflow.jobs import one_message
+    from ita.workflow.planning import check_version
+except ImportError:
+    raise SystemExit(
+        "\nThis workflow needs its Python package, in its own version, where Snakemake is installed: see config/README.md"
+    ) from None
+if fetched:
+    with one_message():
+        check_version(Path(workflow.source_path("src/ita/__init__.py")))
 
 
 report: "workflow/report/workflow.rst"

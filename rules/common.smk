@@ -1,26 +1,39 @@
-# What all rules share: the configuration, checked, and the names that wildcards may take. Its functions are those of
-# src/ita/workflow. No rules.
+# What all rules share: the configuration, checked, and the names that wildcards may take. Its functions are
+# those of src/ita/workflow. No rules.
 import sys
-from pathlib import Path
 
 from snakemake.logging import logger
 
 from ita.config import check
-from ita.workflow.jobs import Jobs, one_message
-from ita.workflow.planning import check_container, check_profile, growing, has_gpu, job_prefix
-
-jobs = Jobs(config, dict(workflow.config_settings.config), warn=logger.warning)
+from ita.workflow.jobs import Jobs
+from ita.workflow.planning import check_container, check_profile, config_files, growing, has_gpu, job_prefix, with_defaults
 
 with one_message():
-    check_profile(sys.argv, Path(workflow.basedir))
+    check_profile(sys.argv, Path(workflow.basedir), checkout)
+    defaults = Path(workflow.source_path("../config.yaml") if fetched else Path(checkout, "config.yaml"))
+    settings_files = config_files(defaults)
+
+for settings_file in settings_files:
+
+    configfile: settings_file
+
+
+# A workflow that uses this one as a module passes its configuration, and leaves out what stays at its default.
+if workflow.modifier.skip_configfile:
+    config = with_defaults(config, defaults)
+
+# `--config` of a workflow that uses this one has keys that are none of ours.
+command_line = {key: value for key, value in workflow.config_settings.config.items() if key in config}
+jobs = Jobs(config, command_line, warn=logger.warning)
+
+with one_message():
     check(jobs.resolver.config)
     deployments = [method.name for method in workflow.deployment_settings.deployment_method]
     check_container(deployments, config.get("container"))
 
-shell.prefix(job_prefix(Path(workflow.basedir, "src"), deployed=bool(deployments)))
+shell.prefix(job_prefix(None if fetched else Path(checkout, "src"), deployed=bool(deployments)))
 
-# So many jobs share the machine's GPU; without one nothing is held back. A profile may set another limit. It is not
-# documented API, but profiles that load by themselves have to lie beside the Snakefile.
+# So many jobs share the machine's GPU; without one nothing is held back. A profile may set another limit.
 if has_gpu():
     workflow.global_resources.setdefault("gpu", config["jobs_per_gpu"])
 

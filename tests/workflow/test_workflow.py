@@ -65,14 +65,14 @@ def test_all_tables_are_planned_without_heavy_imports(fresh, monkeypatch, tmp_pa
     assert stages.count("train") > 400
 
 
-def test_both_profiles_load(fresh):
+def test_profiles_load(fresh):
     local = fresh.run("--workflow-profile", "workflow/profiles/local", "--dry-run", TABLES[0])
     assert "Using workflow specific profile workflow/profiles/local" in local
     profiles = {
         path.parent.name: yaml.safe_load(path.read_text())
         for path in fresh.folder.glob("workflow/profiles/*/config.yaml")
     }
-    assert profiles.keys() == {"local", "slurm"}
+    assert profiles.keys() >= {"default", "local", "slurm"}
     assert set(profiles["slurm"]["set-resources"]) <= set(STAGES)
 
 
