@@ -5,13 +5,14 @@ import sys
 from snakemake.logging import logger
 
 from ita.config import check
+from ita.workflow import planning
 from ita.workflow.jobs import Jobs
-from ita.workflow.planning import check_container, check_profile, config_files, growing, has_gpu, job_prefix, with_defaults
+from ita.workflow.planning import growing
 
 with one_message():
-    check_profile(sys.argv, Path(workflow.basedir), checkout)
+    planning.check_profile(sys.argv, Path(workflow.basedir), checkout)
     defaults = Path(workflow.source_path("../config.yaml") if fetched else Path(checkout, "config.yaml"))
-    settings_files = config_files(defaults)
+    settings_files = planning.config_files(defaults)
 
 for settings_file in settings_files:
 
@@ -20,7 +21,7 @@ for settings_file in settings_files:
 
 # A workflow that uses this one as a module passes its configuration, and leaves out what stays at its default.
 if workflow.modifier.skip_configfile:
-    config = with_defaults(config, defaults)
+    config = planning.with_defaults(config, defaults)
 
 # `--config` of a workflow that uses this one has keys that are none of ours.
 command_line = {key: value for key, value in workflow.config_settings.config.items() if key in config}
@@ -29,12 +30,12 @@ jobs = Jobs(config, command_line, warn=logger.warning)
 with one_message():
     check(jobs.resolver.config)
     deployments = [method.name for method in workflow.deployment_settings.deployment_method]
-    check_container(deployments, config.get("container"))
+    planning.check_container(deployments, config.get("container"))
 
-shell.prefix(job_prefix(None if fetched else Path(checkout, "src"), deployed=bool(deployments)))
+shell.prefix(planning.job_prefix(None if fetched else Path(checkout, "src"), deployed=bool(deployments)))
 
 # So many jobs share the machine's GPU; without one nothing is held back. A profile may set another limit.
-if has_gpu():
+if planning.has_gpu():
     workflow.global_resources.setdefault("gpu", config["jobs_per_gpu"])
 
 

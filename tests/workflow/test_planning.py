@@ -6,10 +6,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from ita import __version__
 from ita.errors import ConfigError, UserError
+from ita.workflow.jobs import Jobs
 from ita.workflow.planning import check_container, check_profile, check_version, config_files, growing, job_prefix
+from tests.support.paths import ROOT
 
 
 def test_a_missing_profile_is_told(tmp_path, monkeypatch):
@@ -95,3 +98,11 @@ def test_settings_of_the_folder_come_after_those_of_the_workflow(tmp_path, monke
     defaults.write_text("seeds: [1\n")
     with pytest.raises(ConfigError, match="config.yaml:2: is not YAML"):
         config_files(defaults)
+
+
+def test_more_shards_than_a_command_can_name_are_told():
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    wildcards = {"dataset": "twitter17", "gathered": "objects/vinvl"}
+    assert len(Jobs({**config, "gather": {"shards": 2000}}).inputs("gather")(wildcards)["shards"]) == 2000
+    with pytest.raises(SystemExit, match="a job of gather reads for twitter17 make a command .* lower gather.shards"):
+        Jobs({**config, "gather": {"shards": 10_000}}).inputs("gather")(wildcards)

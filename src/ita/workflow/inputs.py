@@ -7,6 +7,7 @@ from functools import partial
 
 from ita.config import Knowledge
 from ita.config.sections import CONTEXT_SETTINGS, CONTEXT_TABLES, REGION_CAPTIONERS
+from ita.errors import ConfigError
 from ita.workflow.displays import ROLES, Display, Displays
 from ita.workflow.files import local_files, present_files
 from ita.workflow.report_sources import ReportSources
@@ -45,6 +46,8 @@ KNOWLEDGE_SLOTS = {
     "ocr": ("ocr_engine", {"ocr"}),
 }
 """Table -> setting that names it, and the slots of a template that are filled from it."""
+LONGEST_COMMAND = 120_000
+"""Characters of a job's files in its command, of which Linux takes 131,072 with settings and outputs."""
 
 
 class JobInputs:
@@ -60,9 +63,15 @@ class JobInputs:
         """Inputs of a job.
 
         Raises:
-            ConfigError: for a name that does not exist or a file that is missing.
+            ConfigError: for a name that does not exist, a file that is missing, or more files than a command can name.
         """
         inputs: Inputs = getattr(self, stage)(wildcards)
+        length = sum(len(path) + 1 for paths in inputs.values() for path in paths)
+        if length > LONGEST_COMMAND:
+            raise ConfigError(
+                f"config: the files that a job of {stage} reads for {wildcards['dataset']} make a command of {length} "
+                f"characters, expected at most {LONGEST_COMMAND}: lower gather.shards (or the number of runs)"
+            )
         return inputs
 
     def posts(self, wildcards: Wildcards) -> Inputs:
