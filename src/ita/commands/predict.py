@@ -95,6 +95,12 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--precision", choices=["fp32", "bf16"], default="fp32", help="arithmetic of the encoder (default: fp32)"
     )
+    parser.add_argument(
+        "--risk",
+        type=float,
+        metavar="SHARE",
+        help="leave out unsure entities: at most this share of posts shall get a wrong one (default: none)",
+    )
     parser.add_argument("--quantize", choices=["int8"], help="matrix products in 8 bits, on a CPU (default: none)")
     parser.add_argument(
         "--workers", type=int, default=1, metavar="N", help="processes, each with a model of its own (default: 1)"
@@ -227,6 +233,7 @@ def load_tagger(options: argparse.Namespace, settings: dict[str, Any]) -> Tagger
             image_folder=folder,
             precision=options.precision,
             quantize=options.quantize,
+            risk=options.risk,
         )
 
 
@@ -269,6 +276,7 @@ def run_identity(options: argparse.Namespace, settings: dict[str, Any], input_fo
         "view": options.view,
         "arithmetic": options.quantize or options.precision,
         "images": str(options.images),
+        **({} if options.risk is None else {"risk": options.risk}),
         "settings": settings,
     }
 

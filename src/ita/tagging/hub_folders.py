@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ita.errors import UserError
 from ita.io.files import atomic_folder
+from ita.tagging.risk import write_calibration
 
 MARK = "settings.json"
 """A file that every run folder has."""
@@ -37,6 +38,7 @@ def copy_folder(source: Path, target: Path) -> Path:
         return target
     with atomic_folder(target) as part:
         shutil.copytree(source, part, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*LEFT_OUT))
+        write_calibration(source, part)
     return target
 
 
@@ -57,6 +59,7 @@ def push_folder(
     from huggingface_hub import HfApi
 
     api = HfApi(token=token)
+    write_calibration(folder, folder)
     try:
         repository = api.create_repo(repo_id, private=private, exist_ok=True).repo_id
         commit = api.upload_folder(

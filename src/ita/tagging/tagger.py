@@ -5,6 +5,7 @@ The same object stands behind ``ita predict``. It may be called from several thr
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -18,6 +19,7 @@ from ita.tagging import hub_folders
 from ita.tagging.image_settings import ImageSettings, check_complete, image_settings
 from ita.tagging.posts import NewPost, Record, UnreadablePost, parse_post
 from ita.tagging.results import Entity, TaggedPost
+from ita.tagging.risk import thresholds
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,6 +49,8 @@ class Tagger:
         precision: arithmetic of the encoder, fp32 or bf16: half the time on processors that have it, nearly the same
             answers.
         quantize: int8 for matrix products in 8 bits, on a CPU; faster still on processors with VNNI.
+        risk: leave out entities of low probability, so that at most this share of posts like the dev posts gets a wrong
+            one (see ``ita.significance.conformal``); None keeps all.
 
     Raises:
         UserError: for a folder without a model, a wrong setting, or a device that is not there.
@@ -60,6 +64,7 @@ class Tagger:
         image_folder: Path | None = Path(),
         precision: Precision = "fp32",
         quantize: Quantization | None = None,
+        risk: float | None = None,
     ) -> None:
         check_arithmetic(precision, quantize)
         import torch
@@ -69,6 +74,7 @@ class Tagger:
         from ita.model.inference import prepare_arithmetic
 
         self.folder = folder
+        self.thresholds = {} if risk is None else thresholds(folder, risk)
         self.device = resolve_device(device)
         self.model, self._encoder, self.record = load_model(folder)
         self.images: ImageSettings = image_settings(self.record, settings or {}, folder)
@@ -96,6 +102,7 @@ class Tagger:
         image_folder: Path | None = Path(),
         precision: Precision = "fp32",
         quantize: Quantization | None = None,
+        risk: float | None = None,
     ) -> Self:
         """Loads a run folder, or a repository of the Hugging Face Hub that holds one.
 
@@ -107,9 +114,10 @@ class Tagger:
             image_folder: see the class.
             precision: see the class.
             quantize: see the class.
+            risk: see the class.
         """
         folder = hub_folders.fetch_folder(str(model), revision)
-        return cls(folder, device, settings, image_folder, precision, quantize)
+        return cls(folder, device, settings, image_folder, precision, quantize, risk)
 
     @property
     def types(self) -> list[str]:
@@ -189,7 +197,8 @@ class Tagger:
         for post, image, (prediction, read_view) in zip(
             posts, images, self._predict(posts, images, view, batch_size), strict=True
         ):
-            entities, status = entities_of(post, prediction), image_status(post, image)
+            lowest, status = self.thresholds.get(read_view, -math.inf), image_status(post, image)
+            entities = [entity for entity in entities_of(post, prediction) if entity.score > lowest]
             found = explained(image) if explain and image is not None else None
             answers.append(TaggedPost(post.text, post.tokens, entities, read_view, *status, image_text=found))
         return answers
