@@ -17,9 +17,9 @@ def test_gpus_are_asked_for_by_the_rules_that_use_one():
     assert use_one == {"detect", "caption", "train", "evaluate", "tag"}
 
 
-def test_a_job_that_failed_is_given_more_and_a_dead_node_costs_no_attempt():
+def test_a_job_that_failed_is_given_more_and_only_snakemake_submits_it_again():
     profile = yaml.safe_load(PROFILE.read_text())
-    assert profile["retries"] >= 1 and profile["slurm-requeue"]
+    assert profile["retries"] >= 2 and profile["slurm-no-requeue"]
     assert "attempt" in profile["default-resources"]["mem_mb"]
     for rule, text in RULES.items():
         assert not re.search(r"mem_mb=\d", text), f"{rule}: memory that does not grow"
