@@ -29,6 +29,8 @@ WAYS = {
     "arrays": ["--slurm-array-jobs", "gather,context,train,evaluate"],
 }
 """Options of each way of submitting jobs."""
+GROUPS = {"text": ("gather", "context"), "scores": ("evaluate",)}
+"""Rules of each group."""
 
 
 def noticed(log: str) -> dict[int, datetime]:
@@ -38,14 +40,19 @@ def noticed(log: str) -> dict[int, datetime]:
     return {int(numbers[job]): datetime.strptime(end, "%a %b %d %H:%M:%S %Y") for end, job in ends if job in numbers}
 
 
-def own_seconds(pipeline: Pipeline) -> dict[str, list[float]]:
+def own_seconds(pipeline: Pipeline) -> defaultdict[str, list[float]]:
     """Seconds of the jobs' own programs by rule."""
-    seconds = defaultdict(list)
+    seconds: defaultdict[str, list[float]] = defaultdict(list)
     folder = pipeline.folder / "results/benchmarks/demo"
     for path in folder.rglob("*.tsv"):
         rule = path.relative_to(folder).parts[0].removesuffix(".tsv")
         seconds[rule].append(float(next(csv.DictReader(path.open(), delimiter="\t"))["s"]))
     return seconds
+
+
+def of_group(name: str, own: defaultdict[str, list[float]]) -> list[float]:
+    """Seconds of the programs of a rule, or of a group's rules."""
+    return [seconds for rule in GROUPS.get(name, (name,)) for seconds in own[rule]]
 
 
 def row(name: str, jobs: list[Job], own: list[float], seen: dict[int, datetime]) -> str:
@@ -73,7 +80,7 @@ def report(pipeline: Pipeline, jobs: list[Job], log: str, wall: float) -> str:
         "| rule or group | jobs of the workflow | jobs of Slurm | their own seconds | seconds of Slurm jobs beside them"
         " | queued, mean | ended until noticed, mean |",
         "|---|---|---|---|---|---|---|",
-        *(row(rule, by_rule[rule], own.get(rule, []), seen) for rule in sorted(by_rule)),
+        *(row(name, by_rule[name], of_group(name, own), seen) for name in sorted(by_rule)),
         row("all", jobs, [seconds for values in own.values() for seconds in values], seen),
     ]
     return "\n".join([f"wall {wall:.0f} s, load {os.getloadavg()[1]:.1f}", *lines])
