@@ -180,6 +180,8 @@ class Cluster:
         return not any(group.exists() for group in groups)
 
     def _start(self) -> None:
+        if not self._without_cgroups():
+            raise RuntimeError("another such cluster runs on this machine")
         self._write_configuration()
         self._start_munge()
         self._start_database()
