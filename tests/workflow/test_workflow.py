@@ -15,12 +15,13 @@ from ita.config.levels import merge
 from ita.config.sections import STAGES
 from ita.io import parquet
 from ita.io.files import sha256
+from tests.support.made_dataset import read_script
 from tests.support.pipeline import Pipeline, small
 from tests.support.planner import Planner
 
 DATASETS = ("demo", "twitter15", "twitter17", "snap")
 TABLES = [f"results/{name}/table1.csv" for name in DATASETS]
-DEMO = ["results/demo/paper", "results/demo/table1.csv", "results/demo/curves.svg"]
+DEMO = ["results/demo/paper", "results/demo/report", "results/demo/table1.csv", "results/demo/curves.svg"]
 RPBERT = "results/demo/runs/demo/rpbert/seed1/metrics.json"
 VISION_STAGES = {"detect", "caption", "ocr", "gather"}
 IMGFEAT = "results/demo/runs/demo/imgfeat/seed1/metrics.json"
@@ -323,6 +324,25 @@ def test_the_folder_paper_holds_all_tables_and_figures(done):
     with open(folder / "cost.csv", newline="") as file:
         stages = [row["stage"] for row in csv.DictReader(file)]
     assert {"demo", "train", "evaluate", "table", "figure", "cases"} <= set(stages)
+
+
+def test_the_report_shows_what_the_taggers_read(done):
+    """Words for which inputs had no room are those that training and evaluation counted."""
+    folder = done.folder / "results" / "demo"
+    about, posts = (read_script(folder / "report" / "data" / f"{name}.js") for name in ("about", "posts-0"))
+    assert [system["key"] for system in about["systems"]] == ["demo/crf", "demo/ita-all-cva"]
+    assert about["contexts"] == ["none", "all"] and about["detectors"] == ["demo"]
+    rows = {row["post_id"]: row for row in parquet.rows("contexts", folder / "contexts" / "all.parquet")}
+    read = read_script(folder / "report" / "data" / "context-1-0.js")
+    for post_id, segments in zip(posts["id"], read, strict=True):
+        words = [
+            word for word, kind in zip(rows[post_id]["tokens"], rows[post_id]["kinds"], strict=True) if kind != "sep"
+        ]
+        assert " ".join(text for _, text in segments if text).split() == words
+    metrics = json.loads((folder / "runs/demo/ita-all-cva/seed1/metrics.json").read_text())
+    numbers, counts = read_script(folder / "report" / "data" / "run-1.js")["without_room"]
+    left_out = sum(count for number, count in zip(numbers, counts, strict=True) if posts["split"][number] == "test")
+    assert left_out == metrics["scores"]["test"]["it"]["words_truncated"]
 
 
 def test_new_posts_are_tagged_by_a_run_of_the_workflow(done):

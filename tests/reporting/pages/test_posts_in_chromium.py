@@ -135,6 +135,9 @@ def test_a_link_leads_to_the_same_post_systems_and_filters(page, report):
     assert page.locator("#post h2").inner_text() != title
     page.keyboard.press("k")
     assert page.locator("#post h2").inner_text() == title
+    open_page(page, report, "#a=bert/ita-all/3/t&b=bert/ita-all/2/it")
+    shown = [page.locator(f".side-card-{letter} h3").inner_text().split("\n")[-2:] for letter in "ab"]
+    assert shown == [["ITA-All", "T, seed 3"], ["ITA-All", "I+T, seed 2"]]
     open_page(page, report, "#a=gone/system/1/t&b=x&post=nobody")
     assert page.locator("#post h2").inner_text() == HOSTILE, "what is not there is passed over"
 

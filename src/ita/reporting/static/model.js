@@ -24,10 +24,16 @@ ita.model = (() => {
   }
 
   // A system, seed and view from the address: encoder/system/seed/view.
-  function side(text) {
+  function named(text) {
     const parts = text.split("/");
     const view = parts.pop(), seed = Number(parts.pop()), key = parts.join("/");
     const number = about.systems.findIndex((system) => system.key === key);
+    const known = number >= 0 && about.systems[number].seeds.includes(seed) && ["t", "it"].includes(view);
+    return { view, seed, key, number, known };
+  }
+
+  function side(text) {
+    const { view, seed, key, number } = named(text);
     const run = number < 0 ? undefined : ita.get(`run-${number}`);
     if (!run) return null;
     if (!run.places) run.places = new Map(run.posts.map((post, place) => [post, place]));
@@ -35,10 +41,7 @@ ita.model = (() => {
     return { text, key, number, system, run, seed, view, rows: run.views[view], at: Math.max(run.seeds.indexOf(seed), 0) };
   }
 
-  function loadSide(text) {
-    const key = text.split("/").slice(0, -2).join("/");
-    return ita.load(`run-${about.systems.findIndex((system) => system.key === key)}`);
-  }
+  const loadSide = (text) => ita.load(`run-${named(text).number}`);
 
   // What a side predicted of a post: six numbers an entity, undefined where it was not asked.
   function record(of, post, at = of.at) {
@@ -121,7 +124,7 @@ ita.model = (() => {
   }
 
   return {
-    columns, places, loadPosts, side, loadSide, record, entities, goldEntities, missed, isRight, hasError, sameEntities,
+    columns, places, loadPosts, named, side, loadSide, record, entities, goldEntities, missed, isRight, hasError, sameEntities,
     surface, chunkOf, segments, haystack,
     forget: () => haystacks.clear(),
     about: () => about,

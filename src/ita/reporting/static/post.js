@@ -68,7 +68,7 @@ ita.post = (() => {
   // Picture and tags; the first detector's boxes are drawn.
   function pictured(post, detectors) {
     const picture = model.columns.picture[post], names = model.about().detectors;
-    const node = create("div", null, "pictured");
+    const node = create("div", null, model.about().pictures ? "pictured" : "pictured none");
     const first = detectors[0] || [];
     let shapes = [];
     if (picture) {

@@ -104,26 +104,28 @@ ita.page = (() => {
     element("browser").removeAttribute("aria-busy");
   }
 
-  async function loadSides(asked) {
-    const wanted = model.about().systems.length ? [asked.a, asked.b] : [];
-    const known = wanted.map((text, number) => (valid(text) ? text : state.defaults()["ab"[number]]));
-    await Promise.all(known.map((text) => model.loadSide(text)));
-    sides = known.length ? known.map(model.side) : [null, null];
+  // A and B of the address, the first ones where it names others than there are.
+  function chosen() {
+    const asked = model.about().systems.length ? ["a", "b"] : [];
+    return asked.map((letter) => (model.named(state.get()[letter]).known ? state.get()[letter] : state.defaults()[letter]));
   }
 
-  const valid = (text) => {
-    const [view, seed, ...rest] = text.split("/").reverse();
-    const system = model.about().systems.find(({ key }) => key === rest.reverse().join("/"));
-    return Boolean(system) && ["t", "it"].includes(view) && system.seeds.includes(Number(seed));
-  };
+  async function loadSides() {
+    let texts;
+    do {  // somebody may choose another system while one loads
+      texts = chosen();
+      await Promise.all(texts.map(model.loadSide));
+    } while (texts.join() !== chosen().join());
+    sides = texts.length ? texts.map(model.side) : [null, null];
+  }
 
   async function follow(asked, before) {
-    if (asked.a !== before.a || asked.b !== before.b) await loadSides(asked);
-    showChoices(asked);
-    const searched = asked.q && (asked.q !== before.q || asked.a !== before.a || asked.b !== before.b);
+    const compared = asked.a !== before.a || asked.b !== before.b;
+    if (compared) await loadSides();
+    showChoices(state.get());
+    const searched = asked.q && (asked.q !== before.q || asked.in !== before.in || compared);
     if (searched && asked.in !== "post" && asked.in !== "entities") loadContexts();
-    const moved = CHOICES.every((name) => asked[name] === before[name]) && asked.a === before.a && asked.b === before.b;
-    if (moved) list.show(matches, sides, shown());
+    if (!compared && CHOICES.every((name) => asked[name] === before[name])) list.show(matches, sides, shown());
     else showList();
     showPost();
     if (asked.post !== before.post) element("post").scrollTop = 0;
@@ -197,7 +199,7 @@ ita.page = (() => {
     listen();
     let painted = false;
     const paint = async () => {
-      if (!painted) await loadSides(state.get());
+      if (!painted) await loadSides();
       painted = true;
       showChoices(state.get());
       showList();
