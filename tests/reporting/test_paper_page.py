@@ -56,13 +56,14 @@ def test_tables_of_one_kind_have_titles_of_their_own(tmp_path, items):
 
 def test_the_page_shows_every_table_and_figure(tmp_path, items):
     root = assert_harmless(paper_page.to_html(tmp_path, items, paper_page.CASE_FILES, "demo", [TEXTS[1]]))
-    assert root.texts("li") == [*(item.title for item in items), paper_page.CASES_TITLE]
+    assert root.texts("li") == [*(item.title for item in items), paper_page.CASES_TITLE, "Data card"]
     assert [link.attributes["href"] for item in root.all("li") for link in item.all("a")] == [
         "#table1",
         "#table4",
         "#table2",
         "#figure2",
         "cases.html",
+        "data_card.md",
     ]
     assert [section.attributes["id"] for section in root.all("section")] == ["table1", "table4", "table2", "figure2"]
     tables = list(root.all("table"))
@@ -90,7 +91,7 @@ def test_the_list_has_a_line_for_each(items):
     assert [row[6] for row in rows[1:]] == [" ".join(item.suffixes) for item in items]
     links = [child.attrs["href"] for token in tokens for child in token.children or [] if child.type == "link_open"]
     assert links[:5] == [f"table1.{suffix}" for suffix in TABLE_FILES]
-    assert links[-3:] == ["cases.html", "cases.md", "cases.parquet"]
+    assert links[-4:] == ["cases.html", "cases.md", "cases.parquet", "data_card.md"]
     assert "A note." in [plain(token) for token in tokens if token.type == "inline"]
     assert "cases" not in paper_page.to_markdown(items, (), "demo", [])
 

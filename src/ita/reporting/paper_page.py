@@ -19,6 +19,7 @@ from ita.reporting.render import panels_of, render_page
 TABLE_FILES = ("json", "html", "csv", "tex", "md")
 FIGURE_FILES = ("json", "svg", "pdf", "csv")
 CASE_FILES = ("html", "md", "parquet")
+DATA_CARD = "data_card.md"
 CASES_TITLE = "Posts where image text helped or misled"
 
 
@@ -97,6 +98,7 @@ def to_markdown(items: Sequence[PaperItem], case_files: Sequence[str], dataset: 
     paragraphs = [f"# {escape_markdown(dataset)}: tables and figures", *map(escape_markdown, notes), table]
     if case_files:
         paragraphs.append(f"{CASES_TITLE}: {_links('cases', case_files)}")
+    paragraphs.append(f"Data card: [md]({DATA_CARD})")
     return "\n\n".join(paragraphs) + "\n"
 
 
@@ -110,6 +112,7 @@ def to_html(
         notes=notes,
         case_files=case_files,
         cases_title=CASES_TITLE,
+        data_card=DATA_CARD,
         items=[
             {
                 "name": item.name,

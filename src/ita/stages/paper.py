@@ -22,8 +22,6 @@ from ita.io.provenance import environment_of, provenance_of
 from ita.log import log
 from ita.reporting.crate import METADATA, crate
 
-CARD = "data_card.md"
-
 
 def work(
     settings: dict[str, Any],
@@ -78,7 +76,7 @@ def work(
         notes += [f"Left out: {name} ({reason})." for name, reason in settings.get("left_out", {}).items()]
         write_text(folder / "index.md", paper_page.to_markdown(items, case_files, report.dataset, notes))
         write_text(folder / "index.html", paper_page.to_html(folder, items, case_files, report.dataset, notes))
-        shutil.copyfile(card, folder / CARD)
+        shutil.copyfile(card, folder / paper_page.DATA_CARD)
         outputs = {path.name: sha256(path) for path in sorted(folder.iterdir())}
         write_json(folder / "paper.json", {"dataset": report.dataset, **provenance, "outputs": outputs})
         if (snakefile := copy_workflow(folder)) is not None:

@@ -44,6 +44,7 @@ SCORE = "ita_score"
         "device": "auto",
         "precision": "fp32",
         "quantize": None,
+        "risk": None,
         "settings": {},
         "image_folder": ".",
         "alignment_mode": "expand",
@@ -60,6 +61,7 @@ def make_component(
     device: str,
     precision: str,
     quantize: str | None,
+    risk: float | None,
     settings: dict[str, Any],
     image_folder: str | None,
     alignment_mode: str,
@@ -76,6 +78,7 @@ def make_component(
         device: auto, cpu or cuda.
         precision: fp32 or bf16.
         quantize: int8 or none.
+        risk: highest share of documents with a wrong entity, or none.
         settings: sections for what reads images.
         image_folder: where relative paths of images start; none refuses paths.
         alignment_mode: what happens to entities that do not lie on the borders of tokens: expand, contract or strict,
@@ -83,8 +86,8 @@ def make_component(
         batch_size: documents per forward pass.
     """
     folder = None if image_folder is None else Path(image_folder)
-    options = {"device": device, "settings": settings, "image_folder": folder}
-    options |= {"precision": precision, "quantize": quantize}
+    options: dict[str, Any] = {"device": device, "settings": settings, "image_folder": folder}
+    options |= {"precision": precision, "quantize": quantize, "risk": risk}
     return ItaComponent(model, revision, options, view, alignment_mode, batch_size)
 
 
