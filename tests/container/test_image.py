@@ -11,31 +11,10 @@ import subprocess
 
 import pytest
 
-from tests.support.image import Builder, output
+from tests.support.image import output
 from tests.support.paths import ROOT
 
 pytestmark = pytest.mark.container
-
-
-@pytest.fixture(scope="module")
-def builder(tmp_path_factory):
-    for program in ("buildah", "mmdebstrap"):
-        if not shutil.which(program):
-            pytest.skip(f"{program} is not installed")
-    if os.geteuid():
-        pytest.skip("builds as root")
-    return Builder(tmp_path_factory.mktemp("builder"))
-
-
-@pytest.fixture(scope="module")
-def image(builder):
-    return builder.image()
-
-
-@pytest.fixture(scope="module")
-def container(builder, image):
-    with builder.container(image) as name:
-        yield name
 
 
 @pytest.fixture

@@ -32,6 +32,7 @@ class Builder:
         self.folder, settings = folder, folder / "storage.conf"
         settings.write_text(STORAGE.format(folder=folder))
         self.environment = {"CONTAINERS_STORAGE_CONF": str(settings), **os.environ}
+        self.places = self.pip_places()
 
     def __call__(self, *arguments: str | Path) -> str:
         return output("buildah", *arguments, env=self.environment)
@@ -52,27 +53,26 @@ class Builder:
         """Name of the image: $ITA_IMAGE, or the one that is built of this checkout by ``make image``."""
         if name := os.environ.get("ITA_IMAGE"):
             return name
-        volumes = " ".join(f"-v {place}" for place in self.pip_places())
-        arguments = f"--isolation chroot {volumes} --build-arg BASE={self.base()}"
+        arguments = f"--isolation chroot {' '.join(self.places)} --build-arg BASE={self.base()}"
         output("make", "image", "BUILDER=buildah", f"IMAGE_ARGS={arguments}", cwd=ROOT, env=self.environment)
         return "localhost/ita:cpu"
 
     def pip_places(self) -> list[str]:
-        """This machine's way to the package registry, for the build alone: volumes HOST:IMAGE:ro."""
-        lines = output(sys.executable, "-m", "pip", "config", "list").splitlines()
-        values = {line.partition("=")[0].rpartition(".")[2]: line.partition("=")[2].strip("'") for line in lines}
-        certificates = self.folder / "pip"
-        certificates.mkdir()
-        places = [f"{certificates}:/pip:ro"]
-        if "cert" in values:
-            shutil.copy(values["cert"], certificates / "ca.crt")
-            values["cert"] = "/pip/ca.crt"
-        if Path(values.get("find-links", "")).is_absolute():
-            places.append(f"{values['find-links']}:{values['find-links']}:ro")
+        """This machine's way to the package registry, which is not part of the image: -v HOST:IMAGE:ro for each place."""
+        rows = [row.partition("=") for row in output(sys.executable, "-m", "pip", "config", "list").splitlines()]
+        values = {name.rpartition(".")[2]: value.strip("'") for name, _, value in rows}
         kept = {name: values[name] for name in ("cert", "index-url", "find-links") if name in values}
+        folder = self.folder / "pip"
+        folder.mkdir()
+        places = {folder: "/pip", folder / "pip.conf": "/etc/pip.conf"}
+        if "cert" in kept:
+            shutil.copy(kept["cert"], folder / "ca.crt")
+            kept["cert"] = "/pip/ca.crt"
+        if Path(kept.get("find-links", "")).is_absolute():
+            places[Path(kept["find-links"])] = kept["find-links"]
         text = "[global]\n" + "".join(f"{name} = {value}\n" for name, value in kept.items())
-        (certificates / "pip.conf").write_text(text)
-        return [*places, f"{certificates / 'pip.conf'}:/etc/pip.conf:ro"]
+        (folder / "pip.conf").write_text(text)
+        return [word for host, place in places.items() for word in ("-v", f"{host}:{place}:ro")]
 
     @contextmanager
     def container(self, image: str) -> Iterator[str]:
