@@ -1,4 +1,4 @@
-"""The demo through workflow/profiles/kubernetes: results in a bucket, each pod a process of the image that shares no disk.
+"""The demo through workflow/profiles/kubernetes: results in a bucket, pods of the image that share no disk.
 
 The API server is a stand-in that starts what a pod's container says, by buildah; the bucket is moto's.
 """

@@ -58,7 +58,7 @@ class Builder:
         return "localhost/ita:cpu"
 
     def pip_places(self) -> list[str]:
-        """This machine's way to the package registry, which is not part of the image: -v HOST:IMAGE:ro for each place."""
+        """This machine's way to the package registry, no part of the image: -v HOST:IMAGE:ro for each place."""
         rows = [row.partition("=") for row in output(sys.executable, "-m", "pip", "config", "list").splitlines()]
         values = {name.rpartition(".")[2]: value.strip("'") for name, _, value in rows}
         kept = {name: values[name] for name in ("cert", "index-url", "find-links") if name in values}

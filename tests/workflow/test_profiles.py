@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 import yaml
 
 from tests.support.paths import ROOT
@@ -30,3 +31,16 @@ def test_every_line_is_explained():
     sections = ("resources:", "default-resources:", "set-resources:")
     assert all("#" in line for line in lines), [line for line in lines if "#" not in line]
     assert all(any(line.startswith(section) for line in lines) for section in sections)
+
+
+@pytest.mark.parametrize(("name", "gpu"), [("googlebatch", "nvidia_gpu"), ("aws-batch", "_gpus")])
+def test_clouds_give_gpus_to_the_rules_that_use_one(name, gpu):
+    """By the names that their plugins read; Kubernetes reads those of the rules."""
+    profile = yaml.safe_load((ROOT / f"workflow/profiles/{name}/config.yaml").read_text())
+    with_gpu = {rule for rule, resources in profile["set-resources"].items() if resources.get(gpu)}
+    assert with_gpu == {rule for rule, text in RULES.items() if re.search(r"^ +gpu=1,$", text, re.MULTILINE)}
+
+
+@pytest.mark.parametrize("path", (ROOT / "workflow/profiles").glob("*/config.yaml"), ids=lambda path: path.parent.name)
+def test_every_line_of_every_profile_is_explained(path):
+    assert [line for line in path.read_text().splitlines() if "#" not in line] == []
