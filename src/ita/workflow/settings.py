@@ -6,15 +6,21 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from ita.config import Download
+from ita.config.models import MODELS
 from ita.config.sections import CONTEXT_TABLES, ENTRIES, PRICES
 from ita.workflow.displays import ROLES, Displays
 from ita.workflow.report_sources import ReportSources
 from ita.workflow.sections import Sections
-from ita.workflow.versions import VERSIONS
+from ita.workflow.versions import ADDED_SETTINGS, VERSIONS
 
 Wildcards = Mapping[str, str]
 Settings = dict[str, Any]
+
+
+def without_added(section: str, values: Settings) -> Settings:
+    """Settings of a section without those of ``ADDED_SETTINGS`` that are at their default."""
+    added = {name: getattr(MODELS[section](), name) for name in ADDED_SETTINGS.get(section, ())}
+    return {name: value for name, value in values.items() if name not in added or value != added[name]}
 
 
 class JobSettings:
@@ -40,24 +46,14 @@ class JobSettings:
     def section(self, stage: str, wildcards: Wildcards) -> Settings:
         """The section of the stage, overridden by the entry that the wildcards name."""
         entry = wildcards[ENTRIES[stage].removesuffix("s")] if stage in ENTRIES else None
-        return {stage: self.sections.values(wildcards["dataset"], stage, entry)}
-
-    def download(self, stage: str, wildcards: Wildcards) -> Settings:
-        """Without the size of data sets whose images lie in shards as long as it is the usual one.
-
-        It was added to a stage whose results are dear: those of earlier versions stay up to date.
-        """
-        values = dict(self.sections.values(wildcards["dataset"], stage))
-        if values["single_files"] == Download().single_files:
-            del values["single_files"]
-        return {stage: values}
+        return {stage: without_added(stage, self.sections.values(wildcards["dataset"], stage, entry))}
 
     def context(self, stage: str, wildcards: Wildcards) -> Settings:
         """Also the external texts that its kinds name."""
         dataset, name = wildcards["dataset"], wildcards["context"]
         kinds = [kind for kind in self.sections.context(dataset, name).kinds if kind not in CONTEXT_TABLES]
         texts = {
-            kind: self.resolver.entry(dataset, "external_texts", kind)
+            kind: without_added("external_texts", self.resolver.entry(dataset, "external_texts", kind))
             for kind in kinds
             if self.sections.text_section(dataset, kind) == "external_texts"
         }
@@ -77,7 +73,9 @@ class JobSettings:
         """Of a training job: its sections, its seed, and who it is."""
         run = {name: wildcards[name] for name in ("dataset", "encoder", "system")}
         self.sections.system(run["dataset"], run["system"])
-        return {**self._train(**run), "seed": int(wildcards["seed"]), "run": run}
+        settings = self._train(**run)
+        train = without_added("train", settings["train"])
+        return {**settings, "train": train, "seed": int(wildcards["seed"]), "run": run}
 
     def evaluate(self, stage: str, wildcards: Wildcards) -> Settings:
         """Also the licence of the data, which the model card states."""

@@ -20,3 +20,11 @@ VERSIONS = {
     "report": 1,
 }
 """Raise the number of a stage when the meaning of its output changes: it and what lies below it then run again."""
+
+ADDED_SETTINGS = {
+    "download": ("single_files",),
+    "external_texts": ("sha256", "replace"),
+    "train": ("average_epochs", "context_dropout"),
+}
+"""Section -> settings that are younger than results made with it: at their default they are left out of its jobs, so
+that those results stay up to date."""
