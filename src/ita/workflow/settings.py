@@ -17,7 +17,7 @@ Wildcards = Mapping[str, str]
 Settings = dict[str, Any]
 
 
-def without_added(section: str, values: Settings) -> Settings:
+def without_added(section: str, values: Mapping[str, Any]) -> Settings:
     """Settings of a section without those of ``ADDED_SETTINGS`` that are at their default."""
     added = {name: getattr(MODELS[section](), name) for name in ADDED_SETTINGS.get(section, ())}
     return {name: value for name, value in values.items() if name not in added or value != added[name]}
