@@ -1,7 +1,8 @@
-"""The page of all posts of a report: how long it takes, and its picture for the documentation, by headless Chromium.
+"""The page of all posts: how long it takes; pictures of all pages for the documentation; by headless Chromium.
 
 python -m benchmarks.report_page time                     # a made data set of 3,257 posts with pictures
 python -m benchmarks.report_page picture results/demo/report --state '#outcome=helped' --output docs/posts.png
+python -m benchmarks.report_page picture results/demo/report --page tables --output docs/tables.png
 """
 
 from __future__ import annotations
@@ -52,7 +53,9 @@ def main() -> None:
     timing.add_argument("--report", type=Path, help="folder of a report; by default one of a made data set")
     picture = commands.add_parser("picture", help="a screenshot")
     picture.add_argument("report", type=Path)
+    picture.add_argument("--page", default="posts", choices=["posts", "tables"])
     picture.add_argument("--state", default="", help="what follows posts.html in the address")
+    picture.add_argument("--click", help="selector of what is clicked first, such as a score that opens")
     picture.add_argument("--width", type=int, default=1280)
     picture.add_argument("--height", type=int, default=860)
     picture.add_argument("--scheme", choices=["light", "dark"], default="light")
@@ -74,8 +77,13 @@ def take_picture(options: argparse.Namespace) -> None:
     """Writes a screenshot of the page in a state."""
     size = {"width": options.width, "height": options.height}
     with browsing(viewport=size, color_scheme=options.scheme) as page:
-        open_page(page, options.report, options.state)
-        page.locator("#post h2").wait_for()
+        if options.page == "posts":
+            open_page(page, options.report, options.state)
+            page.locator("#post h2").wait_for()
+        else:
+            page.goto(f"file://{options.report.resolve()}/{options.page}.html{options.state}")
+        if options.click:
+            page.locator(options.click).last.click()
         page.wait_for_load_state("networkidle")
         content = page.screenshot()
     with Image.open(io.BytesIO(content)) as image:

@@ -1,5 +1,5 @@
 rule report:
-    """Put all posts of a dataset with what systems predicted into pages to look at, in a browser, without a server."""
+    """Put tables, and all posts with what systems predicted, into pages to look at, in a browser, without a server."""
     input:
         unpack(jobs.inputs("report")),
         posts="results/{dataset}/posts.parquet",
@@ -10,7 +10,7 @@ rule report:
             htmlindex="report.html",
             caption="../workflow/report/report.rst",
             category="Posts",
-            labels={"dataset": "{dataset}", "pages": "All posts, with predictions"},
+            labels={"dataset": "{dataset}", "pages": "Tables, and all posts with predictions"},
         ),
     log:
         "results/logs/{dataset}/report.log",
@@ -25,7 +25,8 @@ rule report:
     params:
         settings=jobs.settings("report"),
     shell:
-        "python -m ita report --settings {params.settings:q} --predictions {input.predictions:q}"
+        "python -m ita report --settings {params.settings:q} --tables {input.tables:q} --numbers {input.numbers:q}"
+        " --predictions {input.predictions:q}"
         " --run-settings {input.run_settings:q} --posts {input.posts:q} --images {input.images:q}"
         " --contexts {input.contexts:q} --objects {input.objects:q} --captions {input.captions:q} --ocr {input.ocr:q}"
         " --knowledge {input.knowledge:q} --features {input.features:q} --output {output:q} --log {log:q}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,3 +27,20 @@ def browsing(**options: Any) -> Iterator[Any]:
             yield browser.new_context(**options).new_page()
         finally:
             browser.close()
+
+
+@contextmanager
+def another(page: Any, **options: Any) -> Iterator[Any]:
+    """A page of the same browser with other options."""
+    context = page.context.browser.new_context(**options)
+    try:
+        yield context.new_page()
+    finally:
+        context.close()
+
+
+def open_posts(page: Any, report: Path, state: str = "") -> None:
+    """Opens the page of all posts of a report, and waits for it."""
+    page.goto("about:blank")
+    page.goto(f"file://{report}/posts.html{state}")
+    page.wait_for_selector("#browser:not([aria-busy])")

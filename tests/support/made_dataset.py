@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Sequence
 from pathlib import Path
 
 from ita.cli import run_stage
+from ita.data.metrics import report as scores_of
 from ita.data.tags import spans
 from ita.io import parquet
 from ita.stages import report
+from tests.support.made_reports import make_table
 from tests.support.made_runs import run_id
 from tests.support.pictures import scene
 
@@ -148,8 +151,42 @@ def make_report(folder: Path, counts: dict[str, int], pictures: int = 4, expect:
     return run_report(folder, write_runs(folder, posts), expect, **section)
 
 
-def run_report(folder: Path, predictions: list[Path], expect: int = 0, note: str = "", **section) -> Path:
-    """Runs the stage on tables that are there."""
+def make_tables(folder: Path, predictions: list[Path]) -> list[Path]:
+    """Writes metrics.json and settings.json beside predictions, and makes tables; their JSON."""
+    for path in predictions:
+        write_run_files(path)
+    common = {"dataset": DATASET, "note": "", "systems": SYSTEMS, "encoders": {"bert": "BERT"}}
+    metrics = [path.with_name("metrics.json") for path in predictions]
+    section = {"systems": [*SYSTEMS], "encoders": ["bert"], "resamples": 200}
+    return [
+        make_table(folder, {**common, "name": name, "table": {**section, "kind": kind}}, metrics).provenance
+        for name, kind in (("table1", "f1"), ("table5", "types"))
+    ]
+
+
+def write_run_files(predictions: Path) -> None:
+    """What a run folder has beside its predictions: their scores, resolved settings."""
+    run = parquet.metadata(predictions)["run"]
+    rows = parquet.rows("predictions", predictions)
+    scores: dict[str, dict] = {}
+    for split, view in sorted({(row["split"], row["view"]) for row in rows}):
+        shown = [row for row in rows if (row["split"], row["view"]) == (split, view)]
+        scores.setdefault(split, {})[view] = scores_of(
+            [row["gold"] for row in shown], [row["predicted"] for row in shown]
+        )
+    entry = {name: value for name, value in SYSTEMS[run["system"]].items() if name != "name"}
+    metrics = {**run, "encoder": {"key": run["encoder"], "model": "bert-base-cased"}, "label_version": "v1"}
+    metrics |= {"system": {"key": run["system"], **entry}, "scores": scores, "training": {"updates": 120}}
+    settings = {"system": entry, "train": {"epochs": 3, "compile": False}, "seed": run["seed"]}
+    stated = {"run": run, "settings": settings, "best_epoch": 2, "device": "cpu", "label_version": "v1"}
+    predictions.with_name("metrics.json").write_text(json.dumps(metrics))
+    predictions.with_name("settings.json").write_text(json.dumps(stated))
+
+
+def run_report(
+    folder: Path, predictions: list[Path], expect: int = 0, note: str = "", tables: Sequence[Path] = (), **section
+) -> Path:
+    """Runs the stage on files that are there; with tables of ``make_tables`` also on the settings of the runs."""
     settings = {**SETTINGS, "note": note, "report": {**SECTION, **section}}
     arguments = [
         "--settings",
@@ -163,6 +200,9 @@ def run_report(folder: Path, predictions: list[Path], expect: int = 0, note: str
     arguments += ["--contexts", folder / "none.parquet", folder / "all.parquet"]
     arguments += ["--objects", folder / "vinvl.parquet", "--captions", folder / "captions.parquet"]
     arguments += ["--ocr", folder / "tesseract.parquet"]
+    if tables:
+        arguments += ["--tables", *tables, "--numbers", *(path.with_suffix(".csv") for path in tables)]
+        arguments += ["--run-settings", *(path.with_name("settings.json") for path in predictions)]
     assert run_stage(report, [*map(str, arguments)]) == expect
     return folder / "report"
 

@@ -106,6 +106,10 @@ def test_the_report_shows_the_systems_of_the_tables_or_its_own():
     assert mine(TWO).report("mine")["systems"] == TWO["table"]["systems"]
     values = mine({**TWO, "report": {"systems": ["ita-ga"], "splits": ["test"]}}).report("mine")
     assert (values["systems"], values["encoders"], values["splits"]) == (["ita-ga"], ["minilm"], ["test"])
+    assert values["tables"] == mine(TWO).paper("mine")[0]["tables"], "those of the paper"
+    assert mine({"report": {"tables": ["table5"]}}).report("mine")["tables"] == ["table5"]
+    with pytest.raises(ConfigError, match=r"report\.tables names 'gone'"):
+        mine({"report": {"tables": ["gone"]}}).report("mine")
     with pytest.raises(ConfigError, match=r"report\.systems names 'gone'"):
         mine({"report": {"systems": ["gone"]}}).report("mine")
 

@@ -169,7 +169,7 @@ class Paper:
 
 @dataclass(frozen=True, kw_only=True, config=SECTION)
 class Report:
-    """report: predictions, posts, images and all texts of a data set -> report/, pages to look at."""
+    """report: runs, tables, posts, images and all texts of a data set -> report/, pages to look at."""
 
     systems: Annotated[
         list[str],
@@ -185,6 +185,14 @@ class Report:
         Field(
             json_schema_extra=UNIQUE_ITEMS,
             description="Entries of 'encoders' of these runs; empty: those of the section 'table'.",
+        ),
+    ] = field(default_factory=list)
+    tables: Annotated[
+        list[str],
+        UNIQUE,
+        Field(
+            json_schema_extra=UNIQUE_ITEMS,
+            description="Entries of 'tables' that are shown, in order; empty: those of the section 'paper'.",
         ),
     ] = field(default_factory=list)
     splits: Annotated[

@@ -1,4 +1,4 @@
-"""report: predictions, posts, images and all texts of a data set -> a folder of pages to look at.
+"""report: runs, tables, posts, images and all texts of a data set -> a folder of pages to look at.
 
 The pages open from disk and ask nobody for anything: their data are scripts beside them.
 """
@@ -29,6 +29,8 @@ def work(
     images: Path,
     predictions: Sequence[Path] = (),
     run_settings: Sequence[Path] = (),
+    tables: Sequence[Path] = (),
+    numbers: Sequence[Path] = (),
     contexts: Sequence[Path] = (),
     objects: Sequence[Path] = (),
     captions: Sequence[Path] = (),
@@ -46,7 +48,10 @@ def work(
         posts: posts.parquet.
         images: images.parquet.
         predictions: predictions.parquet of every run.
-        run_settings: settings.json of every run; its folder has the tokenizer that tells what inputs had no room for.
+        run_settings: settings.json of every run, also of those of the tables alone; the folder of a run has the
+            tokenizer that tells what inputs had no room for.
+        tables: {table}.json of the tables that are shown, in order.
+        numbers: {table}.csv of the same tables.
         contexts: tables of contexts.
         objects: tables of objects.
         captions: tables of captions.
@@ -57,7 +62,7 @@ def work(
     Raises:
         UserError: when runs were made on other posts, labels or data sets, or a context lacks a post.
     """
-    from ita.reporting.pages import frame, posts_page
+    from ita.reporting.pages import frame, posts_page, tables_page
     from ita.reporting.pages.sources import tables_of
     from ita.reporting.report_rows import ReportSettings
     from ita.reporting.runs import read_predictions_id
@@ -65,21 +70,23 @@ def work(
     section = read_section(settings, "report", Report)
     report = ReportSettings.read(settings, name="report")
     kinds = {"objects": objects, "captions": captions, "ocr": ocr, "knowledge": knowledge}
-    tables = tables_of(kinds, settings.get("tables", {}))
+    texts = tables_of(kinds, settings.get("tables", {}))
     files = posts_page.ReportFiles(
         predictions,
         run_settings,
         posts,
         images,
-        posts_page.context_tables(contexts, settings.get("contexts", ()), tables),
-        tables,
+        posts_page.context_tables(contexts, settings.get("contexts", ()), texts),
+        texts,
         shards_by_detector(features, settings.get("features", ())),
     )
-    inputs = {"posts": posts, "images": images} | {f"{table.kind}/{table.name}": table.path for table in tables}
+    inputs = {"posts": posts, "images": images} | {f"{table.kind}/{table.name}": table.path for table in texts}
     inputs |= {f"{read_predictions_id(path)}/predictions.parquet": path for path in predictions}
     inputs |= {f"contexts/{table.name}": table.path for table in files.contexts.values()}
+    inputs |= {path.name: path for path in (*tables, *numbers)}
     with atomic_folder(output) as folder:
         shown = posts_page.write_posts_page(folder, section, report, files)
+        tables_page.write_tables_page(folder, report.dataset, tables, numbers, run_settings)
         provenance = provenance_of(settings, inputs)
         frame.write_frame(
             folder, report.dataset, facts(shown, section, report, provenance), [report.note] if report.note else []

@@ -141,7 +141,8 @@ class Displays:
         return values
 
     def report(self, dataset: str) -> dict[str, Any]:
-        """Settings of the report: its systems and encoders are those of the tables where it names none.
+        """Settings of the report: where it names none, its systems and encoders are those of the tables, its tables
+        those of the paper.
 
         Raises:
             ConfigError: for names that do not exist.
@@ -153,6 +154,9 @@ class Displays:
             self.resolver.require(dataset, "encoders", encoder, "report.encoders")
         for system in values["systems"]:
             self.sections.system(dataset, system, "report.systems")
+        for table in values["tables"]:
+            self.resolver.require(dataset, "tables", table, "report.tables")
+        values["tables"] = values["tables"] or self.paper(dataset)[0]["tables"]
         return values
 
     def paper(self, dataset: str) -> tuple[dict[str, Any], dict[str, str]]:

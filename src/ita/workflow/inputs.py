@@ -279,14 +279,18 @@ class JobInputs:
         }
 
     def report(self, wildcards: Wildcards) -> Inputs:
-        """Runs of the systems that the report shows, their contexts, and the tables that these are made of."""
+        """Tables and runs that the report shows, contexts of its systems, and the tables that these are made of."""
         dataset = wildcards["dataset"]
         values = self.displays.report(dataset)
         sources = ReportSources(self.sections, dataset, values["systems"])
         runs = Display({"encoders": values["encoders"]}, tuple(values["systems"]))
+        shown = [runs, *(self.displays.of(dataset, "table", name) for name in values["tables"])]
+        settings = [path for display in shown for path in self.run_files(dataset, display, RUN_FILES["run_settings"])]
         return {
+            "tables": [f"results/{dataset}/{name}.json" for name in values["tables"]],
+            "numbers": [f"results/{dataset}/{name}.csv" for name in values["tables"]],
             "predictions": self.run_files(dataset, runs, RUN_FILES["predictions"]),
-            "run_settings": self.run_files(dataset, runs, RUN_FILES["run_settings"]),
+            "run_settings": list(dict.fromkeys(settings)),
             "contexts": [f"results/{dataset}/contexts/{name}.parquet" for name in sources.contexts],
             **{
                 kind: [f"results/{dataset}/{kind}/{name}.parquet" for name in names]

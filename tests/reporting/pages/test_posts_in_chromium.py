@@ -1,60 +1,13 @@
 """The page of all posts in Chromium, from disk, through real clicks and keys."""
 
 import re
-from contextlib import contextmanager
 
 import pytest
 
-from ita.io import parquet
-from tests.support.browser import browsing
+from tests.reporting.pages.conftest import COUNTS, HOSTILE
+from tests.support.browser import another, open_posts
 from tests.support.hostile import TEXTS
-from tests.support.made_dataset import read_script, run_report, write_runs, write_tables
-
-COUNTS = {"train": 16, "dev": 16, "test": 500}
-HOSTILE = "test-0"
-
-
-@pytest.fixture(scope="module")
-def report(tmp_path_factory):
-    """A report of more posts than a script holds; the words of the first are hostile."""
-    folder = tmp_path_factory.mktemp("report")
-    posts = write_tables(folder, COUNTS, 4)
-    first = next(post for post in posts if post["post_id"] == HOSTILE)
-    first["tokens"] = [" ".join(text.split()) for text in TEXTS]
-    first["tags"] = ["B-PER", *["O"] * (len(TEXTS) - 1)]
-    parquet.write("posts", posts, folder / "posts.parquet", {"label_version": "v1"})
-    return run_report(folder, write_runs(folder, posts, seeds=(1, 2, 3)), thumbnail=64)
-
-
-@pytest.fixture(scope="module")
-def page(report):
-    """The page, opened from disk; nothing but files of the report may be asked for, nothing may fail."""
-    with browsing(viewport={"width": 1280, "height": 800}) as opened:
-        problems, requests = [], []
-        opened.on("pageerror", lambda error: problems.append(str(error)))
-        opened.on("console", lambda message: message.type in ("error", "warning") and problems.append(message.text))
-        opened.on("request", lambda request: requests.append(request.url))
-        opened.set_default_timeout(15_000)
-        open_page(opened, report)
-        yield opened
-        assert problems == []
-        assert all(url.startswith((f"file://{report}/", "data:")) for url in requests), requests
-
-
-@contextmanager
-def another(page, **options):
-    """A page of the same browser with other options."""
-    context = page.context.browser.new_context(**options)
-    try:
-        yield context.new_page()
-    finally:
-        context.close()
-
-
-def open_page(page, report, state=""):
-    page.goto("about:blank")
-    page.goto(f"file://{report}/posts.html{state}")
-    page.wait_for_selector("#browser:not([aria-busy])")
+from tests.support.made_dataset import read_script
 
 
 def count(page):
@@ -79,7 +32,7 @@ def expected(report, outcome, seeds=(0,), needed=1):
 
 
 def test_filters_count_what_the_runs_say(page, report):
-    open_page(page, report)
+    open_posts(page, report)
     assert count(page) == COUNTS["test"]
     for name, outcome in (("helped", (False, True)), ("misled", (True, False)), ("right", (True, True))):
         page.get_by_label("B beside A").select_option(name)
@@ -103,7 +56,7 @@ def test_filters_count_what_the_runs_say(page, report):
 
 
 def test_search_and_its_scopes(page, report):
-    open_page(page, report)
+    open_posts(page, report)
     search, where = page.get_by_role("searchbox", name="Search"), page.get_by_label("Search in")
     search.fill("EXIT")
     assert count(page) > 0, "in the OCR text"
@@ -120,7 +73,7 @@ def test_search_and_its_scopes(page, report):
 
 
 def test_a_link_leads_to_the_same_post_systems_and_filters(page, report):
-    open_page(page, report)
+    open_posts(page, report)
     page.get_by_label("System B", exact=True).and_(page.locator("select")).select_option("bert/crf")
     page.get_by_label("Seed of system B").select_option("2")
     page.get_by_label("B beside A").select_option("differ")
@@ -128,22 +81,22 @@ def test_a_link_leads_to_the_same_post_systems_and_filters(page, report):
     title, text = page.locator("#post h2").inner_text(), page.locator("#post").inner_text()
     address = page.url
     assert "b=bert/crf/2/t" in address and f"post={title}" in address and "outcome=differ" in address
-    open_page(page, report, "#" + address.partition("#")[2])
+    open_posts(page, report, "#" + address.partition("#")[2])
     assert page.locator("#post h2").inner_text() == title
     page.wait_for_function("text => document.getElementById('post').innerText === text", arg=text)
     page.keyboard.press("j")
     assert page.locator("#post h2").inner_text() != title
     page.keyboard.press("k")
     assert page.locator("#post h2").inner_text() == title
-    open_page(page, report, "#a=bert/ita-all/3/t&b=bert/ita-all/2/it")
+    open_posts(page, report, "#a=bert/ita-all/3/t&b=bert/ita-all/2/it")
     shown = [page.locator(f".side-card-{letter} h3").inner_text().split("\n")[-2:] for letter in "ab"]
     assert shown == [["ITA-All", "T, seed 3"], ["ITA-All", "I+T, seed 2"]]
-    open_page(page, report, "#a=gone/system/1/t&b=x&post=nobody")
+    open_posts(page, report, "#a=gone/system/1/t&b=x&post=nobody")
     assert page.locator("#post h2").inner_text() == HOSTILE, "what is not there is passed over"
 
 
 def test_keys_boxes_and_seeds(page, report):
-    open_page(page, report, "#post=test-1")
+    open_posts(page, report, "#post=test-1")
     page.locator("#boxes").wait_for()
     assert page.locator(".stage rect").count() == 2, "the third object has no box"
     assert page.locator(".stage svg").is_visible()
@@ -163,20 +116,20 @@ def test_keys_boxes_and_seeds(page, report):
     page.keyboard.press("/")
     page.keyboard.type("jk")
     assert page.locator("#q").input_value() == "jk", "letters in a field are letters"
-    open_page(page, report, "#post=test-1&b=bert/ita-all/1/it")
+    open_posts(page, report, "#post=test-1&b=bert/ita-all/1/it")
     page.locator("del").wait_for()
     assert page.locator(".contexts del").inner_text().endswith("number 1 on grass")
 
 
 def test_words_of_posts_do_no_harm(page, report):
-    open_page(page, report, f"#post={HOSTILE}")
+    open_posts(page, report, f"#post={HOSTILE}")
     assert page.locator(".gold .sentence").inner_text().endswith(" ".join(TEXTS[-1].split()))
     assert page.locator("#browser script, #browser iframe, #browser svg[onload]").count() == 0
     assert page.evaluate("document.querySelectorAll('img[src=x]').length") == 0
 
 
 def test_a_long_list_has_few_rows(page, report):
-    open_page(page, report)
+    open_posts(page, report)
     page.locator("#scroller").evaluate("node => { node.scrollTop = 300 * 84; }")
     page.wait_for_selector("#rows li[aria-posinset='301']")
     assert page.locator("#rows li").count() < 30
@@ -185,7 +138,7 @@ def test_a_long_list_has_few_rows(page, report):
 
 def test_a_phone_shows_the_list_or_the_post(page, report):
     with another(page, viewport={"width": 375, "height": 740}, color_scheme="dark") as phone:
-        open_page(phone, report)
+        open_posts(phone, report)
         assert not phone.locator("#post").is_visible()
         phone.locator("#rows a").nth(1).click()
         assert phone.locator("#post h2").is_visible() and not phone.locator("#rows").is_visible()
@@ -206,7 +159,7 @@ def test_axe_has_nothing_to_say(page, report, scheme, width):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
     with another(page, viewport={"width": width, "height": 800}, color_scheme=scheme) as shown:
         for state in ("", "#post=test-1&outcome=differ"):
-            open_page(shown, report, state)
+            open_posts(shown, report, state)
             if not state:
                 shown.get_by_text("More filters").click()
             assert axe.Axe().run(shown).response["violations"] == [], state

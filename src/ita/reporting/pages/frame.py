@@ -24,12 +24,17 @@ class Page(NamedTuple):
 
 
 START = Page("index.html", "Overview", "What the data set is, and where to go.")
+TABLES = Page(
+    "tables.html",
+    "Tables",
+    "Table 1 and its like: sort, filter, and open a score down to its seeds, settings and logs.",
+)
 POSTS = Page(
     "posts.html",
     "Posts",
     "Every post with its picture, what was read in it, gold entities, and what any two systems predicted.",
 )
-PAGES = (START, POSTS)
+PAGES = (START, TABLES, POSTS)
 """In the order of the navigation."""
 ENTRY = "report.html"
 """Leads to the start page: Snakemake's report gives the file that it opens the name of the folder."""
