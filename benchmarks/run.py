@@ -60,11 +60,14 @@ def commands(options: argparse.Namespace, folder: Path) -> dict[str, list[str]]:
     return {stage: [moved(word) for word in jobs[stage]] for stage in ("train", "evaluate")}
 
 
-def execute(command: list[str]) -> dict[str, float]:
+def execute(command: list[str], quiet: bool = False) -> dict[str, float]:
     """Runs a command: when it started and ended, CPU seconds, peak resident memory in MB."""
     paths = [str(Path("src").resolve()), *filter(None, [os.environ.get("PYTHONPATH")])]
     started = time.time()
-    process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)})
+    output = subprocess.DEVNULL if quiet else None
+    process = subprocess.Popen(
+        command, env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)}, stdout=output, stderr=output
+    )
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:

@@ -3,6 +3,7 @@
 import re
 import shlex
 import subprocess
+import sys
 
 import pytest
 import yaml
@@ -40,6 +41,12 @@ def test_links_lead_to_files(page):
 def test_the_page_of_settings_is_the_one_printed():
     found = (ROOT / "docs/configuration.md").read_text()
     assert found == reference.render(), "run: ita schema --markdown > docs/configuration.md"
+
+
+def test_the_tables_of_costs_are_those_printed():
+    command = [sys.executable, "benchmarks/scale_costs.py"]
+    printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert printed.strip() in (ROOT / "docs/scale.md").read_text(), "run: python benchmarks/scale_costs.py --write"
 
 
 @pytest.fixture(scope="module")
