@@ -5,12 +5,14 @@ import json
 import pytest
 from PIL import Image
 
+from ita.config import Context
 from ita.data.tags import spans
 from ita.io import parquet
 from ita.reporting.pages import run_data
-from ita.reporting.pages.context_data import Kinds, segments, words_without_room
+from ita.reporting.pages.context_data import ContextTable, Kinds, context_records, segments, words_without_room
 from ita.reporting.pages.post_data import Posts, seen_in_training
 from ita.reporting.pages.scripts import CHUNK, chunks, write_script
+from ita.reporting.pages.sources import Table
 from ita.significance.counts import GOLD, PREDICTED, TRUE_POSITIVES, count_spans
 from ita.significance.errors import INVENTED, RIGHT
 from tests.support import made_dataset
@@ -136,6 +138,21 @@ def test_a_budget_leaves_words_out_where_they_stood(made):
             assert record == [[0, " ".join(words[:4])], [0, " ".join(words[4:]), 1]]
         else:
             assert record == []
+
+
+def test_words_left_out_that_nobody_has_are_counted(tmp_path):
+    """Of external texts, and of contexts of other posts."""
+    context = {"tokens": ["a", "b"], "kinds": ["llm"] * 2, "truncated": 3}
+    posts = [{"post_id": "p", "image_id": None}, {"post_id": "q", "image_id": None}]
+    rows = [{"post_id": post["post_id"], **context} for post in posts]
+    parquet.write("contexts", rows, tmp_path / "c.parquet")
+    parquet.write("knowledge", [{"post_id": "p", "status": "ok", "text": "a b c d e"}], tmp_path / "llm.parquet")
+    llm = Table("knowledge", "llm", tmp_path / "llm.parquet")
+    for tables, seed, cut in (([llm], None, [0, "c d e", 1]), ([], None, [None, 3]), ([llm], 1, [None, 3])):
+        section = Context(kinds=["llm"], budget={"llm": 2}, shuffle_seed=seed)
+        table = ContextTable("k", section, tmp_path / "c.parquet", tables)
+        first, _ = context_records(table, table.contexts(posts), posts, Kinds())
+        assert first == [[0, "a b"], cut]
 
 
 def test_segments_keep_their_order():

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Row = Mapping[str, Any]
 Segment = list[Any]
-"""Number of a kind, words, and 1 where a budget left them out."""
+"""Number of a kind, words, and 1 where a budget left them out; or None and a count of words that nobody has."""
 
 
 @dataclass
@@ -50,8 +50,8 @@ class ContextTable:
     tables: Sequence[Table]
     """What its kinds are made of, as far as the page has it: all but external texts."""
 
-    def contexts(self, posts: Sequence[Row]) -> dict[str, VisualContext]:
-        """Contexts of posts by post_id.
+    def contexts(self, posts: Sequence[Row]) -> dict[str, tuple[VisualContext, int]]:
+        """Contexts of posts, and the number of words that budgets left out of them, by post_id.
 
         Raises:
             UserError: when a post has none.
@@ -59,7 +59,7 @@ class ContextTable:
         rows = {row["post_id"]: row for row in parquet.stream("contexts", self.path, 1024)}
         if missing := [post["post_id"] for post in posts if post["post_id"] not in rows]:
             raise UserError(f"{self.path}: has no row for the post {missing[0]!r}; it was made from other posts")
-        return {name: VisualContext(row["tokens"], row["kinds"]) for name, row in rows.items()}
+        return {name: (VisualContext(row["tokens"], row["kinds"]), row["truncated"] or 0) for name, row in rows.items()}
 
     def left_out(self, post: Row) -> dict[str, str]:
         """Kind -> words beyond its budget, of the kinds whose words are known and stay with their post."""
@@ -87,11 +87,17 @@ class ContextTable:
 
 
 def context_records(
-    table: ContextTable, contexts: Mapping[str, VisualContext], posts: Sequence[Row], kinds: Kinds
+    table: ContextTable, contexts: Mapping[str, tuple[VisualContext, int]], posts: Sequence[Row], kinds: Kinds
 ) -> Iterator[list[Segment]]:
-    """The context of each post as segments in the order in which they are read."""
+    """The context of each post as segments in the order in which they are read, then a count of words left out.
+
+    The words beyond a budget are not known of external texts, nor where a post reads the context of another one.
+    """
     for post in posts:
-        yield segments(contexts[post["post_id"]], table.left_out(post), kinds)
+        context, truncated = contexts[post["post_id"]]
+        left_out = table.left_out(post)
+        unknown = truncated - sum(len(words.split()) for words in left_out.values())
+        yield segments(context, left_out, kinds) + ([[None, unknown]] if unknown > 0 else [])
 
 
 def segments(context: VisualContext, left_out: Mapping[str, str], kinds: Kinds) -> list[Segment]:

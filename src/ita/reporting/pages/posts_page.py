@@ -67,11 +67,12 @@ def write_posts_page(folder: Path, section: Report, report: ReportSettings, file
     posts = Posts.read(files.posts, section.splits)
     pictures = write_posts(folder, section, posts, files)
     kinds = Kinds()
-    contexts = {name: table.contexts(posts.rows) for name, table in files.contexts.items()}
+    read = {name: table.contexts(posts.rows) for name, table in files.contexts.items()}
     for number, (name, table) in enumerate(files.contexts.items()):
-        records = list(context_data.context_records(table, contexts[name], posts.rows, kinds))
+        records = list(context_data.context_records(table, read[name], posts.rows, kinds))
         for part_number, part in chunks(records):
             write_script(folder, f"context-{number}", part, part_number)
+    contexts = {name: {post: context for post, (context, _) in rows.items()} for name, rows in read.items()}
     groups = run_data.group_runs(files.predictions, report.dataset, posts.label_version)
     groups.sort(key=lambda runs: table_order(runs, section))
     systems = []

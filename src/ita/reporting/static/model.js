@@ -118,7 +118,7 @@ ita.model = (() => {
   function text(scope, post, contexts) {
     const words = columns.words[post].join(" ");
     if (scope === "post") return words;
-    const read = contexts.flatMap((context) => (segments(context, post) || []).map((segment) => segment[1]));
+    const read = contexts.flatMap((context) => (segments(context, post) || []).filter(([kind]) => kind !== null).map(([, words]) => words));
     const texts = [...columns.texts[post].flat(), ...read].join("\n");
     return scope === "texts" ? texts : `${words}\n${texts}`;
   }

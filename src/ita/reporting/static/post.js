@@ -117,7 +117,9 @@ ita.post = (() => {
 
   // Words of a context; what did not fit into the input is at its end.
   function contextOf(side, post) {
-    const segments = model.segments(side.system.context, post) || [];
+    const read = model.segments(side.system.context, post) || [];
+    const segments = read.filter(([number]) => number !== null);
+    const more = read.filter(([number]) => number === null).map(([, count]) => count)[0] || 0;
     const room = side.run.without_room;
     const at = room ? room[0].indexOf(post) : -1;
     let kept = segments.reduce((sum, [, text, cut]) => sum + (cut || !text ? 0 : text.split(" ").length), 0);
@@ -138,7 +140,7 @@ ita.post = (() => {
       if (read.length) paragraph.append(read.join(" "), " ");
       if (read.length < words.length) paragraph.append(leftOut(words.slice(read.length), cut), " ");
     }
-    return { paragraph, unknown: room === null && segments.length > 0, empty: segments.length === 0 };
+    return { paragraph, unknown: room === null && segments.length > 0, empty: read.length === 0, more };
   }
 
   function leftOut(words, cut) {
@@ -169,9 +171,10 @@ ita.post = (() => {
   function reading(side, post) {
     if (side.view === "t") return [create("p", "The words alone (view T).", "note")];
     const nodes = [];
-    const { paragraph, unknown, empty } = contextOf(side, post);
+    const { paragraph, unknown, empty, more } = contextOf(side, post);
     nodes.push(empty ? create("p", "An empty context.", "note") : paragraph);
     if (paragraph.querySelector("del")) nodes.push(create("p", "Struck through: left out by the budget, or for lack of room in the input.", "note"));
+    if (more) nodes.push(create("p", `The budget left out ${more} more ${more === 1 ? "word" : "words"}, which this report does not have.`, "note"));
     if (unknown) nodes.push(create("p", "Whether all of it fitted into the input is not known: the run has no tokenizer beside it.", "note"));
     if (side.system.regions) nodes.push(create("p", "Also regions of the picture.", "note"));
     return nodes;
