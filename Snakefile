@@ -6,9 +6,10 @@ from snakemake.utils import min_version
 
 min_version("9.27")
 checkout = Path(str(workflow.current_basedir))
-fetched = not Path(checkout, "src").is_dir()  # by Snakemake, file by file, from a repository: then ita is installed
-if not fetched:
-    sys.path.insert(0, str(Path(checkout, "src")))
+fetched = not checkout.is_dir()  # by Snakemake, file by file, from a repository
+code = Path(checkout, "src")  # missing where Snakemake fetched the workflow, or sent it to a cloud: ita is installed
+if code.is_dir():
+    sys.path.insert(0, str(code))
 try:
     from ita.workflow.jobs import one_message
     from ita.workflow.planning import check_version

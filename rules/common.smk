@@ -32,7 +32,7 @@ with one_message():
     deployments = [method.name for method in workflow.deployment_settings.deployment_method]
     planning.check_container(deployments, config.get("container"))
 
-shell.prefix(planning.job_prefix(None if fetched else Path(checkout, "src"), deployed=bool(deployments)))
+shell.prefix(planning.job_prefix(code if code.is_dir() else None, deployed=bool(deployments)))
 
 # So many jobs share the machine's GPU; without one nothing is held back. A profile may set another limit.
 if planning.has_gpu():

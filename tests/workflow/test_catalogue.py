@@ -72,6 +72,15 @@ def test_another_workflow_uses_the_rules_under_names_of_its_own(module):
     assert all(name.startswith("ita_") for name in planned.keys() - {"best", "total"})
 
 
+def test_a_cloud_job_gets_the_rules_without_the_code(tmp_path):
+    """Snakemake sends Snakefiles and settings alone; the image has the package."""
+    for name in ("Snakefile", "config.yaml"):
+        shutil.copy(ROOT / name, tmp_path)
+    shutil.copytree(ROOT / "rules", tmp_path / "rules")
+    rules = snakemake(tmp_path, "--list-rules", PYTHONPATH=str(ROOT / "src")).split()
+    assert {"posts", "train", "table"} <= set(rules)
+
+
 def test_what_the_catalogue_looks_for_is_there():
     usage = yaml.safe_load((ROOT / ".snakemake-workflow-catalog.yml").read_text())["usage"]
     assert usage["software-stack-deployment"]["conda"] and usage["report"]
