@@ -139,3 +139,13 @@ def test_counts_that_do_not_fit_are_refused():
         Resamples(12).bootstrap(a, b + 1)
     with pytest.raises(ValueError, match="at least 1"):
         Resamples(0)
+
+
+def test_an_interval_of_one_system_is_that_of_its_resampled_scores():
+    random = np.random.default_rng(3)
+    gold = random.integers(0, 4, (1, 50))
+    predicted = random.integers(0, 4, (2, 50))
+    counts = np.stack([np.minimum(gold, predicted), predicted, np.broadcast_to(gold, (2, 50))], axis=-1)
+    resamples = Resamples(50, 400, seed=1)
+    scores = [np.mean([micro_f1(counts[s][np.repeat(np.arange(50), w)]) for s in (0, 1)]) for w in resamples.weights]
+    assert resamples.interval(counts) == pytest.approx(tuple(np.quantile(scores, [0.025, 0.975])))

@@ -11,6 +11,7 @@ from itertools import product
 import pytest
 import yaml
 
+from ita.commands import verify
 from ita.config.levels import merge
 from ita.config.sections import STAGES
 from ita.io import parquet
@@ -343,6 +344,26 @@ def test_the_report_shows_what_the_taggers_read(done):
     numbers, counts = read_script(folder / "report" / "data" / "run-1.js")["without_room"]
     left_out = sum(count for number, count in zip(numbers, counts, strict=True) if posts["split"][number] == "test")
     assert left_out == metrics["scores"]["test"]["it"]["words_truncated"]
+
+
+def test_all_results_are_verified(done, capsys):
+    """Runs with regions and relation data too; a digit that is changed is told."""
+    folder = done.folder / "results" / "demo"
+    assert verify.main([str(folder)]) == 0, capsys.readouterr().out
+    output = capsys.readouterr().out
+    for part in ("demo/imgfeat/seed1: names", "table1: ", "curves: ", "analysis: ", "paper/cost: ", "cases.parquet: "):
+        assert f"ok    {part}" in output, part
+    table = folder / "table1.csv"
+    before = table.read_text()
+    digit = next(number for number in range(len(before) - 1, 0, -1) if before[number - 1 : number] == ".")
+    table.write_text(before[:digit] + str((int(before[digit]) + 1) % 10) + before[digit + 1 :])
+    try:
+        assert verify.main([str(table)]) == 1
+    finally:
+        table.write_text(before)
+    assert re.search(
+        r"^FAIL  table1\.csv: row \d \(Demo, .*\), column \w+: found", capsys.readouterr().out, re.MULTILINE
+    )
 
 
 def test_new_posts_are_tagged_by_a_run_of_the_workflow(done):

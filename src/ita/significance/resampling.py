@@ -125,6 +125,21 @@ class Resamples:
             seed_high=high[1:],
         )
 
+    def interval(self, counts: IntArray) -> tuple[float, float]:
+        """95 % percentile interval of F1, of the mean over seeds, over the same resamples.
+
+        Args:
+            counts: of a system, (S, P, 3) of S seeds or (P, 3).
+
+        Raises:
+            ValueError: when there are not P posts.
+        """
+        counts, _ = self._checked(counts, counts)
+        scores = self._scores(self._sums(self.weights, _f1_terms(counts))).mean(axis=0)
+        tail = (1 - CONFIDENCE) / 2
+        low, high = np.quantile(scores, [tail, 1 - tail])
+        return float(low), float(high)
+
     def randomise(self, a: IntArray, b: IntArray) -> RandomisationResult:
         """Approximate randomisation of F1(b) - F1(a).
 
