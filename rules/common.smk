@@ -8,6 +8,7 @@ from ita.config import check
 from ita.workflow import planning
 from ita.workflow.jobs import Jobs
 from ita.workflow.planning import growing
+from ita.workflow.storage import copies_folder, copies_prefix
 
 with one_message():
     planning.check_profile(sys.argv, Path(workflow.basedir), checkout)
@@ -25,14 +26,14 @@ if workflow.modifier.skip_configfile:
 
 # `--config` of a workflow that uses this one has keys that are none of ours.
 command_line = {key: value for key, value in workflow.config_settings.config.items() if key in config}
-jobs = Jobs(config, command_line, warn=logger.warning)
+jobs = Jobs(config, command_line, logger.warning, local if (copies := copies_folder(workflow)) else None)
 
 with one_message():
     check(jobs.resolver.config)
     deployments = [method.name for method in workflow.deployment_settings.deployment_method]
     planning.check_container(deployments, config.get("container"))
 
-shell.prefix(planning.job_prefix(code if code.is_dir() else None, deployed=bool(deployments)))
+shell.prefix(copies_prefix(copies) + planning.job_prefix(code if code.is_dir() else None, deployed=bool(deployments)))
 
 # So many jobs share the machine's GPU; without one nothing is held back. A profile may set another limit.
 if planning.has_gpu():

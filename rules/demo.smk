@@ -6,13 +6,8 @@ rule demo:
         test="results/demo/source/test.txt",
         relation_train="results/demo/source/relation-train.csv",
         relation_valid="results/demo/source/relation-valid.csv",
-        detector="results/demo/source/detector/model.safetensors",
-        captioner="results/demo/source/captioner/model.safetensors",
+        models=jobs.demo_models(),
         images=directory("results/demo/source/images"),
-        encoder="results/demo/source/encoder/config.json",
-        tokenizer="results/demo/source/encoder/tokenizer.json",
-        cased_encoder="results/demo/source/cased-encoder/config.json",
-        cased_tokenizer="results/demo/source/cased-encoder/tokenizer.json",
     log:
         "results/logs/demo/demo.log",
     benchmark:

@@ -5,6 +5,8 @@ rule download:
         posts="results/{dataset}/posts.parquet",
     output:
         "results/{dataset}/images.parquet",
+        # The images themselves, where results lie on storage.
+        shards=jobs.image_shards(),
     log:
         "results/logs/{dataset}/download.log",
     benchmark:
@@ -17,7 +19,9 @@ rule download:
         runtime=240,
     params:
         settings=jobs.settings("download"),
-        store=subpath(output[0], strip_suffix=".parquet"),
+        # Not an output: images that were fetched once are not fetched again.
+        store=jobs.either(subpath(output[0], strip_suffix=".parquet"), storage="results/{dataset}/images"),
     shell:
         "python -m ita download --settings {params.settings:q} --posts {input.posts:q} --store {params.store:q}"
-        " --output {output:q} --log {log:q}"
+        + jobs.either(" --output {output:q}", storage=" --output {output[0]:q} --shards {output.shards:q}")
+        + " --log {log:q}"

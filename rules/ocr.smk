@@ -1,6 +1,7 @@
 rule ocr:
     """Read the characters in the images."""
     input:
+        unpack(jobs.inputs("ocr")),
         images="results/{dataset}/images.parquet",
     output:
         "results/{dataset}/ocr/{ocr_engine}/{shard}.parquet",

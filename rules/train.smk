@@ -7,6 +7,8 @@ rule train:
         model="results/{dataset}/runs/{encoder}/{system}/seed{seed}/model.safetensors",
         history="results/{dataset}/runs/{encoder}/{system}/seed{seed}/history.csv",
         settings="results/{dataset}/runs/{encoder}/{system}/seed{seed}/settings.json",
+        # The other files of the run folder, where results lie on storage.
+        bundle=jobs.bundle(),
     log:
         "results/logs/{dataset}/train/{encoder}/{system}/seed{seed}.log",
     benchmark:
@@ -26,4 +28,6 @@ rule train:
         "python -m ita train --settings {params.settings:q} --posts {input.posts:q} --context {input.context:q}"
         " --features {input.features:q} --objects {input.objects:q} --relation-posts {input.relation_posts:q}"
         " --relation-features {input.relation_features:q} --checkpoint {params.checkpoint:q} --output {output.model:q}"
-        " --history {output.history:q} --run-settings {output.settings:q} --log {log:q}"
+        " --history {output.history:q} --run-settings {output.settings:q}"
+        + jobs.either("", storage=" --bundle {output.bundle:q}")
+        + " --log {log:q}"

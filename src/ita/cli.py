@@ -113,11 +113,12 @@ def read_settings(text: str) -> dict[str, Any]:
 
 
 def read_section(settings: Mapping[str, Any], name: str, cls: type[T]) -> T:
-    """One section of the settings, checked.
+    """One section of the settings, checked; results on storage by the paths of their local copies.
 
     Raises:
         UserError: naming the setting that is wrong.
     """
+    from ita.config.storage import with_local_copies
     from ita.config.validation import load
 
-    return load(cls, settings.get(name, {}))
+    return load(cls, with_local_copies(settings.get(name, {})))

@@ -20,9 +20,10 @@ from safetensors.torch import load_file, save_file
 from ita.config import Encoder, System, load
 from ita.data.label_schemes import LABEL
 from ita.errors import UserError
-from ita.io.files import added_files, atomic, sha256, write_json
+from ita.io.files import added_files, atomic, read_json, sha256, write_json
 from ita.model import hub
 from ita.model.bert import Bert, EncoderConfig, packable
+from ita.model.bundle import unpack
 from ita.model.inputs import ViewEncoder, side_by_side
 from ita.model.integrity import hash_files, verified
 from ita.model.other_encoders import check_vectors, load_other_encoder, position_limit
@@ -268,6 +269,7 @@ def load_model(folder: Path) -> tuple[Tagger, ViewEncoder, dict[str, Any]]:
         UserError: when the folder is not a run folder.
     """
     try:
+        unpack(folder)
         settings = read_record(folder)
     except Exception as error:
         raise no_model(folder, error) from error
@@ -278,6 +280,18 @@ def load_model(folder: Path) -> tuple[Tagger, ViewEncoder, dict[str, Any]]:
         except Exception as error:
             raise no_model(folder, error) from error
     return tagger.eval(), views, settings
+
+
+def encoder_record(encoders: Sequence[Encoder]) -> dict[str, Any]:
+    """Hashes of encoders; test posts of public data sets that those of them that are run folders were trained on."""
+    overlap: dict[str, dict[str, int]] = {}
+    for encoder in encoders:
+        record = Path(resolve_model(encoder.model)).expanduser() / "settings.json"
+        about = read_json(record, "the settings of a run") if record.is_file() else {}
+        for version, count in {**about.get("encoder_overlap", {}), **about.get("test_overlap", {})}.items():
+            overlap[version] = max(count, overlap.get(version, count), key=lambda count: count["posts"])
+    models = {"encoder_models": [encoder_identity(encoder) for encoder in encoders]}
+    return {**models, **({"encoder_overlap": overlap} if overlap else {})}
 
 
 def no_model(folder: Path, error: Exception) -> UserError:

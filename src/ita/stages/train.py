@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ita.cli import read_section
 from ita.config import Encoder, Loss, System, Train, load
+from ita.config.storage import with_local_copies
 from ita.data.words import marks_of
 from ita.errors import UserError
 from ita.io import parquet
-from ita.io.files import read_json, write_json, write_text
+from ita.io.files import write_json, write_text
 from ita.io.provenance import provenance_of, region_inputs
 from ita.log import log
 
@@ -96,6 +97,7 @@ def work(
     objects: Sequence[Path] = (),
     relation_posts: Path | None = None,
     relation_features: Sequence[Path] = (),
+    bundle: Path | None = None,
 ) -> None:
     """Trains one tagger with one seed.
 
@@ -111,6 +113,7 @@ def work(
         objects: shards of the objects that the regions show, for a system that reads their boxes.
         relation_posts: posts.parquet of the relation data, for a system whose relation gate is trained by some.
         relation_features: shards of the region features of their images.
+        bundle: tar file for config.json and tokenizer files, for machines that do not see the run folder.
 
     Raises:
         UserError: for settings that do not fit together, or an encoder that cannot be loaded.
@@ -119,6 +122,7 @@ def work(
     sections = read_sections(settings, files)
     # Imported here so that `ita --help` and a wrong setting answer at once.
     from ita.model import trainer
+    from ita.model.bundle import pack
     from ita.model.checkpoint import save_model
     from ita.model.device import peak_memory_mb
     from ita.model.integrity import HASHES
@@ -143,6 +147,8 @@ def work(
         lambda hashes: write_json(run_settings, {**record, HASHES: hashes}),
     )
     shutil.rmtree(checkpoint, ignore_errors=True)
+    if bundle:
+        pack(bundle, (output, history, run_settings, checkpoint))
     log.info("best epoch %d, dev F1 %.2f", state.best_epoch, state.best_score)
 
 
@@ -150,6 +156,7 @@ def prepare(sections: Settings, files: RunFiles) -> PreparedRun:
     """Loads the data, builds the model and encodes the posts."""
     import torch
 
+    from ita.model.checkpoint import encoder_record
     from ita.model.dataset import load_corpus
     from ita.model.device import compute_dtype, device_name, resolve_device, use_threads
     from ita.model.relation_training import relation_updates
@@ -206,20 +213,6 @@ def load_encoders(sections: Settings) -> tuple[list[Any], ViewEncoder]:
     return models, side_by_side(tokenizers, lengths, input_layout(sections.system))
 
 
-def encoder_record(encoders: Sequence[Encoder]) -> dict[str, Any]:
-    """Hashes of encoders; test posts of public data sets that those of them that are run folders were trained on."""
-    from ita.model.checkpoint import encoder_identity, resolve_model
-
-    overlap: dict[str, dict[str, int]] = {}
-    for encoder in encoders:
-        record = Path(resolve_model(encoder.model)).expanduser() / "settings.json"
-        about = read_json(record, "the settings of a run") if record.is_file() else {}
-        for version, count in {**about.get("encoder_overlap", {}), **about.get("test_overlap", {})}.items():
-            overlap[version] = max(count, overlap.get(version, count), key=lambda count: count["posts"])
-    models = {"encoder_models": [encoder_identity(encoder) for encoder in encoders]}
-    return {**models, **({"encoder_overlap": overlap} if overlap else {})}
-
-
 def max_lengths(encoder: ViewEncoder) -> dict[str, Any]:
     """Longest inputs, as settings.json has them."""
     further = [part.max_length for part in encoder.beside]
@@ -245,7 +238,8 @@ def read_sections(settings: Mapping[str, Any], files: RunFiles) -> Settings:
     """
     system = read_section(settings, "system", System)
     check_files(system, files)
-    further = [load(Encoder, values, "setting further_encoders") for values in settings.get("further_encoders", [])]
+    further_settings = with_local_copies(settings.get("further_encoders", []))
+    further = [load(Encoder, values, "setting further_encoders") for values in further_settings]
     if len(further) != len(system.encoders) - 1:
         raise UserError(
             f"setting system.encoders: {', '.join(system.encoders)}, so further_encoders must hold "

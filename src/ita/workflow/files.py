@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from ita.config.storage import MADE
 from ita.errors import ConfigError
-
-MADE = "results/"
-"""What lies below is made by the pipeline, so it need not be there yet."""
 
 
 def local_files(names: Iterable[str], setting: str) -> list[str]:

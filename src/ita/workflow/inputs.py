@@ -96,6 +96,10 @@ class JobInputs:
         classes = local_files(names, self.sections.place(dataset, "detect", detector, "classes"))
         return {"files": [*self.precomputed(dataset, "detect", detector), *classes]}
 
+    def ocr(self, wildcards: Wildcards) -> Inputs:
+        """None beside the images."""
+        return {}
+
     def caption(self, wildcards: Wildcards) -> Inputs:
         """Files that somebody else made, or the same shard of the regions that are described."""
         dataset, captioner = wildcards["dataset"], wildcards["captioner"]

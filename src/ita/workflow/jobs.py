@@ -10,11 +10,13 @@ from functools import cache
 from typing import Any, Protocol, TypeVar
 
 from ita.config.resolve import Resolver
+from ita.config.storage import MADE
 from ita.errors import UserError
 from ita.workflow.displays import Displays
 from ita.workflow.inputs import Inputs, JobInputs
 from ita.workflow.sections import Sections
 from ita.workflow.settings import JobSettings, Settings
+from ita.workflow.storage import BUNDLE, DEMO, MODEL_FILES, RUN, StorageInputs
 
 T = TypeVar("T")
 
@@ -33,6 +35,7 @@ class Jobs:
         config: the whole configuration.
         command_line: what ``--config`` brought; it wins over all.
         warn: called with every value that was set by hand and has no effect.
+        local: marks a file that lies on this machine, where results lie on storage; None where they lie here.
     """
 
     def __init__(
@@ -40,12 +43,14 @@ class Jobs:
         config: Mapping[str, Any],
         command_line: Mapping[str, Any] | None = None,
         warn: Callable[[str], None] | None = None,
+        local: Callable[[str], str] | None = None,
     ) -> None:
         self.resolver = Resolver(config, command_line, warn)
         sections = Sections(self.resolver)
         displays = Displays(sections)
         self._settings = JobSettings(sections, displays)
         self._inputs = JobInputs(sections, displays)
+        self._local, self._storage = local, StorageInputs(sections)
         self._json_of = cache(
             lambda stage, wildcards: json.dumps(self.settings_of(stage, dict(wildcards)), sort_keys=True)
         )
@@ -63,7 +68,39 @@ class Jobs:
 
     def inputs(self, stage: str) -> Callable[[Wildcards], Inputs]:
         """Inputs of a rule, by the options of its stage."""
-        return lambda wildcards: self.inputs_of(stage, dict(wildcards.items()))
+        return lambda wildcards: self._placed(stage, dict(wildcards.items()))
+
+    def _placed(self, stage: str, wildcards: Mapping[str, str]) -> Inputs:
+        inputs = self.inputs_of(stage, wildcards)
+        if self._local is None:
+            return inputs
+        further = self._storage.of(stage, wildcards, inputs, self.settings_of(stage, wildcards))
+        place = self._local
+        return {
+            option: [path if path.startswith(MADE) else place(path) for path in files]
+            for option, files in {"storage": further, **inputs}.items()
+        }
+
+    def image_shards(self) -> list[str]:
+        """Outputs of download where results lie on storage: the images, one file for each shard of the stages."""
+        names = [] if self._local is None else self._storage.shards
+        return [f"results/{{dataset}}/images/{name}.tar" for name in names]
+
+    def either(self, here: T, storage: T) -> T:
+        """A part of a rule where results lie on this machine, as it always was, or where they lie on storage.
+
+        A changed command or parameter would make the results of earlier versions anew.
+        """
+        return here if self._local is None else storage
+
+    @staticmethod
+    def demo_models() -> list[str]:
+        """Outputs of demo: files of its models."""
+        return [f"{DEMO}/{model}/{name}" for model, names in MODEL_FILES.items() for name in names]
+
+    def bundle(self) -> list[str]:
+        """Output of train where results lie on storage: the small files of the run folder as one."""
+        return [] if self._local is None else [f"{RUN}/{BUNDLE}"]
 
     def threads(self, stage: str) -> Callable[[Wildcards], int]:
         """CPU threads of a job, a setting of its stage."""
