@@ -38,6 +38,7 @@ def told(results, capsys):
         failed = [line for line in lines if line.startswith("FAIL")]
         assert bool(failed) == bool(code), lines
         assert not any(str(results) in line for line in lines if "snakemake" in line), "targets, not paths"
+        assert not any("--forcerun" in line for line in lines), "it would take the target for a rule"
         assert all(any(after.strip().startswith("->") for after in lines[lines.index(line) :]) for line in failed)
         return failed
 

@@ -17,8 +17,8 @@ from ita.reporting.verification.dataset import POSTS, DataSet
 from ita.reporting.verification.recount import differences, lenient_entities, recount
 
 METRICS, PREDICTIONS = "metrics.json", "predictions.parquet"
-EVALUATE = "evaluate the run again: snakemake --cores 1 --forcerun evaluate {metrics}"
-RESTORE = "restore the file from a copy, or evaluate the run again: snakemake --cores 1 --forcerun evaluate {metrics}"
+EVALUATE = "evaluate the run again: snakemake --cores 1 --force {metrics}"
+RESTORE = "restore the file from a copy, or evaluate the run again: snakemake --cores 1 --force {metrics}"
 NOT_STATED = "evaluated by an earlier version that states no hash of {what}; the rest is checked"
 TRAINING = ("updates", "subwords")
 BEFORE = 30
