@@ -25,12 +25,12 @@ from tests.support.pipeline import Pipeline, small
 TABLE = "results/demo/table1.csv"
 WAYS = {
     "single": [],
-    "groups": ["--groups", "gather=text", "context=text", "evaluate=scores", "--group-components", "scores=8"],
+    "groups": ["--groups", "gather=text", "context=text"],
     "arrays": ["--slurm-array-jobs", "gather,context,train,evaluate"],
 }
 """Options of each way of submitting jobs."""
-GROUPS = {"text": ("gather", "context"), "scores": ("evaluate",)}
-"""Rules of each group."""
+GROUPS = {"text": ("gather", "context")}
+"""Rules of each group; those that use a GPU would need one each at the same time."""
 
 
 def noticed(log: str) -> dict[int, datetime]:
