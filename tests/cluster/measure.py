@@ -91,7 +91,7 @@ def measure(way: str, full: bool, folder: Path) -> str:
     folder.mkdir()
     pipeline = Pipeline(folder)
     if not full:
-        pipeline.write({**small(pipeline.config), "seeds": [1, 2]})
+        pipeline.write(small(pipeline.config))
     with Cluster() as cluster:
         begin = time.monotonic()
         with run(pipeline, cluster, TABLE, *WAYS[way]) as work:
