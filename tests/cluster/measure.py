@@ -75,7 +75,9 @@ def report(pipeline: Pipeline, jobs: list[Job], log: str, wall: float) -> str:
     own, seen = own_seconds(pipeline), noticed(log)
     by_rule = defaultdict(list)
     for job in jobs:
-        by_rule[job.rule].append(job)
+        # A group's job is called after the group and the rules in it.
+        group = job.rule.partition("_")[0]
+        by_rule[group if group in GROUPS else job.rule].append(job)
     lines = [
         "| rule or group | jobs of the workflow | jobs of Slurm | their own seconds | seconds of Slurm jobs beside them"
         " | queued, mean | ended until noticed, mean |",
