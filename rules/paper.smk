@@ -17,6 +17,8 @@ rule paper:
         "results/logs/{dataset}/paper.log",
     benchmark:
         "results/benchmarks/{dataset}/paper.tsv"
+    # Where results lie on storage: the plugin for S3 does not see folders that other machines made.
+    localrule: bool(copies)
     conda:
         "../envs/ita.yaml"
     resources:

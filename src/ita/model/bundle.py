@@ -8,7 +8,9 @@ from __future__ import annotations
 import tarfile
 from collections.abc import Collection
 from pathlib import Path
+from typing import IO, cast
 
+from ita.errors import UserError
 from ita.io.files import atomic
 
 NAME = "encoder.tar"
@@ -34,7 +36,21 @@ def pack(bundle: Path, named: Collection[Path]) -> None:
 
 
 def unpack(folder: Path) -> None:
-    """Gives a run folder the files of its bundle, where it has one and lacks them."""
-    if (folder / NAME).is_file() and not (folder / CONFIG).exists():
-        with tarfile.open(folder / NAME) as archive:
-            archive.extractall(folder, filter="data")
+    """Gives a run folder the files of its bundle, where it has one and lacks them.
+
+    The configuration comes last: a folder that has it has all. Debian 12's Python has no filters in ``tarfile``.
+
+    Raises:
+        UserError: when a file of the bundle leads out of the folder, or is a link.
+    """
+    if not (folder / NAME).is_file() or (folder / CONFIG).exists():
+        return
+    with tarfile.open(folder / NAME) as archive:
+        members = [member for member in archive.getmembers() if not member.isdir()]
+        for member in sorted(members, key=lambda member: member.name == CONFIG):
+            path = folder / member.name
+            if not member.isreg() or not path.resolve().is_relative_to(folder.resolve()):
+                raise UserError(f"{folder / NAME}: {member.name} is no file of a run folder; train the model again")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with atomic(path) as part, cast(IO[bytes], archive.extractfile(member)) as content:
+                part.write_bytes(content.read())
