@@ -17,7 +17,9 @@ python3 -m venv /opt/ita
 sources="seqeval==|connection-pool=="
 entries 1 "$sources" <image.lock >sources.lock
 /opt/tools/bin/pip wheel $checked --no-build-isolation --wheel-dir wheels -r sources.lock
-/opt/ita/bin/pip install --no-deps --no-index wheels/*.whl
+# By name, since the bill of materials cannot name what was installed from a file.
+sed -n 's/^\([^ ]*==[^ ]*\).*/\1/p' sources.lock >sources.txt
+/opt/ita/bin/pip install --no-deps --no-index --find-links wheels -r sources.txt
 
 case $variant in
 cuda)
