@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -16,13 +17,6 @@ import yaml
 from tests.support.paths import ROOT
 from tests.support.pipeline import Pipeline, small
 
-MADE = [
-    "posts.parquet", "images.parquet", "objects/demo.parquet", "captions/demo.parquet", "ocr/tesseract.parquet",
-    "features/demo/1-of-1.parquet", "contexts/none.parquet", "contexts/all.parquet", "source/encoder/config.json",
-    "source/encoder/tokenizer.json", "source/detector/model.safetensors", "source/captioner/model.safetensors",
-    "runs/demo/crf/seed2/model.safetensors", "runs/demo/crf/seed2/history.csv",
-]  # fmt: skip
-"""Results that exist already, so that the rules below can be submitted at once."""
 TARGETS = {
     "detect": "objects/demo/1-of-1.parquet",
     "ocr": "ocr/tesseract/1-of-1.parquet",
@@ -39,7 +33,7 @@ def need(*modules: str) -> None:
             pytest.skip(f"{module} is not installed: an extra of its own, docs/clusters.md")
 
 
-def submit(folder: Path, profile: str, program: list[str], environment: dict[str, str], *arguments: str) -> str:
+def submit(folder: Path, profile: str, program: list[str], environment: dict[str, str]) -> str:
     """Has Snakemake submit a job of each rule of TARGETS by a profile; every job fails. Returns its output.
 
     Results lie in a folder that stands for the bucket.
@@ -48,19 +42,35 @@ def submit(folder: Path, profile: str, program: list[str], environment: dict[str
     pipeline = Pipeline(folder / "workflow")
     pipeline.write(small(pipeline.config))
     bucket = folder / "bucket"
-    for name in MADE:
-        path = bucket / "results/demo" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
+    bucket.mkdir()
     command = [
         *program, *(f"results/demo/{target}" for target in TARGETS.values()), "--workflow-profile",
         f"workflow/profiles/{profile}", "--default-storage-provider", "fs", "--default-storage-prefix", str(bucket),
-        "--rerun-triggers", "mtime", "--retries", "0", "--seconds-between-status-checks", "1", *arguments,
+        "--rerun-triggers", "mtime", "--retries", "0", "--seconds-between-status-checks", "1",
     ]  # fmt: skip
-    done = subprocess.run(
-        command, cwd=pipeline.folder, capture_output=True, text=True, env={**os.environ, **environment}, timeout=300
-    )
-    return done.stdout + done.stderr
+
+    def run(*arguments: str) -> str:
+        environ = {**os.environ, **environment}
+        options = {"cwd": pipeline.folder, "env": environ, "capture_output": True, "text": True, "timeout": 300}
+        done = subprocess.run([*command, *arguments], **options)
+        return done.stdout + done.stderr
+
+    for path in made_before(run("--dry-run")):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch() if path.suffix else path.mkdir(exist_ok=True)
+        os.utime(path, (0, 0))
+    return run()
+
+
+def made_before(plan: str) -> set[Path]:
+    """Every result of a dry run but those of the jobs of TARGETS, which can then be submitted at once."""
+    paths, open_jobs = set(), 0
+    for read, made in re.findall(r"^ +input: (.+)\n +output: (.+)$", plan, re.MULTILINE):
+        wanted = any(f"/results/demo/{target}" in made for target in TARGETS.values())
+        open_jobs += wanted
+        paths |= {Path(word) for word in re.findall(r"(/\S+) \(", read if wanted else f"{read}, {made}")}
+    assert open_jobs == len(TARGETS), plan[-3000:]
+    return paths
 
 
 class Api:
