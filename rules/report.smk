@@ -16,6 +16,8 @@ rule report:
         "results/logs/{dataset}/report.log",
     benchmark:
         "results/benchmarks/{dataset}/report.tsv"
+    # Where results lie on storage: the plugin for S3 does not see folders that other machines made.
+    localrule: bool(copies)
     conda:
         "../envs/ita.yaml"
     resources:
