@@ -53,7 +53,7 @@ def main() -> None:
     timing.add_argument("--report", type=Path, help="folder of a report; by default one of a made data set")
     picture = commands.add_parser("picture", help="a screenshot")
     picture.add_argument("report", type=Path)
-    picture.add_argument("--page", default="posts", choices=["posts", "tables"])
+    picture.add_argument("--page", default="posts", choices=["posts", "tables", "charts"])
     picture.add_argument("--state", default="", help="what follows posts.html in the address")
     picture.add_argument("--click", help="selector of what is clicked first, such as a score that opens")
     picture.add_argument("--width", type=int, default=1280)

@@ -1,5 +1,5 @@
 rule report:
-    """Put tables, and all posts with what systems predicted, into pages to look at, in a browser, without a server."""
+    """Put tables, charts, and all posts with what systems predicted, into pages to look at, in a browser, without a server."""
     input:
         unpack(jobs.inputs("report")),
         posts="results/{dataset}/posts.parquet",
@@ -10,7 +10,7 @@ rule report:
             htmlindex="report.html",
             caption="../workflow/report/report.rst",
             category="Posts",
-            labels={"dataset": "{dataset}", "pages": "Tables, and all posts with predictions"},
+            labels={"dataset": "{dataset}", "pages": "Tables, charts, all posts with predictions"},
         ),
     log:
         "results/logs/{dataset}/report.log",
@@ -26,9 +26,11 @@ rule report:
         runtime=growing(60),
     params:
         settings=jobs.settings("report"),
+        # No input, as in the rule paper: what the jobs before this one took, as far as it was kept.
+        benchmarks="results/benchmarks/{dataset}",
     shell:
         "python -m ita report --settings {params.settings:q} --tables {input.tables:q} --numbers {input.numbers:q}"
-        " --predictions {input.predictions:q}"
+        " --predictions {input.predictions:q} --histories {input.histories:q} --benchmarks {params.benchmarks:q}"
         " --run-settings {input.run_settings:q} --posts {input.posts:q} --images {input.images:q}"
         " --contexts {input.contexts:q} --objects {input.objects:q} --captions {input.captions:q} --ocr {input.ocr:q}"
         " --knowledge {input.knowledge:q} --features {input.features:q} --output {output:q} --log {log:q}"

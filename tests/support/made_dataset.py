@@ -152,7 +152,7 @@ def make_report(folder: Path, counts: dict[str, int], pictures: int = 4, expect:
 
 
 def make_tables(folder: Path, predictions: list[Path]) -> list[Path]:
-    """Writes metrics.json and settings.json beside predictions, and makes tables; their JSON."""
+    """Writes metrics.json, settings.json and history.csv beside predictions, and makes tables; their JSON."""
     for path in predictions:
         write_run_files(path)
     common = {"dataset": DATASET, "note": "", "systems": SYSTEMS, "encoders": {"bert": "BERT"}}
@@ -165,7 +165,7 @@ def make_tables(folder: Path, predictions: list[Path]) -> list[Path]:
 
 
 def write_run_files(predictions: Path) -> None:
-    """What a run folder has beside its predictions: their scores, resolved settings."""
+    """What a run folder has beside its predictions: their scores, resolved settings, and three epochs."""
     run = parquet.metadata(predictions)["run"]
     rows = parquet.rows("predictions", predictions)
     scores: dict[str, dict] = {}
@@ -181,6 +181,9 @@ def write_run_files(predictions: Path) -> None:
     stated = {"run": run, "settings": settings, "best_epoch": 2, "device": "cpu", "label_version": "v1"}
     predictions.with_name("metrics.json").write_text(json.dumps(metrics))
     predictions.with_name("settings.json").write_text(json.dumps(stated))
+    epochs = [{**run, "epoch": epoch, "dev_f1_t": 40.0 + epoch, "dev_f1_it": 50.0 + epoch} for epoch in (1, 2, 3)]
+    lines = [",".join(epochs[0]), *(",".join(map(str, epoch.values())) for epoch in epochs)]
+    predictions.with_name("history.csv").write_text("\n".join(lines) + "\n")
 
 
 def run_report(
@@ -202,7 +205,8 @@ def run_report(
     arguments += ["--ocr", folder / "tesseract.parquet"]
     if tables:
         arguments += ["--tables", *tables, "--numbers", *(path.with_suffix(".csv") for path in tables)]
-        arguments += ["--run-settings", *(path.with_name("settings.json") for path in predictions)]
+        for option, name in (("--run-settings", "settings.json"), ("--histories", "history.csv")):
+            arguments += [option, *(path.with_name(name) for path in predictions)]
     assert run_stage(report, [*map(str, arguments)]) == expect
     return folder / "report"
 

@@ -23,7 +23,7 @@ def test_a_report_reads_what_its_systems_read():
     assert files["features"] == [f"{folder}/features/resnet/{shard}.parquet" for shard in ("1-of-2", "2-of-2")]
     assert files["tables"] == [f"{folder}/{name}.json" for name in own["tables"]]
     assert files["numbers"] == [f"{folder}/{name}.csv" for name in own["tables"]]
-    assert len(files["predictions"]) == 4 * 2
+    assert len(files["predictions"]) == len(files["histories"]) == 4 * 2
     read = {path.split("/")[4] for path in files["run_settings"]}
     assert read == {*systems, "ita-all-cva"}, "of the systems, and of what Table 5 reads"
     assert set(values["systems"]) == {*own["systems"]} and values["encoders"] == {"bert": "BERT"}

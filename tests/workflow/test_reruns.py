@@ -61,7 +61,7 @@ RERUNS = [
     ("figures.figure2.height", 3.0, {"figure", "paper"}),
     ("paper.figures", ["curves"], {"paper"}),
     ("paper.tables", ["table1"], {"paper", "report"}),
-    ("knowledge_sources.llm.prompt_price", 0.5, {"paper"}),
+    ("knowledge_sources.llm.prompt_price", 0.5, {"paper", "report"}),
     ("cases.count", 5, {"cases", "paper"}),
     ("report.thumbnail", 100, {"report"}),
     ("report.tables", ["table1"], {"report"}),

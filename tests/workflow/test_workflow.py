@@ -19,6 +19,7 @@ from ita.io.files import sha256
 from tests.support.made_dataset import read_script
 from tests.support.pipeline import Pipeline, small
 from tests.support.planner import Planner
+from tests.support.report_folder import lost_links, zipped_report
 
 DATASETS = ("demo", "twitter15", "twitter17", "snap")
 TABLES = [f"results/{name}/table1.csv" for name in DATASETS]
@@ -292,9 +293,9 @@ def test_every_run_says_how_it_came_about(done):
 
 
 def test_the_report_is_built(done):
-    done.run("--report", "report.html", *DEMO)
-    report = (done.folder / "report.html").read_text()
-    for category in ("Tables", "Figures", "Cases", "Cost"):
+    done.run("--report", "report.zip", *DEMO)
+    report = zipped_report(done.folder / "report.zip")
+    for category in ("Tables", "Figures", "Cases", "Cost", "Posts"):
         assert f'"{category}"' in report
     for caption in ("Dev F1 in percent", "number of captions", "L2 distance", "calibration of span", "benchmark files"):
         assert caption in report
@@ -344,6 +345,7 @@ def test_the_report_shows_what_the_taggers_read(done):
     numbers, counts = read_script(folder / "report" / "data" / "run-1.js")["without_room"]
     left_out = sum(count for number, count in zip(numbers, counts, strict=True) if posts["split"][number] == "test")
     assert left_out == metrics["scores"]["test"]["it"]["words_truncated"]
+    assert lost_links(folder / "report") == []
 
 
 def test_all_results_are_verified(done, capsys):

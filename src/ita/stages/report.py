@@ -37,13 +37,16 @@ def work(
     ocr: Sequence[Path] = (),
     knowledge: Sequence[Path] = (),
     features: Sequence[Path] = (),
+    histories: Sequence[Path] = (),
+    benchmarks: Path | None = None,
 ) -> None:
     """Writes the pages; the folder takes its name when it is complete.
 
     Args:
         settings: ``report``, ``dataset``, ``note``, ``systems`` and ``encoders`` (those whose runs are shown),
             ``contexts`` (name and settings of each file, in their order), ``tables`` (objects, captions, ocr,
-            knowledge: names of the files, in their order), and ``features`` (detector of each file).
+            knowledge: names of the files, in their order), ``features`` (detector of each file), and ``prices``
+            (source of knowledge: price of a million tokens).
         output: the folder.
         posts: posts.parquet.
         images: images.parquet.
@@ -58,11 +61,13 @@ def work(
         ocr: tables of OCR text.
         knowledge: tables of knowledge.
         features: shards of region features that systems read beside their context.
+        histories: history.csv of every run that is shown.
+        benchmarks: folder of Snakemake's benchmark files of the data set; may be missing or incomplete.
 
     Raises:
         UserError: when runs were made on other posts, labels or data sets, or a context lacks a post.
     """
-    from ita.reporting.pages import frame, posts_page, tables_page
+    from ita.reporting.pages import charts_page, frame, posts_page, tables_page
     from ita.reporting.pages.sources import tables_of
     from ita.reporting.report_rows import ReportSettings
     from ita.reporting.runs import read_predictions_id
@@ -84,9 +89,22 @@ def work(
     inputs |= {f"{read_predictions_id(path)}/predictions.parquet": path for path in predictions}
     inputs |= {f"contexts/{table.name}": table.path for table in files.contexts.values()}
     inputs |= {path.name: path for path in (*tables, *numbers)}
+    inputs |= {f"{'/'.join(path.parts[-4:])}": path for path in histories}
     with atomic_folder(output) as folder:
         shown = posts_page.write_posts_page(folder, section, report, files)
         tables_page.write_tables_page(folder, report.dataset, tables, numbers, run_settings)
+        charts_page.write_charts_page(
+            folder,
+            report,
+            charts_page.ChartFiles(
+                posts_page.runs_in_order(predictions, section, report, shown.label_version),
+                histories,
+                {table.name: table.path for table in files.contexts.values()},
+                benchmarks,
+                knowledge[0].parent if knowledge else None,
+                settings.get("prices", {}),
+            ),
+        )
         provenance = provenance_of(settings, inputs)
         frame.write_frame(
             folder, report.dataset, facts(shown, section, report, provenance), [report.note] if report.note else []

@@ -295,6 +295,7 @@ class JobInputs:
             "numbers": [f"results/{dataset}/{name}.csv" for name in values["tables"]],
             "predictions": self.run_files(dataset, runs, RUN_FILES["predictions"]),
             "run_settings": list(dict.fromkeys(settings)),
+            "histories": self.run_files(dataset, runs, RUN_FILES["histories"]),
             "contexts": [f"results/{dataset}/contexts/{name}.parquet" for name in sources.contexts],
             **{
                 kind: [f"results/{dataset}/{kind}/{name}.parquet" for name in names]

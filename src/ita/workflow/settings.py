@@ -137,6 +137,7 @@ class JobSettings:
             "contexts": [[name, self.sections.values(dataset, "context", name)] for name in sources.contexts],
             "tables": sources.tables,
             "features": sources.features,
+            "prices": self.prices(dataset),
         }
 
     def prices(self, dataset: str) -> dict[str, dict[str, float]]:

@@ -29,12 +29,17 @@ TABLES = Page(
     "Tables",
     "Table 1 and its like: sort, filter, and open a score down to its seeds, settings and logs.",
 )
+CHARTS = Page(
+    "charts.html",
+    "Charts",
+    "Learning curves, calibration, types that are confused, F1 over the length of contexts, cost of each stage.",
+)
 POSTS = Page(
     "posts.html",
     "Posts",
     "Every post with its picture, what was read in it, gold entities, and what any two systems predicted.",
 )
-PAGES = (START, TABLES, POSTS)
+PAGES = (START, TABLES, CHARTS, POSTS)
 """In the order of the navigation."""
 ENTRY = "report.html"
 """Leads to the start page: Snakemake's report gives the file that it opens the name of the folder."""

@@ -73,8 +73,7 @@ def write_posts_page(folder: Path, section: Report, report: ReportSettings, file
         for part_number, part in chunks(records):
             write_script(folder, f"context-{number}", part, part_number)
     contexts = {name: {post: context for post, (context, _) in rows.items()} for name, rows in read.items()}
-    groups = run_data.group_runs(files.predictions, report.dataset, posts.label_version)
-    groups.sort(key=lambda runs: table_order(runs, section))
+    groups = runs_in_order(files.predictions, section, report, posts.label_version)
     systems = []
     for number, runs in enumerate(progress(groups, len(groups), "predictions", "systems")):
         record = run_data.run_records(posts, runs)
@@ -131,6 +130,16 @@ def system_record(runs: SystemRuns, report: ReportSettings, contexts: Sequence[s
         "view": "it" if "it" in system.views else "t",
         "regions": bool(system.regions),
     }
+
+
+def runs_in_order(
+    predictions: Sequence[Path], section: Report, report: ReportSettings, label_version: str | None
+) -> list[SystemRuns]:
+    """Runs of each system as tables have them. Errors as of ``group_runs``, and for a system without settings."""
+    groups = run_data.group_runs(predictions, report.dataset, label_version)
+    for runs in groups:
+        report_system(runs, report)
+    return sorted(groups, key=lambda runs: table_order(runs, section))
 
 
 def table_order(runs: SystemRuns, section: Report) -> tuple[int, int]:

@@ -95,7 +95,7 @@
         link.href = address;
         links.append(link, " ");
       }
-      return [seed ? `seed ${seed.seed}` : `seed (${place + 1})`, fixed(value), seed?.facts.best_epoch ?? "", links];
+      return [seed ? String(seed.seed) : `(${place + 1})`, fixed(value), seed?.facts.best_epoch ?? "", links];
     });
     const summary = ita.create("p", null, "summary");
     const spread = record.std === null ? "" : `, deviation ${fixed(record.std)}`;
@@ -105,7 +105,7 @@
     scroll.tabIndex = 0;
     scroll.setAttribute("role", "region");
     scroll.setAttribute("aria-label", "Seeds");
-    scroll.append(table("Seeds", ["", record.column.split(",")[0], "epoch", "files"], rows, "of-seeds"));
+    scroll.append(table("Seeds", ["seed", record.column.split(",")[0], "epoch", "files"], rows, "of-seeds"));
     return part("Seeds", drawSeeds(record), summary, scroll, note);
   }
 
