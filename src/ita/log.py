@@ -39,8 +39,12 @@ class LogFile(logging.FileHandler):
             log.warning("%s: the log ends here: %s", self.baseFilename, sys.exc_info()[1])
 
 
-def configure_log(path: Path | None) -> None:
+def configure_log(path: Path | None, level: int = logging.INFO) -> None:
     """Logs to a file, and warnings and errors to standard error too; without a file everything to standard error.
+
+    Args:
+        path: the file.
+        level: what is less than this is not logged.
 
     Raises:
         OSError: when the file cannot be written; everything goes to standard error then.
@@ -56,11 +60,11 @@ def configure_log(path: Path | None) -> None:
             handlers.append(file)
             console.setLevel(logging.WARNING)
     finally:
-        _use(handlers)
+        _use(handlers, level)
 
 
-def _use(handlers: list[logging.Handler]) -> None:
-    logging.basicConfig(level=logging.INFO, handlers=handlers, force=True)
+def _use(handlers: list[logging.Handler], level: int) -> None:
+    logging.basicConfig(level=level, handlers=handlers, force=True)
     logging.captureWarnings(True)
     for noisy in ("httpx", "httpcore", "urllib3", "huggingface_hub", "matplotlib", "fontTools", "py.warnings", "PIL"):
         logging.getLogger(noisy).setLevel(logging.ERROR)

@@ -9,6 +9,7 @@ from ita.commands.config import main, parse_command_line
 from ita.config import ConfigError, Resolver, read_yaml
 from ita.config.sections import ENTRIES, PRICES, STAGES
 from ita.workflow.jobs import Jobs
+from ita.workflow.versions import ADDED_SETTINGS
 from tests.support.paths import ROOT
 
 LINES = (ROOT / "config.yaml").read_text().splitlines()
@@ -57,6 +58,8 @@ def test_the_output_is_what_a_job_gets(run, stage):
     expected = {section: settings[section] for section in sections}
     if stage == "knowledge":  # prices change no text, so no job has them
         expected[stage] = {**expected[stage], **dict.fromkeys(PRICES, 0.0)}
+    for name in ADDED_SETTINGS.get(stage, ()):  # jobs have them where they say something
+        expected[stage] = {**expected[stage], name: read_yaml("config.yaml")[stage][name]}
     assert yaml.safe_load(output) == expected
     values = [line for line in output.splitlines() if not re.fullmatch(r" *\w+:", line) and not line.startswith("# ")]
     assert all(re.search(r"  # (config\.yaml:\d+ [\w.-]+|default)$", line) for line in values)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -46,8 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     if options.limit < 0 or options.resamples < 1:
         parser.error("--limit must be at least 0, --resamples at least 1")
-    configure_log(None)
-    log.setLevel("WARNING")
+    configure_log(None, logging.WARNING)
     try:
         print_comparison(options)
     except BrokenPipeError:

@@ -14,6 +14,7 @@ where all hold, and 1 otherwise.
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -42,8 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="folder of the data set's results (default: the one around PATH that holds posts.parquet)",
     )
     options = parser.parse_args(argv)
-    configure_log(None)
-    log.setLevel("WARNING")
+    configure_log(None, logging.WARNING)
     try:
         return verify(options.paths, options.results)
     except BrokenPipeError:
