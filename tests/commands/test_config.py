@@ -100,6 +100,23 @@ def test_files_and_command_line_win_in_their_order(run, tmp_path):
     assert re.search(r"^  temperature: 2\.0 +# config\.yaml:\d+ datasets\.twitter17\.losses\.official$", output, re.M)
 
 
+def test_a_folder_of_its_own_stands_over_the_workflow(run, tmp_path, monkeypatch):
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config/config.yaml").write_text("datasets:\n  mine:\n    context: {tags: 3}\n")
+    monkeypatch.chdir(tmp_path)
+    code, output, _ = run("mine", "context", "ga1")
+    assert code == 0
+    assert re.search(r"^  tags: 3 +# config/config\.yaml:3 datasets\.mine\.context$", output, re.MULTILINE)
+    assert re.search(rf"^  captions: 1 +# {ROOT}/config\.yaml:\d+ contexts\.ga1$", output, re.MULTILINE)
+
+
+def test_an_installed_package_says_where_its_settings_are_not(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("ita.__file__", str(tmp_path / "lib/site-packages/ita/__init__.py"))
+    monkeypatch.chdir(tmp_path)
+    code, output, errors = run("mine")
+    assert (code, output) == (1, "") and "found no config.yaml or config/config.yaml here" in errors
+
+
 def test_a_built_in_default_is_called_so(run, tmp_path):
     (tmp_path / "mine.yaml").write_text("encoders: {mine: {model: ./mine}}\n")
     _, output, _ = run("demo", "train", "mine/crf", "--configfile", tmp_path / "mine.yaml")

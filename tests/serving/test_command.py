@@ -1,5 +1,6 @@
 """The command line of ita serve, and its processes."""
 
+import shutil
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -8,6 +9,7 @@ import pytest
 
 from ita import Tagger
 from ita.commands import serve
+from ita.io.files import write_json
 from tests.support import service
 
 
@@ -62,3 +64,16 @@ def test_it_computes_in_8_bits_where_it_is_told_to(run, tmp_path):
         for bits in (None, "int8")
     )
     assert answers == rounded != exact
+
+
+def test_it_leaves_out_unsure_entities_where_it_is_told_to(run, tmp_path):
+    model = shutil.copytree(run, tmp_path / "model")
+    posts = [{"text": text} for text in ("b xa cc", "cc xb", "aa xc xa", "xa d xb b")]
+    everything = [entity.score for answer in Tagger.from_pretrained(model).predict(posts) for entity in answer.entities]
+    scores = [sorted(everything)[len(everything) // 2]] * 40
+    write_json(model / "calibration.json", {"split": "dev", "views": {"t": scores, "it": scores}})
+    with service.running(model, tmp_path / "log", "--risk", "0.1") as running:
+        answers = [answer["entities"] for answer in running.tag(*posts).json["posts"]]
+    kept = Tagger.from_pretrained(model, risk=0.1).predict(posts)
+    assert answers == [answer.to_dict()["entities"] for answer in kept]
+    assert 0 < sum(map(len, answers)) < len(everything)

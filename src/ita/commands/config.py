@@ -6,7 +6,9 @@
     ita config twitter17 train bert/ita-all-cva  of a training job: encoder and system
     ita config twitter17 systems crf             of an entry that belongs to no stage
 
-It reads config.yaml in the present folder; --configfile and --config are those of Snakemake. The output is YAML.
+It reads what Snakemake reads: the workflow's config.yaml, config.yaml or config/config.yaml of the present folder, and
+--configfile and --config. A workflow that was deployed without its package's source has its own config.yaml elsewhere:
+name that first. The output is YAML.
 Comments name the file and line of a value, and the section or entry there; "default" is the built-in one. Where a data
 set restricts a table or figure, that is the line of its own systems or encoders. Values that were set by hand and do
 not reach the job are listed below it.
@@ -20,12 +22,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import ita
 from ita.config import ENTRIES, NAMED, STAGES, ConfigError, check, messages
 from ita.config.levels import Level, Resolved, holds, leaves, merge
 from ita.config.resolve import Resolver
 from ita.config.sources import Lines, line_of, read_with_lines
 from ita.log import configure_log, log
 from ita.workflow.displays import Displays
+from ita.workflow.planning import SETTINGS_FILES, config_files
 from ita.workflow.sections import Sections
 
 Rows = Iterator[tuple[str, str]]
@@ -61,6 +65,19 @@ class Sources:
             if holds(values, keys):
                 return f"{file}:{line_of(lines, keys)} {where}"
         return where
+
+
+def settings_files() -> list[str]:
+    """Files that are read without being named.
+
+    Raises:
+        ConfigError: where there is none, or one that cannot be read.
+    """
+    checkout = Path(ita.__file__).parents[2] / "config.yaml"
+    files = config_files(checkout if checkout.is_file() else None)
+    if not files:
+        raise ConfigError(f"found no {' or '.join(SETTINGS_FILES)} here; change to the folder of the workflow")
+    return files
 
 
 def parse_command_line(entries: Sequence[str]) -> dict[str, Any]:
@@ -203,7 +220,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     configure_log(None)
     notes: list[str] = []
     try:
-        sources = Sources([Path("config.yaml"), *options.configfile], options.config)
+        sources = Sources([*map(Path, settings_files()), *options.configfile], options.config)
         resolver = Resolver(sources.config, sources.command_line, notes.append)
         check(resolver.config)
         if options.stage:

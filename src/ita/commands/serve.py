@@ -52,6 +52,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="where the model runs")
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32", help="as of ita predict")
     parser.add_argument("--quantize", choices=["int8"], help="as of ita predict")
+    parser.add_argument("--risk", type=float, metavar="SHARE", help="as of ita predict")
     parser.add_argument("--log-level", choices=["debug", "info", "warning", "error"], default="info")
     for option in fields(ServeOptions):
         flag, kind = f"--{option.name.replace('_', '-')}", type(option.default)
@@ -73,7 +74,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     options = ServeOptions(**{option.name: getattr(arguments, option.name) for option in fields(ServeOptions)})
     options.check()
-    names = ("model", "revision", "device", "name", "view", "precision", "quantize", "log_level")
+    names = ("model", "revision", "device", "name", "view", "precision", "quantize", "risk", "log_level")
     choice = ModelChoice(
         **{name: getattr(arguments, name) for name in names}, settings=read_settings(arguments.settings)
     )

@@ -34,6 +34,7 @@ class ModelChoice:
     device: str = "auto"
     precision: Precision = "fp32"
     quantize: Quantization | None = None
+    risk: float | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     name: str | None = None
     view: View = "auto"
@@ -93,6 +94,7 @@ def load(choice: ModelChoice, options: ServeOptions) -> Service:
         image_folder=None,
         precision=choice.precision,
         quantize=choice.quantize,
+        risk=choice.risk,
     )
     set_pixel_limit(options.max_pixels)
     service = Service(tagger, options, choice.name or model_name(tagger.record, tagger.folder.name), choice.view)

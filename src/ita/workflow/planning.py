@@ -61,17 +61,19 @@ def check_version(source: Path) -> None:
         )
 
 
-def config_files(defaults: Path) -> list[str]:
+def config_files(defaults: Path | None) -> list[str]:
     """Files of settings, later ones winning: the workflow's own, then that of the present folder, where it is another.
+
+    Args:
+        defaults: the workflow's own; None where it is not at hand.
 
     Raises:
         ConfigError: naming file and line, for one that cannot be read.
     """
     here = next((Path(name) for name in SETTINGS_FILES if Path(name).is_file()), None)
-    if here and here.exists() and defaults.exists() and here.samefile(defaults):
-        files = [here]
-    else:
-        files = [defaults, *filter(None, [here])]
+    if here and defaults and defaults.exists() and here.samefile(defaults):
+        defaults = None
+    files = [path for path in (defaults, here) if path]
     for path in files:
         read_yaml(path)
     return list(map(str, files))
