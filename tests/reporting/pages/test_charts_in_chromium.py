@@ -19,7 +19,7 @@ def test_charts_of_one_system_and_their_numbers(page, report):
     assert set(charts.evaluate_all("nodes => nodes.map(node => node.dataset.name)")) == {"ITA-All"}
     page.get_by_text("Numbers").and_(page.locator(":visible")).first.click()
     assert page.get_by_role("region", name="learning curve of ITA-All, BERT").get_by_role("row").count() == 4
-    assert page.get_by_role("img", name="mean dev F1 over 3 epochs").first.is_visible()
+    page.get_by_role("img", name="mean dev F1 over 3 epochs").first.wait_for()
     page.emulate_media(color_scheme="dark")
     ink = page.locator("figure.chart:visible svg use").first.evaluate(
         "node => getComputedStyle(node.closest('[fill]')).fill"

@@ -99,9 +99,9 @@ def test_keys_boxes_and_seeds(page, report):
     open_posts(page, report, "#post=test-1")
     page.locator("#boxes").wait_for()
     assert page.locator(".stage rect").count() == 2, "the third object has no box"
-    assert page.locator(".stage svg").is_visible()
+    page.locator(".stage svg").wait_for()
     page.keyboard.press("b")
-    assert not page.locator(".stage svg").is_visible()
+    page.locator(".stage svg").wait_for(state="hidden")
     page.keyboard.press("b")
     page.locator(".tag").first.hover()
     assert page.locator(".stage rect.lit").count() == 1
@@ -111,7 +111,7 @@ def test_keys_boxes_and_seeds(page, report):
     page.keyboard.press("s")
     assert page.locator(".side-card-b h3 small").inner_text() == "T, seed 2"
     page.keyboard.press("?")
-    assert page.get_by_role("dialog").is_visible()
+    page.get_by_role("dialog").wait_for()
     page.keyboard.press("Escape")
     page.keyboard.press("/")
     page.keyboard.type("jk")
@@ -139,17 +139,19 @@ def test_a_long_list_has_few_rows(page, report):
 def test_a_phone_shows_the_list_or_the_post(page, report):
     with another(page, viewport={"width": 375, "height": 740}, color_scheme="dark") as phone:
         open_posts(phone, report)
-        assert not phone.locator("#post").is_visible()
+        phone.locator("#post").wait_for(state="hidden")
         phone.locator("#rows a").nth(1).click()
-        assert phone.locator("#post h2").is_visible() and not phone.locator("#rows").is_visible()
+        phone.locator("#post h2").wait_for()
+        phone.locator("#rows").wait_for(state="hidden")
         assert phone.evaluate("document.documentElement.scrollWidth") <= 375
         phone.get_by_role("button", name="Back to the list").click()
-        assert phone.locator("#rows").is_visible()
+        phone.locator("#rows").wait_for()
         phone.locator("#rows a").nth(1).click()
         phone.go_back()
         phone.locator("#rows").wait_for()
         phone.emulate_media(media="print")
-        assert phone.locator("#post").is_visible() and not phone.locator("#rows").is_visible()
+        phone.locator("#post").wait_for()
+        phone.locator("#rows").wait_for(state="hidden")
 
 
 @pytest.mark.slow

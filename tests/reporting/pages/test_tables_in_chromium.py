@@ -25,7 +25,7 @@ def test_sort_filter_hide_and_open_a_score(page, report):
     assert section.get_by_role("status").inner_text() == "1 of 2 rows"
     section.get_by_text("Columns", exact=False).first.click()
     section.get_by_label("p I+T", exact=True).check()
-    assert section.get_by_role("button", name="p I+T").is_visible()
+    section.get_by_role("button", name="p I+T").wait_for()
     section.get_by_label("T", exact=True).uncheck()
     assert section.get_by_role("button", name="T", exact=True).count() == 0
     page.keyboard.press("Escape")
@@ -38,13 +38,14 @@ def test_sort_filter_hide_and_open_a_score(page, report):
     record = next(record for record in cells if record["text"] == text)
     assert dialog.get_by_role("heading", level=2).inner_text() == f"ITA-All, BERT: {text}"
     assert dialog.locator(".seeds-drawn circle").count() == len(record["seeds"]) == 3
-    assert dialog.get_by_text("Difference to BERT-CRF (T)").is_visible()
+    dialog.get_by_text("Difference to BERT-CRF (T)").wait_for()
     address = dialog.get_by_role("link", name="settings").first.get_attribute("href")
     assert (report / address).is_file()
     dialog.get_by_text("Settings of these runs").click()
-    assert dialog.get_by_text("train.epochs").is_visible()
+    dialog.get_by_text("train.epochs").wait_for()
     page.keyboard.press("Escape")
-    assert not dialog.is_visible() and page.evaluate("document.activeElement.textContent") == text
+    dialog.wait_for(state="hidden")
+    assert page.evaluate("document.activeElement.textContent") == text
 
 
 @pytest.mark.slow

@@ -46,14 +46,14 @@ function showEntities(post) {
 }
 
 function showPicture(post) {
-  const found = post.image_text || {};
+  const imageText = post.image_text || {};
   element("said").hidden = !post.image_status;
   const unread = post.image_status === "unread" ? "The model did not look at the picture." : "";
   element("image-error").textContent = post.image_error ? `The picture was not read: ${post.image_error}` : unread;
-  const tags = (found.objects || []).map((object) =>
+  const tags = (imageText.objects || []).map((object) =>
     [...(object.attributes || []).slice(0, 1).map((attribute) => attribute.label), object.label].join(" "));
-  const captions = (found.captions || []).map((caption) => caption.caption);
-  const rows = [["Tags", [...new Set(tags)].join(", ")], ["Captions", captions.join("\n")], ["Text in it", found.ocr_text]];
+  const captions = (imageText.captions || []).map((caption) => caption.caption);
+  const rows = [["Tags", [...new Set(tags)].join(", ")], ["Captions", captions.join("\n")], ["Text in it", imageText.ocr_text]];
   element("image-text").replaceChildren(...rows.filter(([, text]) => text).flatMap(([name, text]) =>
     [create("dt", name), create("dd", text)]));
   if (!post.image_error && !unread && !rows.some(([, text]) => text)) element("image-error").textContent = "Nothing.";
