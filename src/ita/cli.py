@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 
 from ita.errors import UserError
 from ita.io.disk_errors import explained
-from ita.io.files import told
+from ita.io.files import reporting_disk_errors
 from ita.io.text import decode, load_json
 from ita.log import configure_log, log
 from ita.workflow.versions import VERSIONS
@@ -53,7 +53,7 @@ def run_stage(module: ModuleType, argv: Sequence[str] | None = None) -> int:
     arguments = vars(stage_parser(name, module.work, module.__doc__).parse_args(argv))
     log_file = arguments.pop("log")
     try:
-        with told(log_file or Path()):
+        with reporting_disk_errors(log_file or Path()):
             configure_log(log_file)
         settings = {**read_settings(arguments.pop("settings")), "version": VERSIONS[name]}
         module.work(settings, **arguments)

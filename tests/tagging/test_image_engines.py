@@ -14,7 +14,7 @@ from ita.errors import UserError
 from ita.io.files import read_json
 from ita.tagging.image_engines import ImageEngines, ReadImage, read_images
 from ita.tagging.image_settings import ImageSettings, context_sections, differences, image_settings
-from ita.tagging.image_sources import FoundImage
+from ita.tagging.image_sources import FetchedImage
 from ita.vision.images import decode
 from ita.vision.types import ImageFile
 from tests.tagging.conftest import SECTIONS
@@ -130,8 +130,8 @@ def test_what_is_wrong_beside_the_pixels_is_said_of_an_image_that_is_read(tmp_pa
         def read(self, files):
             return {file.image_id: ReadImage() for file in files}
 
-    found = [FoundImage("ok", "no-end-marker: x", tmp_path / "a"), FoundImage("ok", None, tmp_path / "b")]
-    found.append(FoundImage("missing", "not-found: y", None))
+    found = [FetchedImage("ok", "no-end-marker: x", tmp_path / "a"), FetchedImage("ok", None, tmp_path / "b")]
+    found.append(FetchedImage("missing", "not-found: y", None))
     outcomes = [(image.status, image.error) for image in read_images(Engines(), found)]
     assert outcomes == [("ok", "no-end-marker: x"), ("ok", None), ("missing", "not-found: y")]
 

@@ -104,12 +104,14 @@ def _collect(node: Any, path: tuple[str, ...], lines: dict[tuple[str, ...], int]
     """
     if not hasattr(node, "value") or node.id != "mapping":
         return
-    here: dict[str, int] = {}
+    lines_set: dict[str, int] = {}
     for key, value in node.value:
         line = key.start_mark.line + 1
-        if key.value in here and key.value != "<<":
+        if key.value in lines_set and key.value != "<<":
             where = ".".join((*path, key.value))
-            raise ConfigError(f"{file}:{line}: '{where}' is set before, in line {here[key.value]}; only one may be")
-        here[key.value] = line
+            raise ConfigError(
+                f"{file}:{line}: '{where}' is set before, in line {lines_set[key.value]}; only one may be"
+            )
+        lines_set[key.value] = line
         lines.setdefault((*path, key.value), line)
         _collect(value, path if key.value == "<<" else (*path, key.value), lines, file)

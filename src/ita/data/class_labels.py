@@ -54,8 +54,8 @@ def features_in(value: Any, depth: int) -> list[Mapping[str, Any]]:
     if not isinstance(value, Mapping) or depth > DEEPEST:
         return []
     inner = [item for key, part in value.items() if key != "names" for item in features_in(part, depth + 1)]
-    here = [value["features"]] if isinstance(value.get("features"), Mapping) else []
-    return [*here, *([value] if depth == 0 else []), *inner]
+    direct = [value["features"]] if isinstance(value.get("features"), Mapping) else []
+    return [*direct, *([value] if depth == 0 else []), *inner]
 
 
 def class_label(value: Any, depth: int) -> list[str] | None:

@@ -39,8 +39,8 @@ def read_umt(content: bytes, file_name: str, layout: Layout) -> Iterator[Post]:
     for line, image_id, words in tagged_blocks(content, file_name, layout):
         for word in words:
             if word.word in (EOS, "") and word.tag in CONTEXT_TAGS:
-                found = f"{EOS}, which begins a context: such files are read by posts.format: ita"
-                raise malformed(file_name, word.line, "a post without a context", found)
+                actual = f"{EOS}, which begins a context: such files are read by posts.format: ita"
+                raise malformed(file_name, word.line, "a post without a context", actual)
         yield post_of_words(words, image_id, file_name, line, layout)
 
 

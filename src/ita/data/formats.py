@@ -137,8 +137,8 @@ def read_parquet(content: bytes, file_name: str, layout: Layout) -> Iterator[Pos
         file = pq.ParquetFile(io.BytesIO(content))
         check_header(file.schema_arrow.names, file_name, None)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        found = ARROW if content.startswith(ARROW_STARTS) else quote(str(error))
-        raise UserError(f"{file_name}: expected a Parquet file, found {found}") from None
+        actual = ARROW if content.startswith(ARROW_STARTS) else quote(str(error))
+        raise UserError(f"{file_name}: expected a Parquet file, found {actual}") from None
     if not layout.tag_names:
         layout = layout._replace(tag_names=names_of_table(file.schema_arrow.metadata, layout, file_name))
     number = 0

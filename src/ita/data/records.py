@@ -192,5 +192,5 @@ def first_key(record: Mapping[str, Any], names: Sequence[str], file_name: str, l
     for name in names:
         if record.get(name) is not None:
             return name
-    found = ", ".join(map(str, list(record)[:12])) or "none"
-    raise malformed(file_name, line, f"a key {' or '.join(names)}", f"the keys {found[:200]}")
+    actual = ", ".join(map(str, list(record)[:12])) or "none"
+    raise malformed(file_name, line, f"a key {' or '.join(names)}", f"the keys {actual[:200]}")

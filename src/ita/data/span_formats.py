@@ -44,8 +44,8 @@ def read_spans(content: bytes, file_name: str, layout: Layout) -> Iterator[Post]
         values = renamed(plain_record(record, file_name, line), layout)
         text = values.get(str(layout.columns.get("text", "text")))
         if not isinstance(text, str) or "\0" in text:
-            found = f"{quote(text)} among the keys {', '.join(map(str, values))[:200]}"
-            raise malformed(file_name, line, "'text' to be a string", found)
+            actual = f"{quote(text)} among the keys {', '.join(map(str, values))[:200]}"
+            raise malformed(file_name, line, "'text' to be a string", actual)
         entities = spans_of(values, text, file_name, line)
         tokens, tags = words_of_text(text, entities)
         check_lengths(tokens, tags, file_name, line)
@@ -95,8 +95,8 @@ def spans_of(record: Mapping[str, Any], text: str, file_name: str, line: int) ->
     spans = sorted({span_of(value, text, file_name, line) for value in values})
     for first, second in pairwise(spans):
         if second.start < first.end:
-            found = f"{quote(text[first.start : first.end])} and {quote(text[second.start : second.end])}"
-            raise malformed(file_name, line, "entities that do not overlap", found)
+            actual = f"{quote(text[first.start : first.end])} and {quote(text[second.start : second.end])}"
+            raise malformed(file_name, line, "entities that do not overlap", actual)
     return spans
 
 

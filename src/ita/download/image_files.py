@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from ita.io.files import atomic, told
+from ita.io.files import atomic, reporting_disk_errors
 from ita.io.image_formats import FORMATS
 from ita.io.image_shards import Member, ShardWriter, members
 from ita.log import log
@@ -72,7 +72,10 @@ class SingleFiles:
     def write(self, key: ImageKey, content: bytes) -> None:
         """As the protocol says."""
         path = self.path(key)
-        with self.locks[int(key.sha256[:2], 16)], told(path):  # two ids may bring the same bytes at a time
+        with (
+            self.locks[int(key.sha256[:2], 16)],
+            reporting_disk_errors(path),
+        ):  # two ids may bring the same bytes at a time
             if self.read(key) != content:
                 with atomic(path) as part:
                     part.write_bytes(content)
@@ -152,7 +155,7 @@ class ImageShards:
     def _append(self, sha256: str, name: str, content: bytes) -> None:
         if self.writer is None or self.writer.end > SHARD_BYTES:
             self.close()
-            with told(self.folder):
+            with reporting_disk_errors(self.folder):
                 self.folder.mkdir(parents=True, exist_ok=True)
             self.writer = ShardWriter(self._next())
         self.index[bytes.fromhex(sha256)] = (self.number, self.writer.add(name, content), len(content))

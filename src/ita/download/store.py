@@ -14,7 +14,7 @@ from ita.config import Download
 from ita.download.image_files import ImageFiles, ImageKey, ImageShards, SingleFiles, relative_path
 from ita.download.verify import verify_image
 from ita.errors import UserError
-from ita.io.files import atomic, told
+from ita.io.files import atomic, reporting_disk_errors
 from ita.io.image_decoder import REVISION, BadImage, decodable
 from ita.io.image_shards import ShardWriter
 from ita.io.schemas import SCHEMAS
@@ -151,7 +151,7 @@ class Journal:
         self.entries: dict[str, Row] = {}
 
     def __enter__(self) -> Self:
-        with told(self.path):
+        with reporting_disk_errors(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self.file = open(self.path, "a+b")
         self.file.seek(0)
@@ -187,7 +187,7 @@ class Journal:
         entry = {**row, "source": source, "limits": self.limits}
         if self.entries.pop(row["image_id"], None) == entry:
             return
-        with told(self.path):
+        with reporting_disk_errors(self.path):
             self.file.write(json.dumps(entry).encode() + b"\n")
             self.file.flush()
 

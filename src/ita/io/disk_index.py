@@ -34,8 +34,8 @@ class DiskIndex:
 
     def values(self, key: str) -> list[Any]:
         """The values of a key in the order in which they were added; none for a key that is not there."""
-        found = self._database.execute("SELECT value FROM items WHERE key = ? ORDER BY rowid", (key,))
-        return [json.loads(value) for (value,) in found]
+        rows = self._database.execute("SELECT value FROM items WHERE key = ? ORDER BY rowid", (key,))
+        return [json.loads(value) for (value,) in rows]
 
     def close(self) -> None:
         """Frees the database."""

@@ -21,7 +21,7 @@ os.umask(UMASK)  # it can only be read by setting it
 
 
 @contextmanager
-def told(path: Path) -> Iterator[None]:
+def reporting_disk_errors(path: Path) -> Iterator[None]:
     """Errors of the disk in writing ``path`` become UserError: path, reason, what to do."""
     try:
         yield
@@ -42,7 +42,7 @@ def atomic(path: Path) -> Iterator[Path]:
     Raises:
         UserError: when the disk refuses: it is full, read-only, or the folder has gone.
     """
-    with told(path):
+    with reporting_disk_errors(path):
         part = _temporary(path)
         try:
             yield part
@@ -58,7 +58,7 @@ def atomic(path: Path) -> Iterator[Path]:
 @contextmanager
 def temporary_folder(path: Path) -> Iterator[Path]:
     """An empty folder beside ``path`` to work in, removed at the end; leftovers of killed processes are removed."""
-    with told(path):
+    with reporting_disk_errors(path):
         part = _temporary(path)
         _remove(part)
         part.mkdir()

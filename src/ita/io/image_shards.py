@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from ita.io.files import told
+from ita.io.files import reporting_disk_errors
 
 BLOCK = 512
 """Bytes; headers and contents begin at multiples of it."""
@@ -67,7 +67,7 @@ class ShardWriter:
         self.path = shown or path
         self.end = 0
         """Bytes of the whole members."""
-        with told(self.path):
+        with reporting_disk_errors(self.path):
             self.handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
 
     def add(self, name: str, content: bytes) -> int:
@@ -83,13 +83,13 @@ class ShardWriter:
         """Ends the shard, which is on the disk then. Raises as the constructor does."""
         try:
             self._write(END)
-            with told(self.path):
+            with reporting_disk_errors(self.path):
                 os.fsync(self.handle)
         finally:
             os.close(self.handle)
 
     def _write(self, content: bytes) -> None:
-        with told(self.path):
+        with reporting_disk_errors(self.path):
             written = 0
             while written < len(content):
                 written += os.pwrite(self.handle, memoryview(content)[written:], self.end + written)

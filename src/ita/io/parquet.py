@@ -157,7 +157,7 @@ def metadata(table: pa.Table | Path) -> dict[str, Any]:
     """
     if not isinstance(table, Path):
         return dict(json.loads((table.schema.metadata or {}).get(KEY, b"{}")))
-    with _told(table):
+    with _reporting_damage(table):
         return _metadata(pq.read_metadata(table))
 
 
@@ -192,7 +192,7 @@ def _within(batch: pa.RecordBatch, start: int, rows: range | None) -> Iterator[p
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _reporting_damage(path: Path) -> Iterator[None]:
     """Errors of a file that is missing or damaged, as UserError."""
     try:
         yield
@@ -212,7 +212,7 @@ def _open(name: str, path: Path) -> Iterator[pq.ParquetFile]:
     if not path.exists():
         raise UserError(f"{path}: no such file; the stage that writes the table '{name}' has to run first")
     # pq.read_table would import pandas.
-    with _told(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
+    with _reporting_damage(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
         _check(name, path, file)
         yield file
 

@@ -63,10 +63,10 @@ def quote(value: Any) -> str:
     return text if len(text) <= QUOTED else text[: QUOTED - 3] + "..."
 
 
-def malformed(file: str | Path, line: int | None, expected: str, found: str) -> UserError:
+def malformed(file: str | Path, line: int | None, expected: str, actual: str) -> UserError:
     """The error for a line that is not as its format has it."""
     place = str(file) if line is None else f"{file}:{line}"
-    return UserError(f"{place}: expected {expected}, found {found}")
+    return UserError(f"{place}: expected {expected}, found {actual}")
 
 
 def foreign_encoding(start: bytes) -> str | None:
@@ -139,8 +139,8 @@ def numbered_lines(content: bytes, name: str | Path) -> Iterator[tuple[int, str]
         except UnicodeDecodeError as error:
             raise malformed(name, number, "UTF-8 text", _undecodable(error, raw, name)) from None
         if "\r" in line:
-            found = f"CR alone; convert the file (tr '\\r' '\\n' < {name})"
-            raise malformed(name, number, "lines that end in LF or CRLF", found)
+            actual = f"CR alone; convert the file (tr '\\r' '\\n' < {name})"
+            raise malformed(name, number, "lines that end in LF or CRLF", actual)
         if "\0" in line:
             raise malformed(name, number, "text", "a NUL character")
         yield number, line
@@ -230,12 +230,12 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def half_character(value: Any) -> str | None:
     """What is wrong with a string within a value that cannot be written as UTF-8; None where all can."""
     for text in strings_in(value):
-        if found := SURROGATE.search(text):
-            code = ord(found[0])
-            what = f"the surrogate U+{code:04X} alone, half a character"
+        if surrogate := SURROGATE.search(text):
+            code = ord(surrogate[0])
+            problem = f"the surrogate U+{code:04X} alone, half a character"
             if code in BYTES:
-                what = f"the byte 0x{code - 0xDC00:02X}, which is not UTF-8"
-            return f"has at character {found.start()} {what}"
+                problem = f"the byte 0x{code - 0xDC00:02X}, which is not UTF-8"
+            return f"has at character {surrogate.start()} {problem}"
     return None
 
 

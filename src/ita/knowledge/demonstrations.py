@@ -91,21 +91,21 @@ def find_post(
     """The training post that a line names. Raises as ``read_demonstrations``."""
     name, image = record.get("id"), record.get("image")
     if name is not None:
-        found = [by_id[str(name)]] if str(name) in by_id else []
+        matches = [by_id[str(name)]] if str(name) in by_id else []
         shown = f"post {quote(str(name))}"
     else:
-        found = by_image.get(image_key(str(image)), [])
+        matches = by_image.get(image_key(str(image)), [])
         shown = f"image {quote(str(image))}"
-    if not found:
+    if not matches:
         raise UserError(
             f"{place}: {shown} is not among the posts; expected the id of a training post, its image, or a text"
         )
-    outside = sorted({post["split"] for post in found} - {"train"})
+    outside = sorted({post["split"] for post in matches} - {"train"})
     if outside:
         raise refusal(place, shown, " and ".join(outside))
-    if len(found) > 1:
-        raise UserError(f"{place}: {shown} has {len(found)} posts; name one of them by its id")
-    return found[0]
+    if len(matches) > 1:
+        raise UserError(f"{place}: {shown} has {len(matches)} posts; name one of them by its id")
+    return matches[0]
 
 
 def refusal(place: str, shown: str, split: str) -> UserError:

@@ -38,15 +38,15 @@ def estimate(
     prompt = sum(prompt_tokens(question, settings, pictures) for question in open_questions)
     lengths = [answer.completion_tokens for answer in answered if answer.completion_tokens is not None]
     measured = len(lengths) >= ENOUGH
-    each = fmean(lengths) if measured else settings.max_tokens
-    completion = ceil(each * len(open_questions))
+    mean_length = fmean(lengths) if measured else settings.max_tokens
+    completion = ceil(mean_length * len(open_questions))
     lines = [
         f"posts              {len(questions):>12,}",
         f"to be asked        {len(open_questions):>12,}   ({len(answered):,} are answered already)",
         f"prompt tokens      {prompt:>12,}   about: {LETTERS_PER_TOKEN} letters a token, "
         f"{PIXELS_PER_TOKEN} pixels of a picture",
         f"answer tokens      {completion:>12,}   "
-        + (f"about: {each:.0f} each, as before" if measured else f"at most: {settings.max_tokens} each"),
+        + (f"about: {mean_length:.0f} each, as before" if measured else f"at most: {settings.max_tokens} each"),
     ]
     if settings.prompt_price or settings.completion_price:
         price = (prompt * settings.prompt_price + completion * settings.completion_price) / 1e6

@@ -69,10 +69,15 @@ class LocalModel:
             answers = self._answer(batch)
             seconds = round((time.monotonic() - start) / len(batch), 3)
             for (question, _), (text, finish, prompt_tokens, tokens) in zip(batch, answers, strict=True):
-                told: dict[str, Any] = {"prompt_tokens": prompt_tokens, "completion_tokens": tokens, "finish": finish}
-                told |= {"model": self.settings.model, "seconds": seconds}
+                usage: dict[str, Any] = {
+                    "prompt_tokens": prompt_tokens,
+                    "completion_tokens": tokens,
+                    "finish": finish,
+                    "model": self.settings.model,
+                    "seconds": seconds,
+                }
                 cleaned = clean(text)
-                answer = Answer("ok", cleaned, **told) if cleaned else Answer("empty", error="an empty text", **told)
+                answer = Answer("ok", cleaned, **usage) if cleaned else Answer("empty", error="an empty text", **usage)
                 record(question, answer)
 
     def _batches(self, questions: Sequence[Question]) -> Iterator[list[Prompt]]:

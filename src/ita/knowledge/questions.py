@@ -51,8 +51,8 @@ class Questioner:
         self.posts = {post["post_id"]: post for post in posts}
         self.demonstrations: dict[str, Demonstration] = {}
         if settings.retrieval != "none" and settings.demonstrations:
-            found = read_demonstrations(Path(settings.demonstrations), posts)
-            self.demonstrations = {demonstration.post_id: demonstration for demonstration in found}
+            demonstrations = read_demonstrations(Path(settings.demonstrations), posts)
+            self.demonstrations = {demonstration.post_id: demonstration for demonstration in demonstrations}
         self.posts |= {name: row_of_text(shown) for name, shown in self.demonstrations.items() if shown.slots}
         shown = [self.posts[post_id] for post_id in self.demonstrations]
         images = {post["image_id"] for post in [*asked, *shown]} - {None}
@@ -74,9 +74,9 @@ class Questioner:
             vectors, self.metadata = encode_texts([text_of(row) for row in rows], self.settings.retrieval_model)
         else:
             folder = self.tagger or Path(self.settings.retrieval_model or "")
-            wanted = set(names)
+            wanted_ids = set(names)
             stream = parquet.stream("contexts", self.context, 1024) if self.context else ()
-            by_post = {row["post_id"]: row for row in stream if row["post_id"] in wanted}
+            by_post = {row["post_id"]: row for row in stream if row["post_id"] in wanted_ids}
             words = [row["tokens"] for row in rows]
             vectors, self.metadata = encode_posts(words, contexts_of(by_post, names), folder, self.settings.device)
         return choose_nearest(post_ids, vectors[: len(post_ids)], candidates, vectors[len(post_ids) :], count)

@@ -61,14 +61,14 @@ def answer_of(content: bytes, seconds: float) -> Answer:
         message, finish = choice["message"], choice.get("finish_reason")
         text, refusal = message.get("content"), message.get("refusal")
         usage = reply.get("usage") or {}
-        counts = [whole(usage.get(name)) for name in ("prompt_tokens", "completion_tokens")]
+        counts = [count_or_none(usage.get(name)) for name in ("prompt_tokens", "completion_tokens")]
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
         raise FetchError("failed", "bad-answer", f"{type(error).__name__}: {error}"[:SHOWN], retryable=True) from None
     if isinstance(text, list):  # parts of a message
         text = "".join(str(part.get("text", "")) for part in text if isinstance(part, Mapping))
     if not isinstance(text, str | None):
         raise FetchError("failed", "bad-answer", f"its content is a {type(text).__name__}", retryable=True)
-    told: dict[str, Any] = {
+    details: dict[str, Any] = {
         "finish": single_line(finish) if isinstance(finish, str) else None,
         "prompt_tokens": counts[0],
         "completion_tokens": counts[1],
@@ -76,12 +76,12 @@ def answer_of(content: bytes, seconds: float) -> Answer:
         "seconds": round(seconds, 3),
     }
     if refusal or finish == "content_filter":
-        return Answer("refused", error=single_line(str(refusal or "content filter")), **told)
+        return Answer("refused", error=single_line(str(refusal or "content filter")), **details)
     if not (cleaned := clean(text or "")):
-        return Answer("empty", error="no choices" if not choices else "an empty text", **told)
-    return Answer("ok", cleaned, **told)
+        return Answer("empty", error="no choices" if not choices else "an empty text", **details)
+    return Answer("ok", cleaned, **details)
 
 
-def whole(value: Any) -> int | None:
+def count_or_none(value: Any) -> int | None:
     """A count, if it is one."""
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31 else None

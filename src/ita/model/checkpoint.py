@@ -237,8 +237,8 @@ def save_model(
     folders = encoder_folders(folder, len(encoders))
     with atomic(folder / WEIGHTS) as part:
         save_file(named, part, metadata={"format": "pt"})
-        others = hash_files(folder, [part / name for part in folders for name in (CONFIG, *FILES)])
-        record_hashes({WEIGHTS: sha256(part), **others})
+        other_hashes = hash_files(folder, [part / name for part in folders for name in (CONFIG, *FILES)])
+        record_hashes({WEIGHTS: sha256(part), **other_hashes})
 
 
 def published_prefix(encoder: Any) -> str:
@@ -248,9 +248,9 @@ def published_prefix(encoder: Any) -> str:
     return f"{encoder.base_model_prefix}."
 
 
-def renamed(name: str, prefix: str, other: str) -> str:
+def renamed(name: str, prefix: str, new_prefix: str) -> str:
     """A name with another prefix, where it has this one."""
-    return other + name.removeprefix(prefix) if name.startswith(prefix) else name
+    return new_prefix + name.removeprefix(prefix) if name.startswith(prefix) else name
 
 
 def read_tagger_weights(folder: Path, encoder: Any) -> dict[str, torch.Tensor]:

@@ -136,9 +136,9 @@ def configure_optimizer(tagger: Tagger, train: Train) -> Optimizer:
     BertAdam decays neither biases nor LayerNorm (upstream: run_mtmner_crf.py).
     """
     in_crf = {id(weight) for module in tagger.modules() if isinstance(module, CRF) for weight in module.parameters()}
-    encoder: list[Tensor] = [weight for each in tagger.encoders for weight in each.parameters()]
-    known = {id(weight) for weight in encoder} | in_crf
-    heads: list[Tensor] = [weight for weight in tagger.parameters() if id(weight) not in known]
+    encoder: list[Tensor] = [weight for model in tagger.encoders for weight in model.parameters()]
+    grouped = {id(weight) for weight in encoder} | in_crf
+    heads: list[Tensor] = [weight for weight in tagger.parameters() if id(weight) not in grouped]
     crf: list[Tensor] = [weight for weight in tagger.parameters() if id(weight) in in_crf]
     decay = train.weight_decay
     groups = []

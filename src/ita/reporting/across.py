@@ -77,14 +77,14 @@ class Across:
         Raises:
             UserError: without a row beside the baseline, or without the baseline.
         """
-        found = [
+        views_by_row = [
             {(run.id.encoder, run.id.system): views_of(run) for run in runs.all if self.chosen(run)}
             for runs in self.runs.values()
         ]
-        names = list(dict.fromkeys(name for of_set in found for name in of_set))
-        common = [name for name in names if all(name in of_set for of_set in found)]
+        names = list(dict.fromkeys(name for of_set in views_by_row for name in of_set))
+        common = [name for name in names if all(name in of_set for of_set in views_by_row)]
         encoders = {encoder for encoder, system in common if system == self.baseline}
-        rows = [Row(*name, view) for name in common if name[0] in encoders for view in found[0][name]]
+        rows = [Row(*name, view) for name in common if name[0] in encoders for view in views_by_row[0][name]]
         left_out = ["/".join(name) for name in names if not any(row[:2] == name for row in rows)]
         if len(rows) < 2:
             raise UserError(

@@ -42,7 +42,7 @@ def crate(folder: Path, main: str, settings: Mapping[str, Any], posts: Mapping[s
     """
     files = [file_entity(folder, path) for path in sorted(folder.rglob("*")) if path.is_file()]
     workflow = next(entity for entity in files if entity["@id"] == quote(main))
-    made = [entity for entity in files if not entity["@id"].startswith("workflow/")]
+    outputs = [entity for entity in files if not entity["@id"].startswith("workflow/")]
     workflow |= workflow_facts(posts)
     inputs = [input_entity(name, split) for name, split in posts["splits"].items()]
     now = datetime.now(UTC).replace(microsecond=0).isoformat()
@@ -67,7 +67,7 @@ def crate(folder: Path, main: str, settings: Mapping[str, Any], posts: Mapping[s
         "description": "The stages of the workflow, from the posts to the tables; cost.csv has the time of each.",
         "instrument": {"@id": workflow["@id"]},
         "object": references(entity["@id"] for entity in inputs),
-        "result": references(entity["@id"] for entity in made),
+        "result": references(entity["@id"] for entity in outputs),
         "endTime": now,
         "actionStatus": "http://schema.org/CompletedActionStatus",
     }

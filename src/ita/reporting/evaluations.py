@@ -37,14 +37,14 @@ def check_evaluations(runs: Mapping[Path, Metrics]) -> None:
     Args:
         runs: metrics.json -> its content.
     """
-    seen: dict[tuple[str, ...], tuple[str, Path]] = {}
+    first_stated: dict[tuple[str, ...], tuple[str, Path]] = {}
     for file, metrics in runs.items():
-        for subject, value, what in _stated(metrics):
-            known, first = seen.setdefault(subject, (value, file))
-            if known != value:
+        for subject, value, problem in _stated(metrics):
+            stated, first = first_stated.setdefault(subject, (value, file))
+            if stated != value:
                 raise UserError(
-                    f"{first} and {file}: {what} ({known[:12]} and {value[:12]}), so their scores cannot stand in one "
-                    "table; evaluate both runs again"
+                    f"{first} and {file}: {problem} ({stated[:12]} and {value[:12]}), so their scores cannot stand in "
+                    "one table; evaluate both runs again"
                 )
 
 
@@ -56,8 +56,8 @@ def _stated(metrics: Metrics) -> Iterator[tuple[tuple[str, ...], str, str]]:
         for view, value in views.items():
             read = inputs_of(metrics["system"]) if view == "it" else ""
             reading = f", context {read}" if read else ""
-            what = f"evaluated on different {INPUTS[view]} (split {split}, view {VIEWS[view]}{reading})"
-            yield ("inputs", split, view, read), value, what
+            problem = f"evaluated on different {INPUTS[view]} (split {split}, view {VIEWS[view]}{reading})"
+            yield ("inputs", split, view, read), value, problem
 
 
 def evaluation_metadata(runs: Mapping[str, Metrics]) -> dict[str, Any]:

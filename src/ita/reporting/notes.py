@@ -91,8 +91,8 @@ def overlap_notes(runs: Runs, settings: ReportSettings, table: Table) -> list[st
         if encoder in table.encoders and system in table.systems
     ]
     trained = {version: count for run in runs.all for version, count in run.metrics.get("test_overlap", {}).items()}
-    others = {version: count for version, count in sorted(trained.items()) if version != runs.label_version}
-    return [*notes, *(OVERLAP.format(version=version, **count) for version, count in others.items())]
+    other_versions = {version: count for version, count in sorted(trained.items()) if version != runs.label_version}
+    return [*notes, *(OVERLAP.format(version=version, **count) for version, count in other_versions.items())]
 
 
 def relation_notes(runs: Runs, settings: ReportSettings, table: Table) -> list[str]:

@@ -194,7 +194,7 @@ def _count_run(side: Side, predicted: Tags, facts: Facts) -> Iterator[tuple[Part
     total = count_matches(sets)
     yield ("all", "all"), total
     for name in gold_types(side):
-        yield ("type", name), count_matches([(_of_type(gold, name), _of_type(other, name)) for gold, other in sets])
+        yield ("type", name), count_matches([(_of_type(gold, name), _of_type(spans, name)) for gold, spans in sets])
     yield ("all", "boundaries"), count_boundaries(sets)
     if facts.seen is not None:
         for name, counts in slices.count_seen_and_unseen(side.tokens, sets, facts.seen).items():
@@ -279,9 +279,11 @@ def confusion(side: Side) -> dict[str, dict[str, float]]:
     for predicted in side.predicted:
         for gold_spans, predicted_spans in span_sets(side.gold, predicted):
             gold = {span[:2]: span.type for span in gold_spans}
-            found = {span[:2]: span.type for span in predicted_spans}
-            counts.update((entity_type, found.get(words, MISSED)) for words, entity_type in gold.items())
-            counts.update((INVENTED, entity_type) for words, entity_type in found.items() if words not in gold)
+            predicted_types = {span[:2]: span.type for span in predicted_spans}
+            counts.update((entity_type, predicted_types.get(words, MISSED)) for words, entity_type in gold.items())
+            counts.update(
+                (INVENTED, entity_type) for words, entity_type in predicted_types.items() if words not in gold
+            )
     types = sorted({name for pair in counts for name in pair} - {MISSED, INVENTED})
     rows = {row: {column: counts[row, column] / len(side.seeds) for column in types} for row in [*types, INVENTED]}
     for name in types:

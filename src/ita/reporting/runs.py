@@ -168,14 +168,14 @@ class Runs:
 
         Systems that name their encoders have their models in an entry of their own.
         """
-        own = {run.id.system: run.models for run in self.all if run.names_encoders}
+        system_models = {run.id.system: run.models for run in self.all if run.names_encoders}
         return {
             "seeds": sorted({run.seed for run in self.all}),
             "label_version": self.label_version,
             "models": {
                 run.id.encoder: run.metrics["encoder"].get("model") for run in self.all if not run.names_encoders
             },
-            **({"system_models": own} if own else {}),
+            **({"system_models": system_models} if system_models else {}),
             "run_commits": sorted({str(run.metrics["commit"]) for run in self.all if run.metrics.get("commit")}),
             **evaluation_metadata({str(run.id): run.metrics for run in self.all}),
         }

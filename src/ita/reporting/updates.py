@@ -129,5 +129,5 @@ def _has_more(runs: Runs, encoder: str, system: str, table: Table) -> bool:
 
 def _mean(values: Sequence[float | None]) -> float | None:
     """Mean of values of which none is missing."""
-    known = [value for value in values if value is not None]
-    return fmean(known) if known and len(known) == len(values) else None
+    recorded = [value for value in values if value is not None]
+    return fmean(recorded) if recorded and len(recorded) == len(values) else None

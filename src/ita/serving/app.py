@@ -71,9 +71,9 @@ def content_type(expected: str) -> Any:
     """Refuses requests with a body of another type."""
 
     async def check(request: Request) -> None:
-        found = request.headers.get("content-type", "")
-        if request.method == "POST" and found.partition(";")[0].strip().lower() != expected:
-            message = f"found the content type {found!r:.80}" if found else "found no content type"
+        sent = request.headers.get("content-type", "")
+        if request.method == "POST" and sent.partition(";")[0].strip().lower() != expected:
+            message = f"found the content type {sent!r:.80}" if sent else "found no content type"
             raise ServiceError(415, "wrong_content_type", message, expected)
 
     return check

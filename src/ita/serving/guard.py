@@ -50,8 +50,8 @@ class Exchange:
     request_id: str = ""
 
     def __post_init__(self) -> None:
-        given = self.header(b"x-request-id")
-        self.request_id = given.decode() if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex[:16]
+        request_id = self.header(b"x-request-id")
+        self.request_id = request_id.decode() if REQUEST_ID.fullmatch(request_id) else uuid.uuid4().hex[:16]
 
     def header(self, name: bytes) -> bytes:
         """The first header of a name."""

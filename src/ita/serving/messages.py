@@ -47,11 +47,11 @@ class TagRequest(Post):
 
     def list_posts(self) -> list[dict[str, Any]]:
         """The posts, as they came."""
-        own = self.model_dump(exclude={"posts", "view", "explain"}, exclude_unset=True)
+        single = self.model_dump(exclude={"posts", "view", "explain"}, exclude_unset=True)
         if self.posts is None:
-            return [own]
-        if own:
-            name = min(own)
+            return [single]
+        if single:
+            name = min(single)
             raise ServiceError(422, "invalid_request", f"found '{name}' beside 'posts'", f"'{name}' inside of a post")
         return [post.model_dump(exclude_unset=True) for post in self.posts]
 

@@ -17,7 +17,7 @@ from ita.serving.errors import ServiceError
 from ita.serving.lanes import Lane
 from ita.serving.options import ServeOptions
 from ita.tagging.image_engines import IMAGES, ReadImage, image_text, read_images
-from ita.tagging.image_sources import URL, FoundImage
+from ita.tagging.image_sources import URL, FetchedImage
 from ita.tagging.posts import NewPost, Record, UnreadablePost
 from ita.tagging.results import TaggedPost
 from ita.tagging.tagger import Tagger, View, unread
@@ -54,7 +54,7 @@ class Service:
         if self.reads_images:
             self.engines = tagger.image_engines()
             self.sources = tagger.image_sources()
-            self.images: Lane[FoundImage, ReadImage] = Lane("images", self._read, IMAGES, metrics.observe_images)
+            self.images: Lane[FetchedImage, ReadImage] = Lane("images", self._read, IMAGES, metrics.observe_images)
             self.downloaders = ThreadPoolExecutor(DOWNLOADERS, "download")
             self.verifiers = ThreadPoolExecutor(VERIFIERS, "verify")
 
@@ -66,7 +66,7 @@ class Service:
     def _tag(self, batch: list[Pictured]) -> Sequence[TaggedPost]:
         return self.tagger.tag_posts([post for post, _ in batch], [image for _, image in batch])
 
-    def _read(self, batch: list[FoundImage]) -> Sequence[ReadImage]:
+    def _read(self, batch: list[FetchedImage]) -> Sequence[ReadImage]:
         return read_images(self.engines, batch)
 
     async def answer(self, records: Sequence[Record], view: View, explain: bool) -> list[TaggedPost]:
@@ -105,16 +105,16 @@ class Service:
 
     async def _images_of(self, posts: dict[int, NewPost], view: View) -> dict[int, ReadImage]:
         """What is found in the images of posts, by number."""
-        wanted = {number: post.image for number, post in posts.items() if post.image is not None}
-        wanted = {number: image for number, image in wanted.items() if self.tagger.wants_image(posts[number], view)}
-        if not self.reads_images or not wanted:
+        sources = {number: post.image for number, post in posts.items() if post.image is not None}
+        sources = {number: image for number, image in sources.items() if self.tagger.wants_image(posts[number], view)}
+        if not self.reads_images or not sources:
             return {}
-        async with self._files(list(wanted.values())) as found:
-            results = await self.images.run(found, [1] * len(found))
-        return dict(zip(wanted, map(image_or_failure, results), strict=True))
+        async with self._files(list(sources.values())) as fetched:
+            results = await self.images.run(fetched, [1] * len(fetched))
+        return dict(zip(sources, map(image_or_failure, results), strict=True))
 
     @asynccontextmanager
-    async def _files(self, sources: Sequence[str | bytes]) -> AsyncIterator[list[FoundImage]]:
+    async def _files(self, sources: Sequence[str | bytes]) -> AsyncIterator[list[FetchedImage]]:
         """The images as files; they are removed at the end, even where nobody waits for a download any more."""
         folder = TemporaryDirectory(prefix="ita-serve-", ignore_cleanup_errors=True)
         downloads = any(isinstance(source, str) and URL.match(source) for source in sources)

@@ -103,9 +103,9 @@ def _overlap(gold: Span, predicted: Span) -> int:
     return max(min(gold.end, predicted.end) - max(gold.start, predicted.start), 0)
 
 
-def _paired(gold: Span, predicted: Span, rest: Worth) -> Worth:
+def _paired(gold: Span, predicted: Span, following: Worth) -> Worth:
     """Worth of a pair and the rest; nothing where the two share no words."""
     words = _overlap(gold, predicted)
     if not words:
         return (0, 0, 0)
-    return rest[0] + 1, rest[1] + (gold.type == predicted.type), rest[2] + words
+    return following[0] + 1, following[1] + (gold.type == predicted.type), following[2] + words

@@ -49,8 +49,8 @@ def count_seen_and_unseen(tokens: Tokens, posts: Sequence[SpanSets], seen: Colle
     ]
     pairs = list(zip(seen_spans, posts, strict=True))
     return {
-        "seen": count_matches((gold_spans & known, pred_spans & known) for known, (gold_spans, pred_spans) in pairs),
-        "unseen": count_matches((gold_spans - known, pred_spans - known) for known, (gold_spans, pred_spans) in pairs),
+        "seen": count_matches((gold_spans & spans, pred_spans & spans) for spans, (gold_spans, pred_spans) in pairs),
+        "unseen": count_matches((gold_spans - spans, pred_spans - spans) for spans, (gold_spans, pred_spans) in pairs),
     }
 
 

@@ -154,13 +154,13 @@ def ask(
     return {**kept.known, **failed}, {"asked": len(pending), "asking_seconds": seconds}
 
 
-def too_many(failed: Mapping[str, Answer], total: int, what: str) -> str:
+def too_many(failed: Mapping[str, Answer], total: int, problem: str) -> str:
     """What to do where too many posts fail."""
     reasons = Counter(str(answer.error).partition(" (")[0] for answer in failed.values())
     frequent = "; ".join(f"{count} x {reason}" for reason, count in reasons.most_common(2))
     return (
-        f"{what} ({frequent}). Answers are kept: the same command goes on with the others. To go on without those that "
-        f"fail raise knowledge.max_failed (of {total} posts; 1 never stops)"
+        f"{problem} ({frequent}). Answers are kept: the same command goes on with the others. To go on without those "
+        f"that fail raise knowledge.max_failed (of {total} posts; 1 never stops)"
     )
 
 

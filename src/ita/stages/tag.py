@@ -101,17 +101,17 @@ def check_tables(tag: Tag, tagger: Tagger, context: Path | None, features: Seque
         raise UserError(f"{tagger.folder}: the model reads regions of images: give their --features")
     if tagger.images.context.kinds and context is None:
         raise UserError(f"{tagger.folder}: the model reads image text: give its --context, or set tag.view to t")
-    made: dict[str, Any] = {}
+    making: dict[str, Any] = {}
     if context is not None:
         metadata = parquet.metadata(context)
-        made = {"context": metadata.get("settings", {}).get("context"), **metadata.get("image_settings", {})}
+        making = {"context": metadata.get("settings", {}).get("context"), **metadata.get("image_settings", {})}
     if features:
-        made["regions"] = parquet.metadata(features[0]).get("settings", {}).get("detect")
+        making["regions"] = parquet.metadata(features[0]).get("settings", {}).get("detect")
     trained: Mapping[str, Any] = tagger.record.get("images") or {}
-    found = differences(trained, made, context_sections(trained))
-    if not found:
+    changes = differences(trained, making, context_sections(trained))
+    if not changes:
         return
-    message = f"{tagger.folder}: image text is made here in another way than in training: {'; '.join(found)}"
+    message = f"{tagger.folder}: image text is made here in another way than in training: {'; '.join(changes)}"
     if tag.differences == "refuse":
         raise UserError(f"{message}. Set the same here, or set tag.differences to warn")
     log.warning("%s", message)

@@ -339,9 +339,9 @@ def check_subwords(train: EncodedPosts) -> None:
 def warn_truncated(splits: Mapping[str, EncodedPosts], max_length: int) -> None:
     """Says how much of the training posts' context and image regions is not read."""
     train = splits["train"]
-    for count, what in ((train.truncated, "context words"), (train.truncated_regions, "image regions")):
+    for count, unit in ((train.truncated, "context words"), (train.truncated_regions, "image regions")):
         if count:
-            log.warning("train: %d %s did not fit into %d subwords and were truncated", count, what, max_length)
+            log.warning("train: %d %s did not fit into %d subwords and were truncated", count, unit, max_length)
 
 
 def region_record(

@@ -16,7 +16,7 @@ from ita.download.store import single_line
 from ita.errors import UserError
 from ita.log import log
 from ita.tagging.image_settings import KINDS, ImageSettings
-from ita.tagging.image_sources import FoundImage
+from ita.tagging.image_sources import FetchedImage
 from ita.vision.images import Unreadable, decode, read_bytes
 from ita.vision.types import DecodedImage, DetectedObject, Detector, ImageFile, RegionCaptioner, Regions
 
@@ -85,7 +85,7 @@ class ImageEngines:
     def _add_detector(self, detect: Detect | None) -> None:
         from ita.vision.detectors import build_detector
 
-        if detect is not None and all(detect != known for known, _ in self.detectors):
+        if detect is not None and all(detect != loaded for loaded, _ in self.detectors):
             check_backend("detect", detect.backend)
             self.detectors.append((detect, build_detector(detect)))
 
@@ -101,7 +101,7 @@ class ImageEngines:
         if not images:
             return results
         regions = [
-            (detect, [found.ranked() for found in detector.regions(images)]) for detect, detector in self.detectors
+            (detect, [item.ranked() for item in detector.regions(images)]) for detect, detector in self.detectors
         ]
         self._add_objects(results, images, regions)
         self._add_captions(results, images, regions)
@@ -121,8 +121,8 @@ class ImageEngines:
     ) -> None:
         from ita.vision.region_tables import object_rows
 
-        for detect, found in regions:
-            for image, image_regions in zip(images, found, strict=True):
+        for detect, batch_regions in regions:
+            for image, image_regions in zip(images, batch_regions, strict=True):
                 result = results[image.image_id]
                 if detect == self.objects_by:
                     result.objects = image_regions.objects
@@ -140,7 +140,7 @@ class ImageEngines:
             return
         if isinstance(self.captioner, RegionCaptioner):
             captions = self.captioner.caption_regions(
-                next(found for detect, found in regions if detect == self.captions_by)
+                next(of_detector for detect, of_detector in regions if detect == self.captions_by)
             )
         else:
             captions = self.captioner.caption(images)
@@ -201,9 +201,9 @@ def without(row: Mapping[str, Any], *columns: str) -> dict[str, Any]:
     return {column: value for column, value in row.items() if column not in columns}
 
 
-def read_images(engines: ImageEngines, found: Sequence[FoundImage]) -> list[ReadImage]:
+def read_images(engines: ImageEngines, fetched: Sequence[FetchedImage]) -> list[ReadImage]:
     """What is found in images, each file read once, a few at a time; what is wrong beside the pixels stays with it."""
-    paths = list(dict.fromkeys(image.path for image in found if image.path is not None))
+    paths = list(dict.fromkeys(image.path for image in fetched if image.path is not None))
     read: dict[Path, ReadImage] = {}
     for start in range(0, len(paths), IMAGES):
         group = paths[start : start + IMAGES]
@@ -213,7 +213,7 @@ def read_images(engines: ImageEngines, found: Sequence[FoundImage]) -> list[Read
         ReadImage(status=image.status, error=image.error)
         if image.path is None
         else replace(read[image.path], error=read[image.path].error or image.error)
-        for image in found
+        for image in fetched
     ]
 
 

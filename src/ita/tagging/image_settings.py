@@ -150,11 +150,11 @@ def context_sections(trained: Mapping[str, Any]) -> list[str]:
 def by_source(sections: Mapping[str, Any]) -> dict[str, Any]:
     """Sections in which each source of knowledge is one of its own."""
     sources = sections.get("knowledge") or {}
-    others = {name: values for name, values in sections.items() if name != "knowledge"}
-    return {**others, **{f"{KNOWLEDGE}{source}": values for source, values in sources.items()}}
+    unwritten = {name: values for name, values in sections.items() if name != "knowledge"}
+    return {**unwritten, **{f"{KNOWLEDGE}{source}": values for source, values in sources.items()}}
 
 
-def differences(trained: Mapping[str, Any], made: Mapping[str, Any], sections: Iterable[str]) -> list[str]:
+def differences(trained: Mapping[str, Any], making: Mapping[str, Any], sections: Iterable[str]) -> list[str]:
     """Settings by which image text is made now and was made for training, where they are not the same.
 
     Args:
@@ -162,20 +162,20 @@ def differences(trained: Mapping[str, Any], made: Mapping[str, Any], sections: I
         made: section -> its settings now.
         sections: which are compared.
     """
-    found = []
-    trained, made = by_source(trained), by_source(made)
+    changes = []
+    trained, making = by_source(trained), by_source(making)
     for name in sections:
-        if made.get(name) is None:
-            found.append(f"{name} is missing here")
+        if making.get(name) is None:
+            changes.append(f"{name} is missing here")
             continue
         section = Knowledge if name.startswith(KNOWLEDGE) else SECTIONS[name]
-        before, now = (compared(load(section, values, name)) for values in (trained[name], made[name]))
-        found += [
-            f"{name}.{key} is {now[key]!r} here, {before[key]!r} in training"
+        before, current = (compared(load(section, values, name)) for values in (trained[name], making[name]))
+        changes += [
+            f"{name}.{key} is {current[key]!r} here, {before[key]!r} in training"
             for key in before
-            if key not in WITHOUT_EFFECT and before[key] != now[key]
+            if key not in WITHOUT_EFFECT and before[key] != current[key]
         ]
-    return found
+    return changes
 
 
 def compared(section: Any) -> dict[str, Any]:

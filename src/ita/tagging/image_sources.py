@@ -27,7 +27,7 @@ READERS = 4
 """Threads that read and verify local images."""
 
 
-class FoundImage(NamedTuple):
+class FetchedImage(NamedTuple):
     """What became of an image: its status as in images.parquet, and its file where that is ok."""
 
     status: str
@@ -50,12 +50,12 @@ class ImageSources:
         self.folder = folder
 
     @contextmanager
-    def open(self, sources: Sequence[str | bytes]) -> Iterator[list[FoundImage]]:
+    def open(self, sources: Sequence[str | bytes]) -> Iterator[list[FetchedImage]]:
         """What becomes of some images, in order; their files are removed when the block ends."""
         with tempfile.TemporaryDirectory(prefix="ita-images-") as name:
             yield self.fetch(sources, Path(name))
 
-    def fetch(self, sources: Sequence[str | bytes], root: Path) -> list[FoundImage]:
+    def fetch(self, sources: Sequence[str | bytes], root: Path) -> list[FetchedImage]:
         """What becomes of images, in order; each distinct one is fetched once.
 
         Args:
@@ -98,7 +98,7 @@ class ImageSources:
             return {"status": "failed", "error": f"unreadable: {source}: {error}"}
 
 
-def found_image(row: Row, root: Path) -> FoundImage:
+def found_image(row: Row, root: Path) -> FetchedImage:
     """What became of an image, from the columns that the store gives it."""
     error = single_line(row["error"]) if row.get("error") else None
-    return FoundImage(row["status"], error, root / row["path"] if row["status"] == "ok" else None)
+    return FetchedImage(row["status"], error, root / row["path"] if row["status"] == "ok" else None)

@@ -19,7 +19,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, Self, TextIO
 
-from ita.io.files import atomic, told
+from ita.io.files import atomic, reporting_disk_errors
 from ita.tagging.results import ANSWER_COLUMNS
 
 FORMATS = ("jsonl", "csv", "parquet", "conll")
@@ -70,7 +70,7 @@ STREAM_WRITERS: dict[str, Callable[[Answer], str]] = {"jsonl": jsonl_lines, "con
 def write_stream(answers: Iterable[Sequence[Answer]], format_name: str, target: TextIO) -> None:
     """Writes answers as they come, batch by batch."""
     for batch in answers:
-        with told(Path("standard output")):
+        with reporting_disk_errors(Path("standard output")):
             target.write("".join(map(STREAM_WRITERS[format_name], batch)))
             target.flush()
 
@@ -93,7 +93,7 @@ class PartialAnswers:
         """Answers that are there."""
 
     def __enter__(self) -> Self:
-        with told(self.output):
+        with reporting_disk_errors(self.output):
             self.folder.mkdir(parents=True, exist_ok=True)
             mark = self.folder / f"{self.identity}.id"
             if not mark.is_file():
@@ -115,7 +115,7 @@ class PartialAnswers:
 
     def add(self, answers: Iterable[Answer]) -> None:
         """Adds answers."""
-        with told(self.output):
+        with reporting_disk_errors(self.output):
             self.file.write("".join(map(jsonl_lines, answers)).encode())
             self.file.flush()
 
@@ -152,15 +152,15 @@ def read_answers(path: Path) -> Iterator[dict[str, Any]]:
 
 def columns_of(path: Path) -> list[str]:
     """All columns of the answers: those of the input in the order in which they come, then ours."""
-    given: dict[str, None] = {}
+    input_columns: dict[str, None] = {}
     ours = {"text", "tokens", "view", "entities"}
     for answer in read_answers(path):
         for name in answer:
             if name in ANSWER_COLUMNS:
                 ours.add(name)
             else:
-                given[name] = None
-    return [*given, *(name for name in ANSWER_COLUMNS if name in ours)]
+                input_columns[name] = None
+    return [*input_columns, *(name for name in ANSWER_COLUMNS if name in ours)]
 
 
 def write_conll(answers: Path, part: Path) -> None:
@@ -190,10 +190,10 @@ def write_parquet(answers: Path, part: Path) -> None:
     import pyarrow.parquet as pq
 
     columns = columns_of(answers)
-    given = given_types([name for name in columns if name not in ANSWER_COLUMNS], answers)
-    own = answer_types()
-    schema = pa.schema([(name, given[name] if name in given else own[name]) for name in columns])
-    texts = {name for name, kind in given.items() if pa.types.is_string(kind)}
+    input_types = given_types([name for name in columns if name not in ANSWER_COLUMNS], answers)
+    own_types = answer_types()
+    schema = pa.schema([(name, input_types[name] if name in input_types else own_types[name]) for name in columns])
+    texts = {name for name, kind in input_types.items() if pa.types.is_string(kind)}
     with pq.ParquetWriter(part, schema, compression="zstd") as file:
         for chunk in chunks(read_answers(answers)):
             rows = [
@@ -223,15 +223,15 @@ def given_types(names: list[str], answers: Path) -> dict[str, Any]:
     return {name: pa.string() if pa.types.is_null(kind) else kind for name, kind in types.items()}
 
 
-def common_type(known: Any, values: list[Any]) -> Any:
+def common_type(so_far: Any, values: list[Any]) -> Any:
     """The Arrow type of a column so far and of further values; text where they have none in common."""
     import pyarrow as pa
 
-    if pa.types.is_string(known):
-        return known
+    if pa.types.is_string(so_far):
+        return so_far
     try:
-        found = pa.array(values).type  # unlike infer_type, it looks at all of them
-        pair = [pa.schema([("column", kind)]) for kind in (known, found)]
+        further = pa.array(values).type  # unlike infer_type, it looks at all of them
+        pair = [pa.schema([("column", kind)]) for kind in (so_far, further)]
         kind = pa.unify_schemas(pair, promote_options="permissive").field("column").type
     except (pa.ArrowException, OverflowError):
         return pa.string()

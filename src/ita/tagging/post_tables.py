@@ -123,8 +123,8 @@ class PostTables:
             contexts = self._contexts(rows)
             for batch in parquet.batches("posts", self.posts, BLOCK, POST_COLUMNS, rows):
                 posts = batch.to_pylist()
-                found = [self._image(post, next(contexts, None), missing) for post in posts]
-                yield list(zip(posts, found, strict=True))
+                images = [self._image(post, next(contexts, None), missing) for post in posts]
+                yield list(zip(posts, images, strict=True))
 
     def _contexts(self, rows: range) -> Iterator[Row]:
         if self.context is None:

@@ -199,8 +199,8 @@ class Tagger:
         ):
             lowest, status = self.thresholds.get(read_view, -math.inf), image_status(post, image)
             entities = [entity for entity in entities_of(post, prediction) if entity.score > lowest]
-            found = explained(image) if explain and image is not None else None
-            answers.append(TaggedPost(post.text, post.tokens, entities, read_view, *status, image_text=found))
+            image_text = explained(image) if explain and image is not None else None
+            answers.append(TaggedPost(post.text, post.tokens, entities, read_view, *status, image_text=image_text))
         return answers
 
     def wants_image(self, post: NewPost, view: View) -> bool:
@@ -246,8 +246,8 @@ class Tagger:
 
     def _read_images(self, posts: Mapping[int, NewPost], view: View) -> dict[int, ReadImage]:
         """What is found in the images of posts, where the view and the model read any."""
-        wanted = {number: post.image for number, post in posts.items() if post.image and self.wants_image(post, view)}
-        if not wanted:
+        sources = {number: post.image for number, post in posts.items() if post.image and self.wants_image(post, view)}
+        if not sources:
             return {}
         check_complete(self.record, self.images)
         if not self.images.reads_images:
@@ -255,8 +255,8 @@ class Tagger:
         from ita.tagging.image_engines import read_images
 
         engines = self.image_engines()
-        with self._engines_lock, self.image_sources().open(list(wanted.values())) as found:
-            return dict(zip(wanted, read_images(engines, found), strict=True))
+        with self._engines_lock, self.image_sources().open(list(sources.values())) as fetched:
+            return dict(zip(sources, read_images(engines, fetched), strict=True))
 
     def _predict(
         self, posts: Sequence[NewPost], images: Sequence[ReadImage | None], view: View, batch_size: int

@@ -64,15 +64,15 @@ class ImageFiles(Sequence[ImageFile]):
         if not self.numbers:
             return
         root = self.table.parent.resolve()
-        wanted = iter(self.numbers)
-        number, rows = next(wanted), range(self.numbers[0], self.numbers[-1] + 1)
+        numbers = iter(self.numbers)
+        number, rows = next(numbers), range(self.numbers[0], self.numbers[-1] + 1)
         for position, row in zip(rows, parquet.stream("images", self.table, READ, PLACE, rows), strict=True):
             if position == number:
                 path = (root / row["path"]).resolve()
                 in_shard = row.get("offset") is not None
                 place = Member(path, row["offset"], row["bytes"], row["sha256"]) if in_shard else path
                 yield ImageFile(row["image_id"], place)
-                number = next(wanted, -1)
+                number = next(numbers, -1)
 
 
 def list_image_files(table: Path) -> ImageFiles:

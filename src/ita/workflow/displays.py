@@ -108,12 +108,12 @@ class Displays:
 
     def shown(self, dataset: str, stage: str, name: str | None, key: str) -> list[str]:
         """Systems or encoders that a table or figure shows."""
-        own = list(self.sections.values(dataset, "table")[key])
-        names = list(self.sections.values(dataset, stage, name)[key]) or own
+        of_table = list(self.sections.values(dataset, "table")[key])
+        names = list(self.sections.values(dataset, stage, name)[key]) or of_table
         level = self.resolver.job(dataset, stage, name)[stage].origin((key,))
         general = level is None or not (level.of_dataset or level.command_line)
         if general and self.resolver.sets(dataset, "table", key):
-            return [name for name in names if name in own] or own
+            return [name for name in names if name in of_table] or of_table
         return names
 
     def check_figure(self, dataset: str, name: str, values: Mapping[str, Any]) -> None:
@@ -129,8 +129,8 @@ class Displays:
         if values["kind"] == "distance" and not regions and not any(context.kinds for context in contexts):
             reason = "none of its systems reads anything of the image"
         if reason:
-            others = f"name others in datasets.{dataset}.figures.{name}.systems"
-            raise NothingToShow(f"figures.{name}", f"{reason} ({', '.join(values['systems'])}); {others}")
+            remedy = f"name others in datasets.{dataset}.figures.{name}.systems"
+            raise NothingToShow(f"figures.{name}", f"{reason} ({', '.join(values['systems'])}); {remedy}")
 
     def cases(self, dataset: str) -> dict[str, Any]:
         """Settings of the cases; their encoder is one that the data set has."""
@@ -184,9 +184,11 @@ class Displays:
 
     def missing_in_cases(self, dataset: str) -> list[str]:
         """Systems of the general section ``cases`` that are none of the data set's own."""
-        own = self.sections.values(dataset, "table")["systems"]
+        of_table = self.sections.values(dataset, "table")["systems"]
         names = [self.cases(dataset)[role] for role in ROLES if not self.resolver.sets(dataset, "cases", role)]
-        return [name for name in names if name not in own] if self.resolver.sets(dataset, "table", "systems") else []
+        return (
+            [name for name in names if name not in of_table] if self.resolver.sets(dataset, "table", "systems") else []
+        )
 
     def captions(self, dataset: str, system: str) -> int:
         """Captions of an image that a system reads."""

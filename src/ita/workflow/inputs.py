@@ -161,9 +161,9 @@ class JobInputs:
         slots = template.slots - set(settings.blank)
         folder = f"results/{dataset}"
         inputs: Inputs = {"images": [f"{folder}/images.parquet"] if "image" in slots else []}
-        for table, (setting, wanted) in KNOWLEDGE_SLOTS.items():
+        for table, (setting, filled) in KNOWLEDGE_SLOTS.items():
             inputs[table] = []
-            if slots & wanted:
+            if slots & filled:
                 entry = self.sections.named(dataset, "knowledge", source, setting)
                 inputs[table] = [f"{folder}/{table}/{entry}.parquet"]
         files = [template.path] if template.path else []

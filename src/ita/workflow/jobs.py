@@ -86,12 +86,12 @@ class Jobs:
         names = [] if self._local is None else self._storage.shards
         return [f"results/{{dataset}}/images/{name}.tar" for name in names]
 
-    def either(self, here: T, storage: T) -> T:
+    def either(self, on_disk: T, storage: T) -> T:
         """A part of a rule where results lie on this machine, as it always was, or where they lie on storage.
 
         A changed command or parameter would make the results of earlier versions anew.
         """
-        return here if self._local is None else storage
+        return on_disk if self._local is None else storage
 
     @staticmethod
     def demo_models() -> list[str]:

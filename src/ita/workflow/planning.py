@@ -36,10 +36,10 @@ def check_profile(arguments: Sequence[str], *workflows: Path) -> None:
     places = [] if name in (None, "none") else [Path(name), Path("profiles", name), workflows[0] / "profiles" / name]
     if places and not any(place.exists() for place in places):
         folders = dict.fromkeys(folder.resolve() for workflow in workflows for folder in profile_folders(workflow))
-        there = ", ".join(
+        profiles = ", ".join(
             sorted({os.path.relpath(path.parent) for folder in folders for path in folder.glob("*/*.yaml")})
         )
-        raise ConfigError(f"{option} {name}: no such profile (there are: {there or 'none'})")
+        raise ConfigError(f"{option} {name}: no such profile (there are: {profiles or 'none'})")
 
 
 def profile_folders(workflow: Path) -> list[Path]:
@@ -70,10 +70,10 @@ def config_files(defaults: Path | None) -> list[str]:
     Raises:
         ConfigError: naming file and line, for one that cannot be read.
     """
-    here = next((Path(name) for name in SETTINGS_FILES if Path(name).is_file()), None)
-    if here and defaults and defaults.exists() and here.samefile(defaults):
+    local = next((Path(name) for name in SETTINGS_FILES if Path(name).is_file()), None)
+    if local and defaults and defaults.exists() and local.samefile(defaults):
         defaults = None
-    files = [path for path in (defaults, here) if path]
+    files = [path for path in (defaults, local) if path]
     for path in files:
         read_yaml(path)
     return list(map(str, files))

@@ -49,11 +49,11 @@ class Sections:
 
     def _check_relation_data(self, system: System, place: str) -> None:
         """Raises ConfigError when a system names a data set that does not exist or holds no relation data."""
-        data, known = str(system.relation_data), self.resolver.datasets
-        if data not in known:
+        data, datasets = str(system.relation_data), self.resolver.datasets
+        if data not in datasets:
             raise ConfigError(
-                f"config: {place}.relation_data names {data!r}, which is not in 'datasets'{nearest(data, known)} "
-                f"(there are: {', '.join(known)})"
+                f"config: {place}.relation_data names {data!r}, which is not in 'datasets'{nearest(data, datasets)} "
+                f"(there are: {', '.join(datasets)})"
             )
         layout = self.values(data, "posts")["format"]
         if layout != "relation":
@@ -93,10 +93,10 @@ class Sections:
         if len(sections) > 1:
             raise ConfigError(f"config: {named_by} names {kind!r}, which is in {' and in '.join(sections)}; rename one")
         if not sections:
-            known = [name for section in TEXT_SECTIONS for name in self.resolver.names(section, dataset)]
+            names = [name for section in TEXT_SECTIONS for name in self.resolver.names(section, dataset)]
             raise ConfigError(
                 f"config: {named_by} names {kind!r}, which is not in '{TEXT_SECTIONS[0]}' or '{TEXT_SECTIONS[1]}'"
-                f"{nearest(kind, known)} (there are: {', '.join(known) or 'none'})"
+                f"{nearest(kind, names)} (there are: {', '.join(names) or 'none'})"
             )
         return sections[0]
 

@@ -67,20 +67,20 @@ class ContextTable:
             return {}
         cut = {}
         for kind, budget in self.section.budget.items():
-            whole = self.whole(kind, post) if kind in self.section.kinds else EMPTY
-            kept = len(truncate(whole, budget)[0].words)
-            words = zip(whole.words[kept:], whole.kinds[kept:], strict=True)
+            context = self.untruncated(kind, post) if kind in self.section.kinds else EMPTY
+            kept = len(truncate(context, budget)[0].words)
+            words = zip(context.words[kept:], context.kinds[kept:], strict=True)
             cut[kind] = " ".join(word for word, kind_of_word in words if kind_of_word != SEPARATOR)
         return {kind: words for kind, words in cut.items() if words}
 
-    def whole(self, kind: str, post: Row) -> VisualContext:
+    def untruncated(self, kind: str, post: Row) -> VisualContext:
         """All words of a kind of a post; none where the page does not have its table."""
-        wanted = CONTEXT_TABLES.get(kind)
-        name = kind if wanted is None else getattr(self.section, CONTEXT_SETTINGS[kind])
+        table_kind = CONTEXT_TABLES.get(kind)
+        name = kind if table_kind is None else getattr(self.section, CONTEXT_SETTINGS[kind])
         for table in self.tables:
-            if (table.kind, table.name) == (wanted or "knowledge", name):
+            if (table.kind, table.name) == (table_kind or "knowledge", name):
                 rows = table.rows_of(post)
-                if wanted is None:
+                if table_kind is None:
                     return join_texts((row["text"] for row in rows), kind)
                 return image_context(kind, self.section, rows) if rows else EMPTY
         return EMPTY

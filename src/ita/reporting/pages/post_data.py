@@ -93,10 +93,12 @@ def write_pictures(folder: Path, posts: Sequence[Row], images: Path, side: int) 
     Returns:
         Image -> file name, width and height of the image itself in pixels.
     """
-    wanted = {post["image_id"] for post in posts if post["image_id"] is not None}
+    image_ids = {post["image_id"] for post in posts if post["image_id"] is not None}
     (folder / PICTURES).mkdir()
     pictures = {}
-    for number, picture in enumerate(progress(thumbnails(wanted, images, side), len(wanted), "pictures", "images")):
+    for number, picture in enumerate(
+        progress(thumbnails(image_ids, images, side), len(image_ids), "pictures", "images")
+    ):
         name = f"{number}.webp"
         picture.image.save(folder / PICTURES / name, "WEBP", quality=QUALITY)
         pictures[picture.image_id] = [name, *picture.size]

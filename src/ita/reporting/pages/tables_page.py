@@ -61,13 +61,13 @@ def write_tables_page(
 def title_of(table: ShownTable, tables: Sequence[ShownTable]) -> str:
     """Title of a table without its data set; where one before it says the same, with rows that only this one has."""
     number, title = heading(str(table.metadata["name"])), bare_title(table)
-    others = [other for other in tables[: tables.index(table)] if bare_title(other) == title]
-    if not others:
+    namesakes = [earlier for earlier in tables[: tables.index(table)] if bare_title(earlier) == title]
+    if not namesakes:
         return f"{number}. {title}"
-    known = {row for other in others for row in rows_of(other)}
-    own = [row for row in rows_of(table) if row not in known] or rows_of(table)
-    more = f" and {len(own) - NAMED_ROWS} more" if len(own) > NAMED_ROWS else ""
-    return f"{number}. {title}: {', '.join(own[:NAMED_ROWS])}{more}"
+    rows_before = {row for earlier in namesakes for row in rows_of(earlier)}
+    own_rows = [row for row in rows_of(table) if row not in rows_before] or rows_of(table)
+    remainder = f" and {len(own_rows) - NAMED_ROWS} more" if len(own_rows) > NAMED_ROWS else ""
+    return f"{number}. {title}: {', '.join(own_rows[:NAMED_ROWS])}{remainder}"
 
 
 def bare_title(table: ShownTable) -> str:

@@ -173,7 +173,7 @@ def analyse(run: Run, split: str, view: str, facts: PostFacts) -> dict[str, Any]
     return {
         **dict.fromkeys(COLUMNS),
         **{part: micro_f1(counts) for part, counts in parts.items() if entities[part]},
-        **{f"{part}_recall": 100.0 * found / gold for part, (found, gold) in mentions.items() if gold},
+        **{f"{part}_recall": 100.0 * right / gold for part, (right, gold) in mentions.items() if gold},
         **error_counts(posts),
         "f1": micro_f1(total),
         "strict": run.scores(split, view, "strict")["f1"],

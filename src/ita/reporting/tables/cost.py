@@ -65,14 +65,14 @@ def build(
             groups[stage, wildcards[0] if len(wildcards) > 1 else ""] += last_run
     order = list(STAGES)
     tokens = {("knowledge", name): usage(path, (prices or {}).get(name, {})) for name, path in tables_in(knowledge)}
-    asked = any(values["prompt_tokens"] for values in tokens.values())
+    has_tokens = any(values["prompt_tokens"] for values in tokens.values())
     rows = [
         {"dataset": dataset, "stage": stage, "of": of, **summarise_jobs(jobs), **tokens.get((stage, of), {})}
         for (stage, of), jobs in sorted(groups.items(), key=lambda item: (order.index(item[0][0]), item[0][1]))
     ]
-    shown = DISPLAYED | (OF_LANGUAGE_MODELS if asked else {})
+    shown = DISPLAYED | (OF_LANGUAGE_MODELS if has_tokens else {})
     numbers = pd.DataFrame(rows, columns=["dataset", "stage", "of", "jobs", *shown])
-    notes = [*NOTES, *((NOTE_OF_TOKENS,) if asked else ())]
+    notes = [*NOTES, *((NOTE_OF_TOKENS,) if has_tokens else ())]
     return ReportTable(TITLE, numbers, display_frame(numbers, shown), notes, label_columns=2)
 
 

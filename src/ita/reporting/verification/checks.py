@@ -24,20 +24,20 @@ class Checks:
         self.passed = self.failed = self.notes = 0
         self._stream, self._colours = stream, has_colours(stream)
 
-    def ok(self, subject: str, what: str) -> None:
+    def ok(self, subject: str, statement: str) -> None:
         """A check that holds."""
         self.passed += 1
-        self._print("ok", "green", f"{subject}: {what}")
+        self._print("ok", "green", f"{subject}: {statement}")
 
-    def note(self, subject: str, what: str) -> None:
+    def note(self, subject: str, statement: str) -> None:
         """Something that cannot be checked."""
         self.notes += 1
-        self._print("note", "yellow", f"{subject}: {what}")
+        self._print("note", "yellow", f"{subject}: {statement}")
 
-    def fail(self, subject: str, what: str, remedy: str) -> None:
+    def fail(self, subject: str, problem: str, remedy: str) -> None:
         """A check that does not hold, and what to do."""
         self.failed += 1
-        self._print("FAIL", "red", f"{subject}: {what}")
+        self._print("FAIL", "red", f"{subject}: {problem}")
         self._print("", "dim", f"-> {remedy}")
 
     def fail_each(self, subject: str, differences: list[str], remedy: str) -> None:

@@ -41,7 +41,7 @@ class Displays:
     def __init__(self, dataset: DataSet, checks: Checks) -> None:
         self.dataset, self.checks = dataset, checks
         self._runs: dict[str, Scores | None] = {}
-        self._told: set[Path] = set()  # files of which cells were told
+        self._reported: set[Path] = set()  # files of which cells were reported
 
     def again(self, file: Path) -> str:
         """What to do about a file that does not hold."""
@@ -102,7 +102,7 @@ class Displays:
             context: the file of the input ``context``.
         """
         runs = dict.fromkeys(name.rpartition("/")[0] for name in inputs if name.count("/") == 3)
-        whole = [self.run(name) is not None for name in runs]
+        runs_hold = [self.run(name) is not None for name in runs]
         for name, expected in inputs.items():
             file = context if name == "context" and context else self.file_of(name)
             if not file.is_file():
@@ -110,7 +110,7 @@ class Displays:
                     self.checks.fail(
                         subject, f"{self.dataset.relative(file)} is not there", f"snakemake --cores 1 {file}"
                     )
-                whole.append(False)
+                runs_hold.append(False)
             elif self.dataset.sha256(file) != expected:
                 self.checks.fail(
                     subject,
@@ -118,7 +118,7 @@ class Displays:
                     f"{self.dataset.sha256(file)[:12]}, expected {expected[:12]})",
                     "restore that file, or make the table or figure again, if it was changed on purpose",
                 )
-        return all(whole)
+        return all(runs_hold)
 
     def file_of(self, name: str) -> Path:
         """The file of an input: ``bert/crf/seed1/metrics.json``, ``posts``, ``ocr/tesseract``."""
@@ -196,14 +196,14 @@ class Displays:
     def check_csv(self, file: Path, expected: str) -> int:
         """Every cell of a CSV is the one that was computed; how many cells hold numbers."""
         if not file.is_file():
-            self._told.add(file)
+            self._reported.add(file)
             self.checks.fail(self.dataset.relative(file), "is not there", self.again(file))
             return 0
         with open(file, newline="", encoding="utf-8") as stream:
-            found = list(csv.reader(stream))
+            actual = list(csv.reader(stream))
         cells = list(csv.reader(io.StringIO(expected)))
-        if wrong := list(cell_differences(found, cells)):
-            self._told.add(file)
+        if wrong := list(cell_differences(actual, cells)):
+            self._reported.add(file)
         self.checks.fail_each(file.name, wrong, self.again(file))
         return sum(_is_number(cell) for row in cells for cell in row)
 
@@ -214,17 +214,17 @@ class Displays:
             file = about.with_suffix(f".{suffix}")
             remedy = self.again(about.with_suffix(".csv"))
             if not file.is_file():
-                if file not in self._told:
+                if file not in self._reported:
                     self.checks.fail(self.dataset.relative(file), "is not there", remedy)
             elif suffix in outputs and self.dataset.sha256(file) == outputs[suffix]:
                 continue
             elif suffix in rendered:
-                found = file.read_text(encoding="utf-8", errors="replace").splitlines()
-                wrong = line_differences(found, rendered[suffix].splitlines())
+                actual = file.read_text(encoding="utf-8", errors="replace").splitlines()
+                wrong = line_differences(actual, rendered[suffix].splitlines())
                 if suffix in outputs and not wrong:  # its JSON states another hash than it was written with
                     wrong = [f"not the file whose hash {about.name} states"]
                 self.checks.fail_each(file.name, wrong, remedy)
-            elif file not in self._told:
+            elif file not in self._reported:
                 self.checks.fail(file.name, "not the file that was written: its SHA-256 differs", remedy)
         if not outputs:
             self.checks.note(about.stem, "made by an earlier version that states no hashes of its files")
@@ -234,7 +234,7 @@ class Displays:
         subject, remedy = self.dataset.relative(file), self.again(file)
         failed = self.checks.failed
         try:
-            found, about = parquet.rows("cases", file), parquet.metadata(file)
+            cases, about = parquet.rows("cases", file), parquet.metadata(file)
             inputs = about.get("inputs") or {}
             section = load(Cases, about["settings"]["cases"])
             predictions = [self.file_of(name) for name in inputs if name.endswith(PREDICTIONS)]
@@ -245,14 +245,14 @@ class Displays:
         except UserError as error:
             self.checks.fail(subject, str(error), remedy)
             return
-        wrong = case_differences(found, expected)
+        wrong = case_differences(cases, expected)
         self.checks.fail_each(subject, wrong, remedy)
         for suffix, expected_hash in (about.get("outputs") or {}).items():
             page = file.with_suffix(f".{suffix}")
             if not page.is_file() or self.dataset.sha256(page) != expected_hash:
                 self.checks.fail(self.dataset.relative(page), "not the file that was written", remedy)
         if self.checks.failed == failed:
-            self.checks.ok(subject, f"{len(found)} cases follow from the predictions")
+            self.checks.ok(subject, f"{len(cases)} cases follow from the predictions")
 
     def context_of(self, predictions: Sequence[Path], system: str) -> Path | None:
         """The context table that a system among some runs reads."""
@@ -278,8 +278,8 @@ class Displays:
             self.checks.note(subject, "made by an earlier version: no paper.json has the hashes of its files")
             return
         outputs = read_json(folder / "paper.json", "what a folder of tables holds").get("outputs") or {}
-        found = (path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
-        files = {path.name: self.dataset.sha256(path) for path in found if path.name not in WRITTEN_LAST}
+        paths = (path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+        files = {path.name: self.dataset.sha256(path) for path in paths if path.name not in WRITTEN_LAST}
         wrong = [
             f"{name} is not the file that was put there" for name, sha in files.items() if outputs.get(name) != sha
         ]
@@ -297,9 +297,9 @@ def is_display(file: Path) -> bool:
         return True
 
 
-def case_differences(found: Sequence[Mapping[str, Any]], expected: Sequence[Mapping[str, Any]]) -> list[str]:
+def case_differences(actual: Sequence[Mapping[str, Any]], expected: Sequence[Mapping[str, Any]]) -> list[str]:
     """Cases that differ from those that the predictions give, whose columns are compared."""
-    was, should = ({(case["kind"], case["post_id"]): case for case in cases} for cases in (found, expected))
+    was, should = ({(case["kind"], case["post_id"]): case for case in cases} for cases in (actual, expected))
     wrong = [f"post {post!r} ({kind}) is missing" for kind, post in should if (kind, post) not in was]
     wrong += [
         f"post {post!r} is no case ({kind}) by the predictions" for kind, post in was if (kind, post) not in should
@@ -312,15 +312,15 @@ def case_differences(found: Sequence[Mapping[str, Any]], expected: Sequence[Mapp
     ]
 
 
-def cell_differences(found: Sequence[Sequence[str]], expected: Sequence[Sequence[str]]) -> Iterator[str]:
+def cell_differences(actual: Sequence[Sequence[str]], expected: Sequence[Sequence[str]]) -> Iterator[str]:
     """Cells of a CSV that differ, by row and column."""
-    if not expected or not found or found[0] != expected[0]:
+    if not expected or not actual or actual[0] != expected[0]:
         yield "has other columns than its runs give"
         return
     columns = expected[0]
-    if len(found) != len(expected):
-        yield f"has {len(found) - 1} rows, its runs give {len(expected) - 1}"
-    for number, (was, should) in enumerate(zip(found[1:], expected[1:], strict=False), 1):
+    if len(actual) != len(expected):
+        yield f"has {len(actual) - 1} rows, its runs give {len(expected) - 1}"
+    for number, (was, should) in enumerate(zip(actual[1:], expected[1:], strict=False), 1):
         row = ", ".join(value for name, value in zip(columns, should, strict=False) if name in ROW and value)
         if len(was) != len(should):
             yield f"row {number} ({row}) has {len(was)} cells, expected {len(should)}"

@@ -63,7 +63,7 @@ def _score(true_positives: int, predicted: int, gold: int) -> dict[str, Any]:
     return {"precision": 100 * precision, "recall": 100 * recall, "f1": 100 * f1, "support": gold}
 
 
-def differences(found: Any, expected: Any, place: str = "") -> list[str]:
+def differences(actual: Any, expected: Any, place: str = "") -> list[str]:
     """Numbers of nested objects that differ, as ``place: found 1, expected 2``; what ``expected`` lacks is passed over.
 
     Args:
@@ -72,12 +72,12 @@ def differences(found: Any, expected: Any, place: str = "") -> list[str]:
         place: names of the objects around it.
     """
     if isinstance(expected, dict):
-        if not isinstance(found, dict):
-            return [f"{place}: found {found!r}, expected numbers"]
+        if not isinstance(actual, dict):
+            return [f"{place}: found {actual!r}, expected numbers"]
         return [
             difference
             for name, value in expected.items()
-            for difference in differences(found.get(name), value, f"{place}.{name}" if place else str(name))
+            for difference in differences(actual.get(name), value, f"{place}.{name}" if place else str(name))
         ]
-    close = isinstance(found, int | float) and abs(found - expected) <= 1e-9 * max(1.0, abs(expected))
-    return [] if close else [f"{place}: found {found}, recomputed {expected}"]
+    close = isinstance(actual, int | float) and abs(actual - expected) <= 1e-9 * max(1.0, abs(expected))
+    return [] if close else [f"{place}: found {actual}, recomputed {expected}"]

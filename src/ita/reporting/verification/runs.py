@@ -73,9 +73,9 @@ class RunCheck:
             )
         return self.scores
 
-    def fail(self, what: str, remedy: str) -> None:
+    def fail(self, problem: str, remedy: str) -> None:
         """A check that does not hold."""
-        self.checks.fail(self.name, what, remedy.format(**self._remedies))
+        self.checks.fail(self.name, problem, remedy.format(**self._remedies))
 
     def check_identity(self) -> None:
         """All files are of the run that the folder is named after, on the labels of the posts."""
@@ -160,14 +160,14 @@ class RunCheck:
             return
         if self.metrics.get("evaluation") != self.about["evaluation"]:
             self.fail(f"{METRICS} and {PREDICTIONS} state different hashes of what was evaluated", RESTORE)
-        now = self.evaluation_now() or {}
+        current = self.evaluation_now() or {}
         system = self.metrics["system"]
         context = self.dataset.relative(self.dataset.context_file(system))
         read = f"{context} or the regions of {system['regions']}" if system.get("regions") else context
         for split, expected in self.about["evaluation"].items():
-            if now and now[split]["t"] != expected["t"]:
+            if current and current[split]["t"] != expected["t"]:
                 self.fail(f"{POSTS} has other posts, words or labels of {split} than those that were scored", RESTORE)
-            elif now and now[split]["it"] != expected["it"]:
+            elif current and current[split]["it"] != expected["it"]:
                 self.fail(f"{read}: holds other image texts of {split} than those that were read", RESTORE)
 
     def check_predictions(self, rows: list[dict[str, Any]]) -> Scores:
@@ -231,8 +231,8 @@ class RunCheck:
             return
         evaluated = {**self.metrics, "licence": (self.metrics.get("settings") or {}).get("licence")}
         expected = model_card(read_json(settings, "the settings of a run"), evaluated).splitlines()
-        found = card.read_text(encoding="utf-8").splitlines()
-        wrong = line_differences(found, expected)
+        actual = card.read_text(encoding="utf-8").splitlines()
+        wrong = line_differences(actual, expected)
         self.checks.fail_each(f"{self.name}, README.md", wrong, EVALUATE.format(**self._remedies))
 
 
@@ -249,14 +249,14 @@ def _row_problems(row: dict[str, Any], post: dict[str, Any]) -> list[str]:
     return []
 
 
-def line_differences(found: list[str], expected: list[str]) -> list[str]:
+def line_differences(actual: list[str], expected: list[str]) -> list[str]:
     """Lines of a text that differ from the expected ones."""
     wrong = []
-    for number, (was, should) in enumerate(zip(found, expected, strict=False), 1):
+    for number, (was, should) in enumerate(zip(actual, expected, strict=False), 1):
         if was != should:
             start = max(len(os.path.commonprefix([was, should])) - BEFORE, 0)
             part = slice(start, start + 2 * BEFORE)
             wrong.append(f"line {number}: found {was[part]!r}, expected {should[part]!r}")
-    if len(found) != len(expected):
-        wrong.append(f"has {len(found)} lines, expected {len(expected)}")
+    if len(actual) != len(expected):
+        wrong.append(f"has {len(actual)} lines, expected {len(expected)}")
     return wrong

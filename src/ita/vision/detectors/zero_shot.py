@@ -164,8 +164,8 @@ class ZeroShotDetector:
             names = inputs[indices[0]]
             batch = {name: torch.cat([inputs[index][name] for index in indices]).to(self.device) for name in names}
             with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=half):
-                found = [Detections(*(value.cpu() for value in chunk)) for chunk in self.queries.detect(batch)]
-            joined = Detections(*(torch.cat(values, 1) for values in zip(*found, strict=True)))
+                by_chunk = [Detections(*(value.cpu() for value in chunk)) for chunk in self.queries.detect(batch)]
+            joined = Detections(*(torch.cat(values, 1) for values in zip(*by_chunk, strict=True)))
             sizes = [images[index].image.size for index in indices]
             return [
                 Regions(self.objects(Detections(*values), size), size=size)

@@ -71,7 +71,7 @@ class RCNNDetector(ABC):
                 for index, detections in zip(indices, self.infer(batch, [network_size] * len(batch)), strict=True)
             ]
 
-        return map_by_shape([one.shape for one in inputs], self.detect.batch_size, forward)
+        return map_by_shape([pixels.shape for pixels in inputs], self.detect.batch_size, forward)
 
     @abstractmethod
     def preprocess(self, images: Sequence[DecodedImage]) -> list[Tensor]:
