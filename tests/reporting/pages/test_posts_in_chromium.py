@@ -1,9 +1,11 @@
 """The page of all posts in Chromium, from disk, through real clicks and keys."""
 
 import re
+import shutil
 
 import pytest
 
+from ita.reporting.pages.scripts import write_script
 from tests.reporting.pages.conftest import COUNTS, HOSTILE
 from tests.support.browser import another, open_posts
 from tests.support.hostile import TEXTS
@@ -93,6 +95,25 @@ def test_a_link_leads_to_the_same_post_systems_and_filters(page, report):
     assert shown == [["ITA-All", "T, seed 3"], ["ITA-All", "I+T, seed 2"]]
     open_posts(page, report, "#a=gone/system/1/t&b=x&post=nobody")
     assert page.locator("#post h2").inner_text() == HOSTILE, "what is not there is passed over"
+
+
+def test_controls_are_not_shown_first(page, report, tmp_path):
+    """Texts of other posts are a control; without any text, the last system is the second."""
+    copy = shutil.copytree(report, tmp_path / "report")
+    about = read_script(report / "data" / "about.js")
+    text, image_text = about["systems"]
+    assert (text["control"], image_text["control"]) == (False, False)
+    control = {**image_text, "key": "bert/ita-random", "name": "ITA Random", "control": True}
+    for systems, expected in (
+        ([text, image_text, control], "ITA-All"),
+        ([text, control], "ITA Random"),
+        ([image_text, text], "ITA-All"),
+        ([text, {**text, "key": "bert/crf-updates", "name": "Longer"}], "Longer"),
+    ):
+        write_script(copy, "about", {**about, "systems": systems})
+        with another(page) as opened:
+            open_posts(opened, copy)
+            assert opened.locator("#b-system option:checked").inner_text() == expected
 
 
 def test_keys_boxes_and_seeds(page, report):

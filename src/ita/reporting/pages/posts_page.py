@@ -79,7 +79,7 @@ def write_posts_page(folder: Path, section: Report, report: ReportSettings, file
         record = run_data.run_records(posts, runs)
         record["without_room"] = without_room(runs, report, files, posts, contexts)
         write_script(folder, f"run-{number}", record)
-        systems.append(system_record(runs, report, list(files.contexts)))
+        systems.append(system_record(runs, report, files.contexts))
     about = {**about_record(report, posts, files, kinds), "pictures": pictures > 0, "systems": systems}
     write_script(folder, "about", about)
     copy_static(folder, STATIC)
@@ -117,8 +117,10 @@ def about_record(report: ReportSettings, posts: Posts, files: ReportFiles, kinds
     }
 
 
-def system_record(runs: SystemRuns, report: ReportSettings, contexts: Sequence[str]) -> dict[str, Any]:
-    """A system with an encoder: names, seeds, number of its context, and the view that it is read in at first."""
+def system_record(
+    runs: SystemRuns, report: ReportSettings, contexts: Mapping[str, context_data.ContextTable]
+) -> dict[str, Any]:
+    """A system with an encoder: names, seeds, number of its context, whether that is of other posts, and first view."""
     system = report_system(runs, report)
     several = len(report.encoders) > 1 and "{encoder}" not in (system.name or "")
     name = report.system_name(runs.system, runs.encoder)
@@ -126,7 +128,8 @@ def system_record(runs: SystemRuns, report: ReportSettings, contexts: Sequence[s
         "key": f"{runs.encoder}/{runs.system}",
         "name": f"{name} ({report.encoders[runs.encoder]})" if several else name,
         "seeds": runs.seeds,
-        "context": contexts.index(system.context) if system.context in contexts else -1,
+        "context": list(contexts).index(system.context) if system.context in contexts else -1,
+        "control": system.context in contexts and contexts[system.context].section.shuffle_seed is not None,
         "view": "it" if "it" in system.views else "t",
         "regions": bool(system.regions),
     }

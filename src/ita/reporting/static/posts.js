@@ -13,13 +13,14 @@ ita.page = (() => {
     return node;
   };
 
-  // At first: the first system, and the last one that reads image text.
+  // At first: the first system, and the last one that reads image text, its own rather than that of other posts.
   function initial(about) {
     const systems = about.systems;
-    const second = systems.findLastIndex((system) => system.view === "it");
+    const reads = systems.map((system) => (system.view === "it" ? (system.control ? 1 : 2) : 0));
+    const second = reads.lastIndexOf(Math.max(...reads));
     const text = (number) => systems[number] && `${systems[number].key}/${systems[number].seeds[0]}/${systems[number].view}`;
     const split = ["test", "dev", "train"].find((name) => about.splits[name]);
-    return { a: text(0), b: text(second < 0 ? systems.length - 1 : second), split };
+    return { a: text(0), b: text(second), split };
   }
 
   function fillChoices(about) {
