@@ -64,8 +64,8 @@ def aggregate(options: argparse.Namespace) -> None:
         if dataset in runs:
             raise UserError(f"{folder}: runs on {dataset!r}, as those of another folder; give each data set once")
         runs[dataset] = of_folder
-    chosen = {name: getattr(options, name) for name in ("encoders", "systems", "baseline", "split")}
-    across = Across(runs, **chosen, samples=options.resamples, seed=1)
+    selection = {name: getattr(options, name) for name in ("encoders", "systems", "baseline", "split")}
+    across = Across(runs, **selection, samples=options.resamples, seed=1)
     table = build(across)
     rows = [[str(cell) for cell in row] for row in table.display.itertuples(index=False)]
     print(markdown_table(list(table.display.columns), rows), *table.notes, sep="\n\n")

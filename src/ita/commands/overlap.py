@@ -67,12 +67,15 @@ def overlap(options: argparse.Namespace) -> None:
         if name not in known:
             raise UserError(f"no data set {name!r}; there are: {', '.join(known)}")
     datasets = {name: splits_of(name, config, named=bool(options.datasets)) for name in options.datasets or known}
-    read = {name: splits for name, splits in datasets.items() if splits is not None}
+    readable = {name: splits for name, splits in datasets.items() if splits is not None}
     if options.hashes:
-        write_hashes(read, options.hashes)
+        write_hashes(readable, options.hashes)
         return
-    counts = {row: {column: count(trained, tested) for column, tested in read.items()} for row, trained in read.items()}
-    sys.stdout.write(json.dumps(counts, indent=1) + "\n" if options.json else matrix(counts, read))
+    counts = {
+        row: {column: count(trained, tested) for column, tested in readable.items()}
+        for row, trained in readable.items()
+    }
+    sys.stdout.write(json.dumps(counts, indent=1) + "\n" if options.json else matrix(counts, readable))
 
 
 def splits_of(name: str, config: Any, named: bool) -> Splits | None:

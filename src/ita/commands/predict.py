@@ -200,8 +200,8 @@ class BatchTagger:
     def weight(self, record: Record) -> int:
         """How many posts of text weigh as much as a post; without a model here, an image is taken to be read."""
         image, view = record.values.get("image"), self.options.view
-        read = image is not None if self.tagger is None else self.tagger.reads_image(record.values, view)
-        return IMAGE_WEIGHT if not isinstance(image, str | None) or view != "t" and read else 1
+        reads_image = image is not None if self.tagger is None else self.tagger.reads_image(record.values, view)
+        return IMAGE_WEIGHT if not isinstance(image, str | None) or view != "t" and reads_image else 1
 
 
 _of_this_process: list[BatchTagger] = []

@@ -108,9 +108,9 @@ def _collect(node: Any, path: tuple[str, ...], lines: dict[tuple[str, ...], int]
     for key, value in node.value:
         line = key.start_mark.line + 1
         if key.value in lines_set and key.value != "<<":
-            where = ".".join((*path, key.value))
+            key_path = ".".join((*path, key.value))
             raise ConfigError(
-                f"{file}:{line}: '{where}' is set before, in line {lines_set[key.value]}; only one may be"
+                f"{file}:{line}: '{key_path}' is set before, in line {lines_set[key.value]}; only one may be"
             )
         lines_set[key.value] = line
         lines.setdefault((*path, key.value), line)

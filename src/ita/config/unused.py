@@ -68,14 +68,14 @@ def _is_unexpected(job: Job, path: Path, hidden: Level, winner: Level, builtin: 
 
 
 def _line(job: Job, path: Path, hidden: Level, winner: Level) -> str:
-    place: Path = ("datasets", job.dataset) if hidden.of_dataset or hidden.kind == "defaults" else ()
+    prefix: Path = ("datasets", job.dataset) if hidden.of_dataset or hidden.kind == "defaults" else ()
     if winner.kind == "section":
         who = f"encoder {job.encoder}, since the value"
         target: Path = ("train",)
     else:
         who = f"{singular(job.entry[0])} {job.entry[1]}, whose own value"
         target = (*job.entry, "train") if job.stage == "train" else job.entry
-    instead = Level((*place, *target), {}, "entry", hidden.command_line).name(*path)
+    instead = Level((*prefix, *target), {}, "entry", hidden.command_line).name(*path)
     return (
         f"{hidden.name(*path)}: {text(lookup(hidden.values, path))} does not reach {who} "
         f"{text(lookup(winner.values, path))} wins ({winner.name(*path)}); to change it write {instead}"

@@ -35,8 +35,8 @@ def load(section: type[T], values: Mapping[str, Any], name: str | None = None) -
         if not hasattr(error, "errors"):
             raise
         first = error.errors()[0]
-    place = ".".join([name, *map(str, first["loc"])])
-    raise ConfigError(f"{place}: {_problem(first, section, name.rpartition(' ')[2])}")
+    location = ".".join([name, *map(str, first["loc"])])
+    raise ConfigError(f"{location}: {_problem(first, section, name.rpartition(' ')[2])}")
 
 
 def check(config: Mapping[str, Any]) -> None:
@@ -96,8 +96,8 @@ def _lines(error: ValidationError) -> list[str]:
 
     lines = []
     for problem in error.errors():
-        place = [part for part in problem["loc"] if part != "[key]"]
-        path = place
+        location = [part for part in problem["loc"] if part != "[key]"]
+        path = location
         model: Any = Config
         if path[0] == "datasets" and len(path) > 2:
             path, model = path[2:], Overrides
@@ -106,7 +106,7 @@ def _lines(error: ValidationError) -> list[str]:
             model = MODELS[section]
             if {"defaults", "train", "upstream"} & {*path[2:-1]}:  # of an encoder, of a system
                 section, model = "train", MODELS["train"]
-        lines.append(f"{_dotted(place)}: {_problem(problem, model, section)}")
+        lines.append(f"{_dotted(location)}: {_problem(problem, model, section)}")
     return list(dict.fromkeys(lines))
 
 

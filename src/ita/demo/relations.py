@@ -29,13 +29,13 @@ def generate_relations(posts: Sequence[Post], seed: int) -> list[Relation]:
         posts: of one split.
         seed: seed of everything drawn.
     """
-    shown = [post for post in posts if post.image == "ok"]
+    pictured = [post for post in posts if post.image == "ok"]
     relations = []
-    for post in shown:
+    for post in pictured:
         if post.decidable != "text" or post.type == NEUTRAL:
             continue
         text = " ".join(post.tokens)
-        others = [other.image_id for other in shown if other.scene != post.type]
+        others = [other.image_id for other in pictured if other.scene != post.type]
         relations.append(Relation(text, post.image_id, True))
         relations.append(Relation(text, random.Random(f"{seed}/relation/{post.image_id}").choice(others), False))
     return relations

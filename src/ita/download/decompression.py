@@ -115,7 +115,7 @@ class Decompressed(io.RawIOBase):
     """
 
     def __init__(self, file: IO[bytes], kind: str, length: int | None = None) -> None:
-        self.file, self.kind, self.left = file, kind, length
+        self.file, self.kind, self.remaining = file, kind, length
         self.decoder = DECODERS[kind]()
         self.begun = False
 
@@ -161,8 +161,8 @@ class Decompressed(io.RawIOBase):
         return True
 
     def _block(self) -> bytes:
-        size = BLOCK if self.left is None else min(BLOCK, self.left)
+        size = BLOCK if self.remaining is None else min(BLOCK, self.remaining)
         block = self.file.read(size)
-        if self.left is not None:
-            self.left -= len(block)
+        if self.remaining is not None:
+            self.remaining -= len(block)
         return block

@@ -143,8 +143,8 @@ class ImageShards:
 
     def member(self, sha256: str) -> Member | None:
         """Where an image is."""
-        place = self.index.get(bytes.fromhex(sha256))
-        return place and Member(self.shard(place[0]), *place[1:], sha256)
+        entry = self.index.get(bytes.fromhex(sha256))
+        return entry and Member(self.shard(entry[0]), *entry[1:], sha256)
 
     def write(self, key: ImageKey, content: bytes) -> None:
         """As the protocol says."""

@@ -135,10 +135,10 @@ def open_folder(path: Path, image_ids: Collection[str]) -> Iterator[Entries]:
 
 def folder_entries(root: Path, folder: str) -> Iterator[ImageEntry]:
     """The files of a folder, without its subfolders; of one that leads out of the root none."""
-    place = (root / folder).resolve()
-    if not place.is_relative_to(root):
+    path = (root / folder).resolve()
+    if not path.is_relative_to(root):
         return
-    with os.scandir(place) as listing:
+    with os.scandir(path) as listing:
         names = sorted(item.name for item in listing if item.is_file())
     for name in names:
         relative = f"{folder}/{name}" if folder else name

@@ -57,11 +57,11 @@ class ZipReader:
         tail_start = max(0, length - 65_557)
         self.file.seek(tail_start)
         tail = self.file.read()
-        place = tail.rfind(END)
-        if place < 0 or len(tail) < place + 22:
+        position = tail.rfind(END)
+        if position < 0 or len(tail) < position + 22:
             raise Damaged("its end is missing")
-        count, size, offset = struct.unpack_from("<HII", tail, place + 10)
-        end = tail_start + place
+        count, size, offset = struct.unpack_from("<HII", tail, position + 10)
+        end = tail_start + position
         if count == 0xFFFF or 0xFFFFFFFF in (size, offset):
             self.file.seek(max(0, end - 20))
             locator = self.file.read(20)

@@ -65,8 +65,8 @@ def quote(value: Any) -> str:
 
 def malformed(file: str | Path, line: int | None, expected: str, actual: str) -> UserError:
     """The error for a line that is not as its format has it."""
-    place = str(file) if line is None else f"{file}:{line}"
-    return UserError(f"{place}: expected {expected}, found {actual}")
+    location = str(file) if line is None else f"{file}:{line}"
+    return UserError(f"{location}: expected {expected}, found {actual}")
 
 
 def foreign_encoding(start: bytes) -> str | None:
@@ -84,9 +84,9 @@ def foreign_encoding(start: bytes) -> str | None:
     for order, width in (("LE", 4), ("BE", 4), ("LE", 2), ("BE", 2)):
         first = 0 if order == "LE" else width - 1
         letters = sample[first::width]
-        others = bytes(byte for place, byte in enumerate(sample) if place % width != first)
+        others = bytes(byte for position, byte in enumerate(sample) if position % width != first)
         blanks = sum(sample.count(blank) for blank in BLANKS)
-        wide = [letter for place, letter in enumerate(letters) if not any(others[place * (width - 1) :][: width - 1])]
+        wide = [letter for index, letter in enumerate(letters) if not any(others[index * (width - 1) :][: width - 1])]
         paired = sum(letter in BLANKS for letter in wide)
         if 2 * paired > blanks or (blanks == 0 and 2 * len(wide) > len(letters)):
             return f"UTF-{8 * width}-{order}"

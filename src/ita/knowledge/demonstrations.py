@@ -61,21 +61,21 @@ def read_demonstrations(path: Path, posts: Iterable[Mapping[str, Any]]) -> list[
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); expected demonstrations") from None
     for line, record in json_records(content, str(path)):
-        place = f"{path}:{line}"
+        location = f"{path}:{line}"
         if not isinstance(record, Mapping) or not isinstance(record.get("answer"), str) or not record["answer"].strip():
-            raise UserError(f'{place}: expected {{"id": POST, "answer": TEXT}}, found {quote(record)}')
+            raise UserError(f'{location}: expected {{"id": POST, "answer": TEXT}}, found {quote(record)}')
         answer = " ".join(record["answer"].split())
         if isinstance(record.get("text"), str) and "id" not in record and "image" not in record:
             slots = {name: record[name] for name in SHARED if isinstance(record.get(name), str)}
             if split := unseen.get(comparable(slots["text"])):
-                raise refusal(place, f"text {quote(slots['text'])}", split)
-            demonstrations[place] = Demonstration(f"demonstration {line}", answer, slots)
+                raise refusal(location, f"text {quote(slots['text'])}", split)
+            demonstrations[location] = Demonstration(f"demonstration {line}", answer, slots)
             continue
-        post = find_post(record, place, by_id, by_image)
+        post = find_post(record, location, by_id, by_image)
         if post["post_id"] in demonstrations:
-            raise UserError(f"{place}: post {quote(post['post_id'])} has a demonstration already")
+            raise UserError(f"{location}: post {quote(post['post_id'])} has a demonstration already")
         if split := unseen.get(comparable(text_of(post))):
-            raise refusal(place, f"the text of post {quote(post['post_id'])}", split)
+            raise refusal(location, f"the text of post {quote(post['post_id'])}", split)
         demonstrations[post["post_id"]] = Demonstration(post["post_id"], answer)
     if not demonstrations:
         raise UserError(f"{path}: holds no demonstrations")
@@ -84,7 +84,7 @@ def read_demonstrations(path: Path, posts: Iterable[Mapping[str, Any]]) -> list[
 
 def find_post(
     record: Mapping[str, Any],
-    place: str,
+    location: str,
     by_id: Mapping[str, Mapping[str, Any]],
     by_image: Mapping[str, list[Mapping[str, Any]]],
 ) -> Mapping[str, Any]:
@@ -92,26 +92,26 @@ def find_post(
     name, image = record.get("id"), record.get("image")
     if name is not None:
         matches = [by_id[str(name)]] if str(name) in by_id else []
-        shown = f"post {quote(str(name))}"
+        subject = f"post {quote(str(name))}"
     else:
         matches = by_image.get(image_key(str(image)), [])
-        shown = f"image {quote(str(image))}"
+        subject = f"image {quote(str(image))}"
     if not matches:
         raise UserError(
-            f"{place}: {shown} is not among the posts; expected the id of a training post, its image, or a text"
+            f"{location}: {subject} is not among the posts; expected the id of a training post, its image, or a text"
         )
     outside = sorted({post["split"] for post in matches} - {"train"})
     if outside:
-        raise refusal(place, shown, " and ".join(outside))
+        raise refusal(location, subject, " and ".join(outside))
     if len(matches) > 1:
-        raise UserError(f"{place}: {shown} has {len(matches)} posts; name one of them by its id")
+        raise UserError(f"{location}: {subject} has {len(matches)} posts; name one of them by its id")
     return matches[0]
 
 
-def refusal(place: str, shown: str, split: str) -> UserError:
+def refusal(location: str, subject: str, split: str) -> UserError:
     """The error for a post that must not be shown."""
     return UserError(
-        f"{place}: {shown} is of the split {split}; a demonstration there would show the tags that are to be "
+        f"{location}: {subject} is of the split {split}; a demonstration there would show the tags that are to be "
         "predicted: name training posts only"
     )
 

@@ -136,11 +136,11 @@ class LocalModel:
         Args:
             ids: (T,) of the answer, and padding.
         """
-        kept = ids.tolist()
-        end = next((position for position, token in enumerate(kept) if token in self.ends), None)
+        answer_ids = ids.tolist()
+        end = next((position for position, token in enumerate(answer_ids) if token in self.ends), None)
         finish = "length" if end is None else "stop"
-        kept = kept[:end]
-        return self.tokenizer.decode(kept, skip_special_tokens=True), finish, len(kept)
+        answer_ids = answer_ids[:end]
+        return self.tokenizer.decode(answer_ids, skip_special_tokens=True), finish, len(answer_ids)
 
     def _has_template(self) -> bool:
         return bool(getattr(self.processor, "chat_template", None) or getattr(self.tokenizer, "chat_template", None))

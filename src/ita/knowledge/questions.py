@@ -54,8 +54,8 @@ class Questioner:
             demonstrations = read_demonstrations(Path(settings.demonstrations), posts)
             self.demonstrations = {demonstration.post_id: demonstration for demonstration in demonstrations}
         self.posts |= {name: row_of_text(shown) for name, shown in self.demonstrations.items() if shown.slots}
-        shown = [self.posts[post_id] for post_id in self.demonstrations]
-        images = {post["image_id"] for post in [*asked, *shown]} - {None}
+        demonstration_posts = [self.posts[post_id] for post_id in self.demonstrations]
+        images = {post["image_id"] for post in [*asked, *demonstration_posts]} - {None}
         self.texts = ImageTexts(tables_read(self.template, settings.blank, tables), images, settings.slot_words)
         self.metadata: dict[str, Any] = {}
         self.tagger, self.context = tagger, context
@@ -81,7 +81,7 @@ class Questioner:
             vectors, self.metadata = encode_posts(words, contexts_of(by_post, names), folder, self.settings.device)
         return choose_nearest(post_ids, vectors[: len(post_ids)], candidates, vectors[len(post_ids) :], count)
 
-    def question(self, post: Row, shown: Sequence[str], identity: Mapping[str, Any]) -> Question:
+    def question(self, post: Row, demonstration_ids: Sequence[str], identity: Mapping[str, Any]) -> Question:
         """The question about a post.
 
         Args:
@@ -91,7 +91,7 @@ class Questioner:
         """
         blank = self.settings.blank
         slots = self.texts.of(post, blank)
-        examples = [self.example(self.demonstrations[name]) for name in shown]
+        examples = [self.example(self.demonstrations[name]) for name in demonstration_ids]
         text = self.template.fill(slots, examples)
         system = self.template.parts["system"].strip()
         sent = "image" in slots and "image" in self.template.slots
@@ -100,7 +100,7 @@ class Questioner:
             **identity,
             "template": self.template.sha256,
             "max_tokens": self.settings.max_tokens,
-            "demonstrations": list(shown),
+            "demonstrations": list(demonstration_ids),
             "system": system,
             "text": text,
             "image": picture and [picture.sha256, self.settings.max_pixels],

@@ -53,11 +53,11 @@ def choose_nearest(
     order = sorted(range(len(candidates)), key=lambda index: candidates[index])
     names = [candidates[index] for index in order]
     similarities = (queries @ vectors[order].T).round(6)
-    chosen = {}
+    nearest = {}
     for post_id, row in zip(post_ids, similarities, strict=True):
         ranked = (names[index] for index in (-row).argsort(kind="stable"))
-        chosen[post_id] = [name for name in ranked if name != post_id][:count]
-    return chosen
+        nearest[post_id] = [name for name in ranked if name != post_id][:count]
+    return nearest
 
 
 def unit_length(vectors: Vectors) -> Vectors:

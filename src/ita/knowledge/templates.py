@@ -103,25 +103,25 @@ def load_template(name: str) -> Template:
     return Template(hashlib.sha256(content).hexdigest(), parts, path)
 
 
-def parse(text: str, place: str) -> dict[str, str]:
+def parse(text: str, source: str) -> dict[str, str]:
     """The parts of a template.
 
     Raises:
         ConfigError: for an unknown or repeated part, an unknown slot, or a template without a part for the user.
     """
-    before, *pieces = HEADING.split(text)
-    if before.strip():
-        raise ConfigError(f"{place}: text before the first part; expected a line [user], [system] or [demonstration]")
+    preamble, *pieces = HEADING.split(text)
+    if preamble.strip():
+        raise ConfigError(f"{source}: text before the first part; expected a line [user], [system] or [demonstration]")
     parts = dict.fromkeys(PARTS, "")
     for name, content in zip(pieces[::2], pieces[1::2], strict=True):
         if name not in PARTS or parts[name]:
             problem = "twice" if name in PARTS else "unknown"
-            raise ConfigError(f"{place}: part [{name}] is {problem}; expected each of {', '.join(PARTS)} at most once")
+            raise ConfigError(f"{source}: part [{name}] is {problem}; expected each of {', '.join(PARTS)} at most once")
         parts[name] = content.strip("\n")
         unknown = [slot for slot in SLOT.findall(content) if slot not in ALLOWED[name]]
         if unknown:
             expected = ", ".join(sorted(ALLOWED[name])) or "none"
-            raise ConfigError(f"{place}: part [{name}] has no slot {{{unknown[0]}}}; expected some of: {expected}")
+            raise ConfigError(f"{source}: part [{name}] has no slot {{{unknown[0]}}}; expected some of: {expected}")
     if not parts["user"].strip():
-        raise ConfigError(f"{place}: the part [user] is missing or empty")
+        raise ConfigError(f"{source}: the part [user] is missing or empty")
     return parts

@@ -133,8 +133,8 @@ def load_bert(folder: Path, config: dict[str, Any], source: dict[str, Any]) -> B
         # transformers would go on with random values in their place.
         weights = {name: weight for name, weight in loaded.state_dict().items() if name not in report["missing_keys"]}
     if missing := sorted(expected - weights.keys()):
-        shown = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
-        raise UserError(f"setting {SETTING}: the weights of '{source['model']}' lack {shown}; use a whole checkpoint")
+        listed = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
+        raise UserError(f"setting {SETTING}: the weights of '{source['model']}' lack {listed}; use a whole checkpoint")
     try:
         model.load_state_dict({name: weights[name] for name in expected}, assign=True)
     except RuntimeError as error:
@@ -225,8 +225,8 @@ def save_model(
         tokenizers: of the encoders.
         record_hashes: takes the SHA-256 of each file before the weights have their name.
     """
-    for place, encoder, tokenizer in zip(encoder_folders(folder, len(encoders)), encoders, tokenizers, strict=True):
-        with added_files(place) as part:
+    for path, encoder, tokenizer in zip(encoder_folders(folder, len(encoders)), encoders, tokenizers, strict=True):
+        with added_files(path) as part:
             if isinstance(encoder.config, EncoderConfig):
                 write_json(part / CONFIG, dict(encoder.config.raw))
             else:
@@ -287,8 +287,8 @@ def encoder_record(encoders: Sequence[Encoder]) -> dict[str, Any]:
     overlap: dict[str, dict[str, int]] = {}
     for encoder in encoders:
         record = Path(resolve_model(encoder.model)).expanduser() / "settings.json"
-        about = read_json(record, "the settings of a run") if record.is_file() else {}
-        for version, count in {**about.get("encoder_overlap", {}), **about.get("test_overlap", {})}.items():
+        trained = read_json(record, "the settings of a run") if record.is_file() else {}
+        for version, count in {**trained.get("encoder_overlap", {}), **trained.get("test_overlap", {})}.items():
             overlap[version] = max(count, overlap.get(version, count), key=lambda count: count["posts"])
     models = {"encoder_models": [encoder_identity(encoder) for encoder in encoders]}
     return {**models, **({"encoder_overlap": overlap} if overlap else {})}

@@ -107,8 +107,8 @@ def load_corpus(
     images = {row["image_id"] for row in rows if row["split"] in splits and row["image_id"]}
     vectors = load_features(features, images, objects, region_width) if features else None
     engine = parquet.metadata(features[0]).get("engine") if features else None
-    about = parquet.metadata(table)
-    return Corpus(rows, contexts, vectors, about.get("label_version"), engine, about.get("test_overlap") or {})
+    metadata = parquet.metadata(table)
+    return Corpus(rows, contexts, vectors, metadata.get("label_version"), engine, metadata.get("test_overlap") or {})
 
 
 def load_contexts(posts: Sequence[Mapping[str, Any]], context: Path) -> dict[str, VisualContext]:

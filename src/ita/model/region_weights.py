@@ -70,8 +70,8 @@ def check_names(weights: Mapping[str, Tensor], names: tuple[str, ...], embedding
         if embedding == "normalised" and not set(missing) - set(NORMALISATION):
             hint += ", or set region_embedding to plain for an encoder without LayerNorm of regions"
         raise UserError(f"setting encoders.*.model: the weights of the encoder lack {', '.join(missing)}; {hint}")
-    if unread := [name for name in weights if name not in names]:
+    if unused := [name for name in weights if name not in names]:
         raise UserError(
-            f"setting systems.*.region_embedding: {embedding} does not read {', '.join(unread)} of the encoder; set it "
+            f"setting systems.*.region_embedding: {embedding} does not read {', '.join(unused)} of the encoder; set it "
             "to normalised"
         )

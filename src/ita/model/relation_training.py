@@ -129,8 +129,8 @@ def _encode(rows: Sequence[Mapping[str, Any]], features: Features, encoder: View
     no_context = [VisualContext([], [])] * len(rows)
     regions = [features.rows_of(row["image_id"]) for row in rows]
     views = encoder.encode([row["tokens"] for row in rows], no_context, regions)
-    kept = [(view, int(row["related"])) for view, row in zip(views, rows, strict=True) if len(view.regions)]
-    return RelationPosts([view for view, _ in kept], [label for _, label in kept])
+    with_regions = [(view, int(row["related"])) for view, row in zip(views, rows, strict=True) if len(view.regions)]
+    return RelationPosts([view for view, _ in with_regions], [label for _, label in with_regions])
 
 
 def relation_updates(posts: int, config: TrainingConfig) -> int:

@@ -54,10 +54,10 @@ def _stated(metrics: Metrics) -> Iterator[tuple[tuple[str, ...], str, str]]:
         yield ("scorer", scorer), str(version), f"scored by different versions of '{scorer}'"
     for split, views in (metrics.get("evaluation") or {}).items():
         for view, value in views.items():
-            read = inputs_of(metrics["system"]) if view == "it" else ""
-            reading = f", context {read}" if read else ""
+            inputs = inputs_of(metrics["system"]) if view == "it" else ""
+            reading = f", context {inputs}" if inputs else ""
             problem = f"evaluated on different {INPUTS[view]} (split {split}, view {VIEWS[view]}{reading})"
-            yield ("inputs", split, view, read), value, problem
+            yield ("inputs", split, view, inputs), value, problem
 
 
 def evaluation_metadata(runs: Mapping[str, Metrics]) -> dict[str, Any]:
@@ -76,12 +76,12 @@ def evaluation_metadata(runs: Mapping[str, Metrics]) -> dict[str, Any]:
     models: dict[str, Any] = {}
     environments: list[Any] = []
     for metrics in runs.values():
-        read = inputs_of(metrics["system"])
+        inputs = inputs_of(metrics["system"])
         for split, views in (metrics.get("evaluation") or {}).items():
             of_split = evaluation.setdefault(split, {"t": views["t"], "it": {}})
-            of_split["it"][read] = views["it"]
+            of_split["it"][inputs] = views["it"]
         for part, model in (metrics.get("models") or {}).items():
-            models.setdefault(part, {})[metrics["encoder"]["key"] if part == "encoders" else read] = model
+            models.setdefault(part, {})[metrics["encoder"]["key"] if part == "encoders" else inputs] = model
         if (environment := metrics.get("environment")) and environment not in environments:
             environments.append(environment)
     counts = {name: metrics.get("training") or {} for name, metrics in runs.items()}

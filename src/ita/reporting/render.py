@@ -120,9 +120,9 @@ def panels_of(display: Mapping[str, Any]) -> list[dict[str, Any]]:
     panels = display.get("panels") or {"": columns[labels:]}
     tables = []
     for name, of_panel in panels.items():
-        places = [*range(labels), *map(columns.index, of_panel)]
-        rows = [[row[place] for place in places] for row in display["rows"]]
-        shown = [columns[place].removesuffix(f" ({name})") for place in places]
+        indices = [*range(labels), *map(columns.index, of_panel)]
+        rows = [[row[index] for index in indices] for row in display["rows"]]
+        shown = [columns[index].removesuffix(f" ({name})") for index in indices]
         tables.append({"name": name, "columns": shown, "rows": rows, "label_columns": labels})
     return tables
 

@@ -95,8 +95,8 @@ def _confusion_lines(letter: str, rows: Mapping[str, Mapping[str, float]], seeds
 
 def _post_lines(kind: str, posts: Sequence[Mapping[str, Any]], seeds: int, limit: int, colours: bool) -> Iterator[str]:
     """The first posts of a kind, each with its text, gold entities and both predictions."""
-    shown = f", {min(limit, len(posts))} shown" if limit < len(posts) else ""
-    yield styled(f"{kind.capitalize()}: {len(posts)} posts {TITLES[kind]}{shown}", "bold", colours)
+    count_shown = f", {min(limit, len(posts))} shown" if limit < len(posts) else ""
+    yield styled(f"{kind.capitalize()}: {len(posts)} posts {TITLES[kind]}{count_shown}", "bold", colours)
     for post in posts[:limit]:
         agreeing = f" ({post['agreeing']} of {seeds} seeds)" if seeds > 1 else ""
         yield styled(printable(f"  {post['post_id']}{agreeing}"), "cyan", colours)

@@ -173,8 +173,8 @@ async def answer_invalid(request: Request, error: Exception) -> Response:
     """A body whose values are wrong; the first of them is named, no value is repeated."""
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"][1:])[:120]
-    message = f"{place or 'the body'}: {first['msg']}"
+    field = ".".join(str(part) for part in first["loc"][1:])[:120]
+    message = f"{field or 'the body'}: {first['msg']}"
     return await answer_error(request, ServiceError(422, "invalid_request", message, "what /docs says"))
 
 

@@ -194,10 +194,10 @@ def nothing_found(rows: list[Row], options: Download) -> str:
     """What to do where no image of a data set is there."""
     reasons = Counter(str(row["error"]).partition(":")[0] for row in rows)
     frequent = ", ".join(f"{count} x {reason}" for reason, count in reasons.most_common(3))
-    places = {"folder": options.folder, "archive": options.archive, "urls": options.url or "the URLs of the data"}
+    sources = {"folder": options.folder, "archive": options.archive, "urls": options.url or "the URLs of the data"}
     return (
         f"none of {len(rows)} images is there ({frequent}), for example '{rows[0]['image_id']}' in "
-        f"{places[options.source]}: check download.{options.source.removesuffix('s')}; images are named by the ids of "
+        f"{sources[options.source]}: check download.{options.source.removesuffix('s')}; images are named by the ids of "
         "the posts. To go on with texts alone set download.source: none, or download.allow_all_missing: true"
     )
 

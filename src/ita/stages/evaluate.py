@@ -80,8 +80,8 @@ def work(
         "models": model_record(trained, context),
         **provenance,
     }
-    about = {**stated, **identity, "results_sha256": results_hash(results)}
-    parquet.write("predictions", prediction_rows(splits), predictions, about)
+    metadata = {**stated, **identity, "results_sha256": results_hash(results)}
+    parquet.write("predictions", prediction_rows(splits), predictions, metadata)
     if card is not None:
         evaluated = {**results, "inputs": provenance["inputs"], "licence": settings.get("licence")}
         write_text(card, model_card(trained, evaluated))

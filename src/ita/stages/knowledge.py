@@ -76,19 +76,21 @@ def work(
         raise UserError("give --posts and --output, or --estimate DATASET/SOURCE")
     knowledge = read_section(settings, "knowledge", Knowledge)
     rows = parquet.rows("posts", posts)
-    asked = shard_items(rows, shard)
+    asked_posts = shard_items(rows, shard)
     tables = Tables(images, objects, captions, ocr)
-    questioner = Questioner(knowledge, rows, asked, tables, tagger[0].parent if tagger else None, context)
+    questioner = Questioner(knowledge, rows, asked_posts, tables, tagger[0].parent if tagger else None, context)
     files = {"posts": posts, **tables._asdict(), "context": context, **{path.name: path for path in tagger}}
     if questioner.demonstrations:
         files["demonstrations"] = Path(knowledge.demonstrations or "")
     name = f"{settings.get('name', 'knowledge')}.{shard or '1-of-1'}"
-    table_rows, made_by = answer_posts(knowledge, questioner, asked, tables, answers or output.parent / "answers", name)
+    table_rows, made_by = answer_posts(
+        knowledge, questioner, asked_posts, tables, answers or output.parent / "answers", name
+    )
     parquet.write("knowledge", table_rows, output, {**provenance_of(settings, files), **made_by})
 
 
 def answer_posts(
-    settings: Knowledge, questioner: Questioner, asked: Sequence[Row], tables: Tables, answers: Path, name: str
+    settings: Knowledge, questioner: Questioner, asked_posts: Sequence[Row], tables: Tables, answers: Path, name: str
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Rows of posts, and metadata: what answered, and how much.
 
@@ -106,21 +108,22 @@ def answer_posts(
     check_tables(questioner.template, settings.blank, tables)
     backend = build_backend(settings)
     check_images(settings, questioner.template, backend.reads_images)
-    readable = [post for post in asked if post["tokens"] and not post.get("error")]
-    shown = questioner.choose(readable)
+    readable = [post for post in asked_posts if post["tokens"] and not post.get("error")]
+    demonstrations = questioner.choose(readable)
     questions = {
-        post["post_id"]: questioner.question(post, shown[post["post_id"]], backend.identity) for post in readable
+        post["post_id"]: questioner.question(post, demonstrations[post["post_id"]], backend.identity)
+        for post in readable
     }
-    with Answers(answers, name) as kept:
-        results, work_done = ask(settings, backend, list(questions.values()), kept)
+    with Answers(answers, name) as store:
+        results, work_done = ask(settings, backend, list(questions.values()), store)
     by_post = {post_id: results[question.key] for post_id, question in questions.items()}
-    rows = [row_of(post["post_id"], by_post, shown, questioner) for post in asked]
+    rows = [row_of(post["post_id"], by_post, demonstrations, questioner) for post in asked_posts]
     engine = {**backend.metadata, "template_sha256": questioner.template.sha256, "retrieval": questioner.metadata}
     return rows, {"engine": engine, "counts": {**counts_of(rows), **work_done}}
 
 
 def ask(
-    settings: Knowledge, backend: Backend, questions: Sequence[Question], kept: Answers
+    settings: Knowledge, backend: Backend, questions: Sequence[Question], store: Answers
 ) -> tuple[Mapping[str, Answer], dict[str, float]]:
     """Answers by key, those that are kept not asked for again; how many were asked for, and in how many seconds.
 
@@ -128,7 +131,7 @@ def ask(
         UserError: when too many fail.
     """
     distinct = {question.key: question for question in questions}
-    pending = [question for key, question in distinct.items() if key not in kept.known]
+    pending = [question for key, question in distinct.items() if key not in store.known]
     log.info("knowledge: %d posts, %d to be asked", len(questions), len(pending))
     failed: dict[str, Answer] = {}
     in_a_row = 0
@@ -136,7 +139,7 @@ def ask(
 
     def record(question: Question, answer: Answer) -> None:
         nonlocal in_a_row
-        kept.add(question, answer)
+        store.add(question, answer)
         next(bar, None)
         in_a_row = in_a_row + 1 if answer.status == "failed" else 0
         if answer.status == "failed":
@@ -151,7 +154,7 @@ def ask(
         backend.ask(pending, record)
     next(bar, None)
     seconds = round(time.monotonic() - start, 3) if pending else 0.0
-    return {**kept.known, **failed}, {"asked": len(pending), "asking_seconds": seconds}
+    return {**store.known, **failed}, {"asked": len(pending), "asking_seconds": seconds}
 
 
 def too_many(failed: Mapping[str, Answer], total: int, problem: str) -> str:

@@ -91,13 +91,13 @@ def work(
     inputs |= {path.name: path for path in (*tables, *numbers)}
     inputs |= {f"{'/'.join(path.parts[-4:])}": path for path in histories}
     with atomic_folder(output) as folder:
-        shown = posts_page.write_posts_page(folder, section, report, files)
+        shown_posts = posts_page.write_posts_page(folder, section, report, files)
         tables_page.write_tables_page(folder, report.dataset, tables, numbers, run_settings)
         charts_page.write_charts_page(
             folder,
             report,
             charts_page.ChartFiles(
-                posts_page.runs_in_order(predictions, section, report, shown.label_version),
+                posts_page.runs_in_order(predictions, section, report, shown_posts.label_version),
                 histories,
                 {table.name: table.path for table in files.contexts.values()},
                 benchmarks,
@@ -107,9 +107,12 @@ def work(
         )
         provenance = provenance_of(settings, inputs)
         frame.write_frame(
-            folder, report.dataset, facts(shown, section, report, provenance), [report.note] if report.note else []
+            folder,
+            report.dataset,
+            facts(shown_posts, section, report, provenance),
+            [report.note] if report.note else [],
         )
-        write_json(folder / PROVENANCE, {**provenance, "label_version": shown.label_version})
+        write_json(folder / PROVENANCE, {**provenance, "label_version": shown_posts.label_version})
 
 
 def shards_by_detector(features: Sequence[Path], detectors: Sequence[str]) -> dict[str, list[Path]]:

@@ -204,15 +204,15 @@ def without(row: Mapping[str, Any], *columns: str) -> dict[str, Any]:
 def read_images(engines: ImageEngines, fetched: Sequence[FetchedImage]) -> list[ReadImage]:
     """What is found in images, each file read once, a few at a time; what is wrong beside the pixels stays with it."""
     paths = list(dict.fromkeys(image.path for image in fetched if image.path is not None))
-    read: dict[Path, ReadImage] = {}
+    by_path: dict[Path, ReadImage] = {}
     for start in range(0, len(paths), IMAGES):
         group = paths[start : start + IMAGES]
         results = read_or_fail(engines, [ImageFile(str(path), path) for path in group])
-        read |= {path: results[str(path)] for path in group}
+        by_path |= {path: results[str(path)] for path in group}
     return [
         ReadImage(status=image.status, error=image.error)
         if image.path is None
-        else replace(read[image.path], error=read[image.path].error or image.error)
+        else replace(by_path[image.path], error=by_path[image.path].error or image.error)
         for image in fetched
     ]
 

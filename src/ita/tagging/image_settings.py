@@ -114,9 +114,9 @@ def with_local_paths(section: Any, folder: Path) -> Any:
     for name in names:
         value = getattr(section, name)
         if value and not Path(value).is_absolute() and not Path(value).exists():
-            places = [parent / value for parent in folder.resolve().parents if (parent / value).exists()]
-            if places:
-                moved[name] = str(places[0])
+            copies = [parent / value for parent in folder.resolve().parents if (parent / value).exists()]
+            if copies:
+                moved[name] = str(copies[0])
     return replace(section, **moved) if moved else section
 
 

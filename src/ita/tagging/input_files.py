@@ -186,8 +186,8 @@ def check_columns(columns: Sequence[str], name: str) -> None:
     """Raises UserError for a table without posts in it, or with two columns of the same name."""
     check_header(columns, name)
     if "text" not in columns and "tokens" not in columns:
-        shown = ", ".join(columns[:12]) or "none"
-        raise UserError(f"{name}: expected a column 'text' or 'tokens', found {shown}")
+        listed = ", ".join(columns[:12]) or "none"
+        raise UserError(f"{name}: expected a column 'text' or 'tokens', found {listed}")
 
 
 def count_records(path: Path, format_name: str) -> int | None:

@@ -161,8 +161,8 @@ class ItaComponent:
         doc._.ita_moved = 0
         spans, scores = [], {}
         for entity in answer.entities:
-            place = {"label": entity.type, "alignment_mode": self.alignment_mode}
-            span = doc.char_span(entity.start, entity.end, **place)
+            options = {"label": entity.type, "alignment_mode": self.alignment_mode}
+            span = doc.char_span(entity.start, entity.end, **options)
             if span is None or (span.start_char, span.end_char) != (entity.start, entity.end):
                 doc._.ita_moved += 1
             if span is not None:

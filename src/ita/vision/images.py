@@ -70,8 +70,8 @@ class ImageFiles(Sequence[ImageFile]):
             if position == number:
                 path = (root / row["path"]).resolve()
                 in_shard = row.get("offset") is not None
-                place = Member(path, row["offset"], row["bytes"], row["sha256"]) if in_shard else path
-                yield ImageFile(row["image_id"], place)
+                location = Member(path, row["offset"], row["bytes"], row["sha256"]) if in_shard else path
+                yield ImageFile(row["image_id"], location)
                 number = next(numbers, -1)
 
 

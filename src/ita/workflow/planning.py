@@ -33,8 +33,8 @@ def check_profile(arguments: Sequence[str], *workflows: Path) -> None:
     parser = argparse.ArgumentParser(add_help=False)  # knows the option shortened, as Snakemake does
     parser.add_argument(option)
     name = parser.parse_known_args(arguments)[0].workflow_profile
-    places = [] if name in (None, "none") else [Path(name), Path("profiles", name), workflows[0] / "profiles" / name]
-    if places and not any(place.exists() for place in places):
+    paths = [] if name in (None, "none") else [Path(name), Path("profiles", name), workflows[0] / "profiles" / name]
+    if paths and not any(path.exists() for path in paths):
         folders = dict.fromkeys(folder.resolve() for workflow in workflows for folder in profile_folders(workflow))
         profiles = ", ".join(
             sorted({os.path.relpath(path.parent) for folder in folders for path in folder.glob("*/*.yaml")})

@@ -115,13 +115,13 @@ def masked_word_loss(captioner: OscarCaptioner, captions: Sequence[str], context
     subwords = targets.clamp(min=tokenizer.pad_id).roll(1, 1)
     subwords[:, 0] = tokenizer.cls_id
     masks = torch.full_like(subwords, tokenizer.mask_id)
-    places = torch.arange(length, device=device)
+    positions = torch.arange(length, device=device)
     label_positions = context.label_position + torch.arange(context.label_ids.shape[1], device=device)
     label_types = context.label_mask.long()
     inputs = ModelInputs(
         input_ids=torch.cat([subwords, masks, context.label_ids], 1),
         token_type_ids=torch.cat([torch.zeros_like(subwords), torch.zeros_like(masks), label_types], 1),
-        position_ids=torch.cat([places, places + 1, label_positions]).expand(len(ids), -1),
+        position_ids=torch.cat([positions, positions + 1, label_positions]).expand(len(ids), -1),
         attention_mask=attention_mask(length, context.mask).long(),
         img_feats=context.regions,
     )

@@ -143,10 +143,10 @@ class Graph:
 def external_tensor(name: str, array: NDArray[Any], file: BinaryIO, location: str) -> TensorProto:
     """An array whose values are written to the end of a file."""
     file.write(bytes(-file.tell() % ALIGNMENT))
-    place = {"location": location, "offset": file.tell(), "length": array.nbytes}
+    external_data = {"location": location, "offset": file.tell(), "length": array.nbytes}
     tensor = TensorProto(name=name, dims=array.shape, data_location=TensorProto.EXTERNAL)
     tensor.data_type = helper.np_dtype_to_tensor_dtype(array.dtype)
-    for key, content in place.items():
+    for key, content in external_data.items():
         tensor.external_data.add(key=key, value=str(content))
     file.write(array.data)
     return tensor

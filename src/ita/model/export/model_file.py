@@ -152,8 +152,8 @@ def _add_emissions(graph: Graph, tagger: Tagger, config: EncoderConfig, is_word:
     """(B, W, K), in which a word without subwords has the emissions of the zero vector."""
     weights = {name: array(tensor) for name, tensor in tagger.encoder.state_dict().items()}
     has_subword = graph.add("GreaterOrEqual", "first_subwords", graph.scalar(0, np.int64))
-    read = graph.add("And", has_subword, is_word)
-    flat = graph.cast(graph.add("Reshape", read, graph.ints(-1)), "int64")
+    is_read = graph.add("And", has_subword, is_word)
+    flat = graph.cast(graph.add("Reshape", is_read, graph.ints(-1)), "int64")
     words = graph.add("Reshape", graph.add("NonZero", flat), graph.ints(-1))
     slots = graph.add("Gather", graph.add("Reshape", "first_subwords", graph.ints(-1)), words)
     # Slot 0, the first special token, comes along, so that a batch without any subword is no special case.

@@ -116,10 +116,10 @@ def lengths(
     series = [(name, "it", bins), *([(baseline[0], "t", baseline[1])] if baseline else [])]
     with drawing() as (figure, axis):
         for shift, (title, view, shown) in zip((0.08, -0.08), series, strict=False):
-            places = [n + (shift if baseline else 0) for n in range(len(shown))]
+            positions = [n + (shift if baseline else 0) for n in range(len(shown))]
             reach = [[row.f1 - row.low for row in shown], [row.high - row.f1 for row in shown]]
             style = {"color": COLOURS[view], "linewidth": 1.1, "marker": "o", "markersize": 3.5, "elinewidth": 1.1}
-            axis.errorbar(places, [row.f1 for row in shown], reach, label=title, capsize=2.5, **style)
+            axis.errorbar(positions, [row.f1 for row in shown], reach, label=title, capsize=2.5, **style)
         axis.set_xticks(range(len(bins)), [row.name for row in bins])
         axis.set(xlim=(-0.4, len(bins) - 0.6), ylim=limits)
         label(axis, "words in the context", "F1 (%)")

@@ -67,12 +67,12 @@ def write_posts_page(folder: Path, section: Report, report: ReportSettings, file
     posts = Posts.read(files.posts, section.splits)
     pictures = write_posts(folder, section, posts, files)
     kinds = Kinds()
-    read = {name: table.contexts(posts.rows) for name, table in files.contexts.items()}
+    context_rows = {name: table.contexts(posts.rows) for name, table in files.contexts.items()}
     for number, (name, table) in enumerate(files.contexts.items()):
-        records = list(context_data.context_records(table, read[name], posts.rows, kinds))
+        records = list(context_data.context_records(table, context_rows[name], posts.rows, kinds))
         for part_number, part in chunks(records):
             write_script(folder, f"context-{number}", part, part_number)
-    contexts = {name: {post: context for post, (context, _) in rows.items()} for name, rows in read.items()}
+    contexts = {name: {post: context for post, (context, _) in rows.items()} for name, rows in context_rows.items()}
     groups = runs_in_order(files.predictions, section, report, posts.label_version)
     systems = []
     for number, runs in enumerate(progress(groups, len(groups), "predictions", "systems")):

@@ -43,13 +43,13 @@ def write_tables_page(
         UserError: when files do not fit together, or two tables have one name.
     """
     details: list[dict[str, Any]] = []
-    shown = [ShownTable.read(*paths, details) for paths in zip(tables, numbers, strict=True)]
-    titles = [title_of(table, shown) for table in shown]
+    shown_tables = [ShownTable.read(*paths, details) for paths in zip(tables, numbers, strict=True)]
+    titles = [title_of(table, shown_tables) for table in shown_tables]
     if repeated := {title for title in titles if titles.count(title) > 1}:
         raise UserError(f"two tables are called {sorted(repeated)[0]!r}; give one of them another name in 'tables'")
     records = [
         {"id": table.path.stem, "title": title, "notes": table.metadata["notes"], "panels": table.panels()}
-        for table, title in zip(shown, titles, strict=True)
+        for table, title in zip(shown_tables, titles, strict=True)
     ]
     runs = run_facts(run_settings, folder)
     write_script(folder, "tables", {"cells": details, "runs": runs, "tests": [TEST_NAMES[test] for test in TESTS]})
@@ -79,5 +79,5 @@ def bare_title(table: ShownTable) -> str:
 def rows_of(table: ShownTable) -> list[str]:
     """Names of its rows, each once."""
     display = table.metadata["display"]
-    place = display["columns"].index("Approach") if "Approach" in display["columns"] else 0
-    return list(dict.fromkeys(row[place] for row in display["rows"]))
+    column = display["columns"].index("Approach") if "Approach" in display["columns"] else 0
+    return list(dict.fromkeys(row[column] for row in display["rows"]))

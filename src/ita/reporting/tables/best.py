@@ -132,14 +132,14 @@ def literature_row(value: Mapping[str, str], settings: ReportSettings) -> dict[s
 def table_notes(settings: ReportSettings, table: Table, numbers: pd.DataFrame) -> list[str]:
     """What best and mean are, the literature, and the marks."""
     comparisons = int(numbers["p_welch"].notna().sum())
-    shown = [NOTES[0]]
+    notes = [NOTES[0]]
     if (numbers["origin"] != OURS).any():
-        shown.append(NOTES[1])
+        notes.append(NOTES[1])
     if comparisons and table.baseline:
         baseline = " / ".join(settings.system_names(table.baseline, table.encoders))
         values = {"baseline": baseline, "alpha": table.significance_level, "comparisons": comparisons}
-        shown.append(NOTES[2].format(**values))
-    return shown
+        notes.append(NOTES[2].format(**values))
+    return notes
 
 
 def display_frame(numbers: pd.DataFrame, digits: int, control: str) -> pd.DataFrame:

@@ -70,10 +70,10 @@ def build(
         {"dataset": dataset, "stage": stage, "of": of, **summarise_jobs(jobs), **tokens.get((stage, of), {})}
         for (stage, of), jobs in sorted(groups.items(), key=lambda item: (order.index(item[0][0]), item[0][1]))
     ]
-    shown = DISPLAYED | (OF_LANGUAGE_MODELS if has_tokens else {})
-    numbers = pd.DataFrame(rows, columns=["dataset", "stage", "of", "jobs", *shown])
+    displayed = DISPLAYED | (OF_LANGUAGE_MODELS if has_tokens else {})
+    numbers = pd.DataFrame(rows, columns=["dataset", "stage", "of", "jobs", *displayed])
     notes = [*NOTES, *((NOTE_OF_TOKENS,) if has_tokens else ())]
-    return ReportTable(TITLE, numbers, display_frame(numbers, shown), notes, label_columns=2)
+    return ReportTable(TITLE, numbers, display_frame(numbers, displayed), notes, label_columns=2)
 
 
 def tables_in(folder: Path | None) -> list[tuple[str, Path]]:
@@ -121,8 +121,8 @@ def measurements(jobs: list[dict[str, str]], key: str) -> list[float]:
     return values
 
 
-def display_frame(numbers: pd.DataFrame, shown: Mapping[str, tuple[str, str]]) -> pd.DataFrame:
+def display_frame(numbers: pd.DataFrame, displayed: Mapping[str, tuple[str, str]]) -> pd.DataFrame:
     """The columns that are shown, with few digits."""
     columns = {"Stage": list(numbers["stage"]), "of": list(numbers["of"]), "jobs": [str(n) for n in numbers["jobs"]]}
-    columns |= {heading: format_column(numbers[name], spec) for name, (heading, spec) in shown.items()}
+    columns |= {heading: format_column(numbers[name], spec) for name, (heading, spec) in displayed.items()}
     return pd.DataFrame(columns)

@@ -90,9 +90,9 @@ def build(runs: Runs, settings: ReportSettings, table: Table) -> ReportTable:
 def view_cell(row: ReportRow, view: str, results: ViewResultsOf, paper: float | None) -> dict[str, Any]:
     """F1 of a row in a view by both scorers, the paper's value, and the difference to the control system."""
     view_results = results[row.encoder, row.system, view]
-    shown = view == "t" or row.reads_images
-    cell = summarise(view_results.f1() if shown else [])
-    strict = summarise(view_results.f1("strict") if shown else [])
+    has_view = view == "t" or row.reads_images
+    cell = summarise(view_results.f1() if has_view else [])
+    strict = summarise(view_results.f1("strict") if has_view else [])
     cell |= {"strict_mean": strict["mean"], "strict_std": strict["std"], "paper": paper}
     cell["difference"] = None if paper is None or cell["mean"] is None else cell["mean"] - paper
     control = row.settings.control_systems.get(row.system)

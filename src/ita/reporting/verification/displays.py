@@ -64,18 +64,18 @@ class Displays:
                 self._runs[name] = None
         return self._runs[name]
 
-    def check(self, about: Path) -> None:
+    def check(self, json_file: Path) -> None:
         """Checks a table or figure.
 
         Args:
             about: its JSON, in the folder of the data set or a copy elsewhere.
         """
-        subject = self.dataset.relative(about.with_suffix(""))
+        subject = self.dataset.relative(json_file.with_suffix(""))
         try:
-            content = read_json(about, "the .json of a table or figure")
-            metadata = read_metadata(about)
+            content = read_json(json_file, "the .json of a table or figure")
+            metadata = read_metadata(json_file)
         except UserError as error:
-            self.checks.fail(subject, str(error), self.again(about.with_suffix(".csv")))
+            self.checks.fail(subject, str(error), self.again(json_file.with_suffix(".csv")))
             return
         failed = self.checks.failed
         settings, inputs = content.get("settings") or {}, content.get("inputs") or {}
@@ -84,12 +84,12 @@ class Displays:
         if not complete:
             self.checks.note(subject, "not recomputed, since what it was made from is not whole")
         elif "table" in settings:
-            counts = self.check_table(about, settings, inputs, metadata)
+            counts = self.check_table(json_file, settings, inputs, metadata)
         elif "figure" in settings:
-            counts = self.check_figure(about, settings, inputs, metadata)
+            counts = self.check_figure(json_file, settings, inputs, metadata)
         else:
             self.checks.note(subject, "measured while the pipeline ran; its files are checked by their hashes alone")
-        self.check_files(about, metadata, content.get("outputs") or {})
+        self.check_files(json_file, metadata, content.get("outputs") or {})
         if self.checks.failed == failed:
             self.checks.ok(subject, counts or "its files are as they were written")
 
@@ -150,30 +150,30 @@ class Displays:
         return replace(run, metrics={**run.metrics, "scores": merged})
 
     def check_table(
-        self, about: Path, settings: Mapping[str, Any], inputs: Mapping[str, str], metadata: dict[str, Any]
+        self, json_file: Path, settings: Mapping[str, Any], inputs: Mapping[str, str], metadata: dict[str, Any]
     ) -> str:
         """A table is what its runs give; says how many numbers that are."""
-        subject = self.dataset.relative(about.with_suffix(""))
+        subject = self.dataset.relative(json_file.with_suffix(""))
         files = {name: self.file_of(name) for name in inputs if name.count("/") != 3}
         ocr = [file for name, file in files.items() if name.startswith("ocr/")]
         try:
             runs = self.recounted(settings, inputs)
             table, expected = make_table(settings, runs, files.get("posts"), files.get("images"), ocr)
         except UserError as error:
-            self.checks.fail(subject, str(error), self.again(about.with_suffix(".csv")))
+            self.checks.fail(subject, str(error), self.again(json_file.with_suffix(".csv")))
             return ""
         expected["commit"] = metadata.get("commit")
-        numbers = self.check_csv(about.with_suffix(".csv"), numbers_csv(table.numbers, expected))
+        numbers = self.check_csv(json_file.with_suffix(".csv"), numbers_csv(table.numbers, expected))
         wrong = [*_display_differences(metadata.get("display") or {}, table), *_stated_differences(metadata, expected)]
-        self.checks.fail_each(about.name, wrong, self.again(about.with_suffix(".csv")))
+        self.checks.fail_each(json_file.name, wrong, self.again(json_file.with_suffix(".csv")))
         source = f"the predictions of {len(runs.all)} runs" if runs.all else " and ".join(sorted(files))
         return f"{numbers:,} numbers of {len(table.numbers)} rows follow from {source}"
 
     def check_figure(
-        self, about: Path, settings: Mapping[str, Any], inputs: Mapping[str, str], metadata: dict[str, Any]
+        self, json_file: Path, settings: Mapping[str, Any], inputs: Mapping[str, str], metadata: dict[str, Any]
     ) -> str:
         """The numbers of a figure are what its runs give; says how many that are."""
-        subject = self.dataset.relative(about.with_suffix(""))
+        subject = self.dataset.relative(json_file.with_suffix(""))
         try:
             runs: Runs | Histories
             if settings["figure"].get("kind") == "curves":
@@ -183,14 +183,14 @@ class Displays:
                 runs = self.recounted(settings, inputs)
             figure, expected = make_figure(settings, runs)
         except UserError as error:
-            self.checks.fail(subject, str(error), self.again(about.with_suffix(".csv")))
+            self.checks.fail(subject, str(error), self.again(json_file.with_suffix(".csv")))
             return ""
         import matplotlib.pyplot as plt
 
         plt.close(figure.canvas)
-        numbers = self.check_csv(about.with_suffix(".csv"), to_csv(figure.numbers))
+        numbers = self.check_csv(json_file.with_suffix(".csv"), to_csv(figure.numbers))
         wrong = _stated_differences(metadata, {**expected, "commit": metadata.get("commit")})
-        self.checks.fail_each(about.name, wrong, self.again(about.with_suffix(".csv")))
+        self.checks.fail_each(json_file.name, wrong, self.again(json_file.with_suffix(".csv")))
         return f"{numbers:,} numbers follow from {len(inputs)} files of runs"
 
     def check_csv(self, file: Path, expected: str) -> int:
@@ -207,12 +207,12 @@ class Displays:
         self.checks.fail_each(file.name, wrong, self.again(file))
         return sum(_is_number(cell) for row in cells for cell in row)
 
-    def check_files(self, about: Path, metadata: dict[str, Any], outputs: Mapping[str, str]) -> None:
+    def check_files(self, json_file: Path, metadata: dict[str, Any], outputs: Mapping[str, str]) -> None:
         """The other files are as they were written, by their hashes or, where those differ, line by line."""
         rendered = render_table(metadata) if "display" in metadata else {}
         for suffix in dict.fromkeys([*rendered, *outputs]):
-            file = about.with_suffix(f".{suffix}")
-            remedy = self.again(about.with_suffix(".csv"))
+            file = json_file.with_suffix(f".{suffix}")
+            remedy = self.again(json_file.with_suffix(".csv"))
             if not file.is_file():
                 if file not in self._reported:
                     self.checks.fail(self.dataset.relative(file), "is not there", remedy)
@@ -222,32 +222,32 @@ class Displays:
                 actual = file.read_text(encoding="utf-8", errors="replace").splitlines()
                 wrong = line_differences(actual, rendered[suffix].splitlines())
                 if suffix in outputs and not wrong:  # its JSON states another hash than it was written with
-                    wrong = [f"not the file whose hash {about.name} states"]
+                    wrong = [f"not the file whose hash {json_file.name} states"]
                 self.checks.fail_each(file.name, wrong, remedy)
             elif file not in self._reported:
                 self.checks.fail(file.name, "not the file that was written: its SHA-256 differs", remedy)
         if not outputs:
-            self.checks.note(about.stem, "made by an earlier version that states no hashes of its files")
+            self.checks.note(json_file.stem, "made by an earlier version that states no hashes of its files")
 
     def check_cases(self, file: Path) -> None:
         """The cases are what the predictions give, and their pages are as they were written."""
         subject, remedy = self.dataset.relative(file), self.again(file)
         failed = self.checks.failed
         try:
-            cases, about = parquet.rows("cases", file), parquet.metadata(file)
-            inputs = about.get("inputs") or {}
-            section = load(Cases, about["settings"]["cases"])
+            cases, metadata = parquet.rows("cases", file), parquet.metadata(file)
+            inputs = metadata.get("inputs") or {}
+            section = load(Cases, metadata["settings"]["cases"])
             predictions = [self.file_of(name) for name in inputs if name.endswith(PREDICTIONS)]
             if not self.check_inputs(subject, inputs, self.context_of(predictions, section.image_text)):
                 self.checks.note(subject, "not recomputed, since what it was made from is not whole")
                 return
-            expected = find_cases(read_compared_runs(predictions, str(about["settings"]["dataset"]), section))
+            expected = find_cases(read_compared_runs(predictions, str(metadata["settings"]["dataset"]), section))
         except UserError as error:
             self.checks.fail(subject, str(error), remedy)
             return
         wrong = case_differences(cases, expected)
         self.checks.fail_each(subject, wrong, remedy)
-        for suffix, expected_hash in (about.get("outputs") or {}).items():
+        for suffix, expected_hash in (metadata.get("outputs") or {}).items():
             page = file.with_suffix(f".{suffix}")
             if not page.is_file() or self.dataset.sha256(page) != expected_hash:
                 self.checks.fail(self.dataset.relative(page), "not the file that was written", remedy)
@@ -264,9 +264,9 @@ class Displays:
 
     def check_folder(self, folder: Path) -> None:
         """All tables, figures and cases of a folder."""
-        for about in sorted(folder.glob("*.json")):
-            if is_display(about):
-                self.check(about)
+        for json_file in sorted(folder.glob("*.json")):
+            if is_display(json_file):
+                self.check(json_file)
         if (folder / "cases.parquet").is_file():
             self.check_cases(folder / "cases.parquet")
 

@@ -63,7 +63,7 @@ def _score(true_positives: int, predicted: int, gold: int) -> dict[str, Any]:
     return {"precision": 100 * precision, "recall": 100 * recall, "f1": 100 * f1, "support": gold}
 
 
-def differences(actual: Any, expected: Any, place: str = "") -> list[str]:
+def differences(actual: Any, expected: Any, path: str = "") -> list[str]:
     """Numbers of nested objects that differ, as ``place: found 1, expected 2``; what ``expected`` lacks is passed over.
 
     Args:
@@ -73,11 +73,11 @@ def differences(actual: Any, expected: Any, place: str = "") -> list[str]:
     """
     if isinstance(expected, dict):
         if not isinstance(actual, dict):
-            return [f"{place}: found {actual!r}, expected numbers"]
+            return [f"{path}: found {actual!r}, expected numbers"]
         return [
             difference
             for name, value in expected.items()
-            for difference in differences(actual.get(name), value, f"{place}.{name}" if place else str(name))
+            for difference in differences(actual.get(name), value, f"{path}.{name}" if path else str(name))
         ]
     close = isinstance(actual, int | float) and abs(actual - expected) <= 1e-9 * max(1.0, abs(expected))
-    return [] if close else [f"{place}: found {actual}, recomputed {expected}"]
+    return [] if close else [f"{path}: found {actual}, recomputed {expected}"]

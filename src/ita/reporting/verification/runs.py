@@ -42,7 +42,7 @@ class RunCheck:
         runs = dataset.folder / "runs"
         self.name = folder.relative_to(runs).as_posix() if folder.is_relative_to(runs) else str(folder)
         self.metrics: dict[str, Any] = {}
-        self.about: dict[str, Any] = {}
+        self.metadata: dict[str, Any] = {}
         self.scores: Scores | None = None
         self._remedies = {"metrics": dataset.target(folder / METRICS)}
 
@@ -52,7 +52,7 @@ class RunCheck:
         try:
             self.metrics = read_json(self.folder / METRICS, "the metrics of a run (ita evaluate writes them)")
             rows = parquet.rows("predictions", self.folder / PREDICTIONS)
-            self.about = parquet.metadata(self.folder / PREDICTIONS)
+            self.metadata = parquet.metadata(self.folder / PREDICTIONS)
             self.check_identity()
             self.check_inputs()
             self.check_evaluation()
@@ -86,7 +86,7 @@ class RunCheck:
                 "system": system,
                 **{name: self.metrics[name] for name in ("dataset", "seed")},
             },
-            PREDICTIONS: self.about["run"],
+            PREDICTIONS: self.metadata["run"],
         }
         if (self.folder / "settings.json").is_file():
             settings = read_json(self.folder / "settings.json", "the settings of a run (ita train writes them)")
@@ -99,7 +99,7 @@ class RunCheck:
             if run.get("dataset") != stated[METRICS]["dataset"]:
                 self.fail(f"{file} is of the data set {run.get('dataset')!r}, {METRICS} of another", RESTORE)
         self.compare_labels(METRICS, self.metrics["label_version"])
-        self.compare_labels(PREDICTIONS, self.about.get("label_version"))
+        self.compare_labels(PREDICTIONS, self.metadata.get("label_version"))
 
     def compare_labels(self, file: str, version: str | None) -> None:
         """A file names the label version of posts.parquet."""
@@ -117,7 +117,7 @@ class RunCheck:
         A table that was made again with the same words is another file: where hashes of the content are stated, those
         decide.
         """
-        stated = self.about.get("inputs") or {}
+        stated = self.metadata.get("inputs") or {}
         regions = [name for name in stated if name not in ("model", "posts", "context")]
         system = self.metrics["system"]
         files = {
@@ -126,7 +126,7 @@ class RunCheck:
             "context": self.dataset.context_file(system),
             **self.dataset.region_files(system, regions),
         }
-        by_content = "evaluation" in self.about and self.evaluation_now() is not None
+        by_content = "evaluation" in self.metadata and self.evaluation_now() is not None
         for name, expected in stated.items():
             file = files[name]
             if not file.is_file():
@@ -145,7 +145,7 @@ class RunCheck:
     def evaluation_now(self) -> Any:
         """Hashes of what would be read now; None where it cannot be read."""
         system = self.metrics["system"]
-        names = [name for name in self.about.get("inputs") or {} if name.endswith(".parquet")]
+        names = [name for name in self.metadata.get("inputs") or {} if name.endswith(".parquet")]
         try:
             return self.dataset.evaluation(
                 system, list(self.metrics["scores"]), self.dataset.region_files(system, names)
@@ -155,16 +155,16 @@ class RunCheck:
 
     def check_evaluation(self) -> None:
         """The hashes of the evaluation's inputs are stated alike and are those of the files that lie here."""
-        if "evaluation" not in self.about:
+        if "evaluation" not in self.metadata:
             self.checks.note(self.name, NOT_STATED.format(what="its inputs"))
             return
-        if self.metrics.get("evaluation") != self.about["evaluation"]:
+        if self.metrics.get("evaluation") != self.metadata["evaluation"]:
             self.fail(f"{METRICS} and {PREDICTIONS} state different hashes of what was evaluated", RESTORE)
         current = self.evaluation_now() or {}
         system = self.metrics["system"]
         context = self.dataset.relative(self.dataset.context_file(system))
         read = f"{context} or the regions of {system['regions']}" if system.get("regions") else context
-        for split, expected in self.about["evaluation"].items():
+        for split, expected in self.metadata["evaluation"].items():
             if current and current[split]["t"] != expected["t"]:
                 self.fail(f"{POSTS} has other posts, words or labels of {split} than those that were scored", RESTORE)
             elif current and current[split]["it"] != expected["it"]:
@@ -184,18 +184,18 @@ class RunCheck:
                 scores.setdefault(split, {})[view] = recount(usable)
         return scores
 
-    def compare_posts(self, rows: list[dict[str, Any]], posts: list[dict[str, Any]], where: str) -> None:
+    def compare_posts(self, rows: list[dict[str, Any]], posts: list[dict[str, Any]], location: str) -> None:
         """Predictions are of these posts, one after another."""
         names, expected = [row["post_id"] for row in rows], [post["post_id"] for post in posts]
         if names != expected:
             missing = sorted(set(expected) - set(names))
             first = f"; {missing[0]!r} is missing" if missing else ""
             self.fail(
-                f"{PREDICTIONS} ({where}) has {len(names)} posts, {POSTS} {len(expected)}, or others{first}", RESTORE
+                f"{PREDICTIONS} ({location}) has {len(names)} posts, {POSTS} {len(expected)}, or others{first}", RESTORE
             )
             return
         problems = [problem for row, post in zip(rows, posts, strict=True) for problem in _row_problems(row, post)]
-        subject = f"{self.name}, {PREDICTIONS} ({where})"
+        subject = f"{self.name}, {PREDICTIONS} ({location})"
         self.checks.fail_each(subject, problems, RESTORE.format(**self._remedies))
 
     def check_numbers(self) -> None:
@@ -203,9 +203,9 @@ class RunCheck:
         wrong = differences(self.metrics["scores"], self.scores, "scores")
         remedy = EVALUATE.format(**self._remedies)
         self.checks.fail_each(f"{self.name}, {METRICS}", wrong, remedy)
-        if "results_sha256" not in self.about:
+        if "results_sha256" not in self.metadata:
             return
-        if not wrong and results_hash(self.metrics) != self.about["results_sha256"]:
+        if not wrong and results_hash(self.metrics) != self.metadata["results_sha256"]:
             self.fail(f"{METRICS}: a name, time, distance or other result was changed since it was written", EVALUATE)
 
     def check_training(self) -> None:
@@ -227,7 +227,7 @@ class RunCheck:
     def check_card(self) -> None:
         """The model card has the numbers of metrics.json; only cards with a hash of the results are made alike."""
         card, settings = self.folder / "README.md", self.folder / "settings.json"
-        if not (card.is_file() and settings.is_file() and "results_sha256" in self.about):
+        if not (card.is_file() and settings.is_file() and "results_sha256" in self.metadata):
             return
         evaluated = {**self.metrics, "licence": (self.metrics.get("settings") or {}).get("licence")}
         expected = model_card(read_json(settings, "the settings of a run"), evaluated).splitlines()

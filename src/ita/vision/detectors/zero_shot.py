@@ -100,20 +100,20 @@ class GroundedQueries:
             full = not self.chunks or len(self.chunks[-1][1]) == chunk
             if full or len(self.chunks[-1][0]) + len(ids) > longest:
                 self.chunks.append(([], {}))
-            text, places = self.chunks[-1]
-            places[number] = slice(len(text) + 1, len(text) + len(ids))  # behind [CLS], without the full stop
+            text, words = self.chunks[-1]
+            words[number] = slice(len(text) + 1, len(text) + len(ids))  # behind [CLS], without the full stop
             text += ids
 
     def detect(self, inputs: dict[str, Tensor]) -> Iterator[Detections]:
         """A forward pass for each chunk."""
         pixels = inputs["pixel_values"]
-        for text, places in self.chunks:
+        for text, words in self.chunks:
             ids = torch.tensor([self.ends[0], *text, self.ends[1]], device=pixels.device).expand(len(pixels), -1)
             reads = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "token_type_ids": torch.zeros_like(ids)}
             output = self.model(**inputs, **reads)
             probabilities = output.logits.float().sigmoid()
-            scores, best = torch.stack([probabilities[..., place].amax(-1) for place in places.values()], -1).max(-1)
-            yield Detections(scores, torch.tensor([*places], device=best.device)[best], output.pred_boxes.float())
+            scores, best = torch.stack([probabilities[..., word].amax(-1) for word in words.values()], -1).max(-1)
+            yield Detections(scores, torch.tensor([*words], device=best.device)[best], output.pred_boxes.float())
 
 
 FAMILIES: dict[str, type[OwlQueries] | type[GroundedQueries]] = {
