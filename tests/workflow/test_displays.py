@@ -137,6 +137,27 @@ def test_a_control_is_read_for_the_row_that_it_controls():
     assert controls("crf", "ita-all", "ita-all-cva") == (both, ["ita-all"], True), "beside the others, too"
 
 
+def test_of_two_controls_a_row_is_beside_that_of_its_own_context():
+    """Whether or not it is like the control in all but the posts; rows of a third context are beside the first."""
+    displays = mine(
+        {
+            "contexts": {"tags-random": {"kinds": ["la"], "shuffle_seed": 1}},
+            "systems": {
+                "tags-random": {"context": "tags-random", "views": ["it"]},
+                "tags-cva": {"context": "la", "views": ["t", "it"], "alignment": "posterior"},
+            },
+            "table": {
+                "systems": ["crf", "ita-all", "ita-all-cva", "ita-la", "tags-cva", "ita-ga"],
+                "control_systems": ["ita-random", "tags-random"],
+            },
+        }
+    )
+    display = displays.of("mine", "table", "table1")
+    of_all, of_tags = dict.fromkeys(["ita-all", "ita-all-cva", "ita-ga"], "ita-random"), ["ita-la", "tags-cva"]
+    assert display.control_systems == {**of_all, **dict.fromkeys(of_tags, "tags-random")}
+    assert sorted(display.matched_rows) == ["ita-all", "ita-la"]
+
+
 def test_a_control_of_another_context_controls_nothing():
     displays = mine({"table": {"systems": ["ita-all"]}}, contexts={"random": {"kinds": ["la"]}})
     assert displays.of("mine", "table", "table1").control_systems == {}

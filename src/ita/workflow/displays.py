@@ -198,22 +198,25 @@ class Displays:
     def control_systems(self, dataset: str, values: Mapping[str, Any]) -> tuple[dict[str, str], list[str]]:
         """Controls of the rows of a table, and the rows that differ from theirs only in reading their own context.
 
-        Where a row has such a control, it is also set beside the other rows with contexts; otherwise none is trained.
+        Where a row has such a control, controls are also set beside the other rows with contexts: the one of the same
+        context, else the first. Otherwise none is trained.
         """
         controls = {name: self.comparable(dataset, name) for name in values["control_systems"]}
         matched: dict[str, str] = {}
-        with_context = []
+        unmatched: dict[str, str | None] = {}
         for row in values["systems"]:
             context, training, own_posts = self.comparable(dataset, row)
             matching = [name for name, control in controls.items() if control == (context, training, False)]
             if own_posts and matching:
                 matched[row] = matching[-1]
             elif own_posts and context["kinds"]:
-                with_context.append(row)
+                unmatched[row] = next(
+                    (name for name, control in controls.items() if control == (context, control[1], False)), None
+                )
         if not matched:
             return {}, []
         first = next(iter(matched.values()))
-        return {**matched, **dict.fromkeys(with_context, first)}, list(matched)
+        return {**matched, **{row: control or first for row, control in unmatched.items()}}, list(matched)
 
     def comparable(self, dataset: str, name: str) -> Comparable:
         """What a system has in common with a control that is like it."""
