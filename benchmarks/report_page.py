@@ -79,7 +79,7 @@ def take_picture(options: argparse.Namespace) -> None:
     with browsing(viewport=size, color_scheme=options.scheme) as page:
         if options.page == "posts":
             open_page(page, options.report, options.state)
-            page.locator("#post h2").wait_for()
+            page.locator("#post h2, #rows a").locator("visible=true").first.wait_for()  # on a phone the list alone
         else:
             page.goto(f"file://{options.report.resolve()}/{options.page}.html{options.state}")
         if options.click:
