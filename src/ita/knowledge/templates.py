@@ -109,8 +109,8 @@ def parse(text: str, source: str) -> dict[str, str]:
     Raises:
         ConfigError: for an unknown or repeated part, an unknown slot, or a template without a part for the user.
     """
-    preamble, *pieces = HEADING.split(text)
-    if preamble.strip():
+    leading, *pieces = HEADING.split(text)
+    if leading.strip():
         raise ConfigError(f"{source}: text before the first part; expected a line [user], [system] or [demonstration]")
     parts = dict.fromkeys(PARTS, "")
     for name, content in zip(pieces[::2], pieces[1::2], strict=True):
