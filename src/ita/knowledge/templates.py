@@ -109,11 +109,11 @@ def parse(text: str, source: str) -> dict[str, str]:
     Raises:
         ConfigError: for an unknown or repeated part, an unknown slot, or a template without a part for the user.
     """
-    leading, *pieces = HEADING.split(text)
+    leading, *sections = HEADING.split(text)
     if leading.strip():
         raise ConfigError(f"{source}: text before the first part; expected a line [user], [system] or [demonstration]")
     parts = dict.fromkeys(PARTS, "")
-    for name, content in zip(pieces[::2], pieces[1::2], strict=True):
+    for name, content in zip(sections[::2], sections[1::2], strict=True):
         if name not in PARTS or parts[name]:
             problem = "twice" if name in PARTS else "unknown"
             raise ConfigError(f"{source}: part [{name}] is {problem}; expected each of {', '.join(PARTS)} at most once")

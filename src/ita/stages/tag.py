@@ -101,14 +101,14 @@ def check_tables(tag: Tag, tagger: Tagger, context: Path | None, features: Seque
         raise UserError(f"{tagger.folder}: the model reads regions of images: give their --features")
     if tagger.images.context.kinds and context is None:
         raise UserError(f"{tagger.folder}: the model reads image text: give its --context, or set tag.view to t")
-    making: dict[str, Any] = {}
+    present: dict[str, Any] = {}
     if context is not None:
         metadata = parquet.metadata(context)
-        making = {"context": metadata.get("settings", {}).get("context"), **metadata.get("image_settings", {})}
+        present = {"context": metadata.get("settings", {}).get("context"), **metadata.get("image_settings", {})}
     if features:
-        making["regions"] = parquet.metadata(features[0]).get("settings", {}).get("detect")
+        present["regions"] = parquet.metadata(features[0]).get("settings", {}).get("detect")
     trained: Mapping[str, Any] = tagger.record.get("images") or {}
-    changes = differences(trained, making, context_sections(trained))
+    changes = differences(trained, present, context_sections(trained))
     if not changes:
         return
     message = f"{tagger.folder}: image text is made here in another way than in training: {'; '.join(changes)}"

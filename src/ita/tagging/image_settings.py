@@ -154,7 +154,7 @@ def by_source(sections: Mapping[str, Any]) -> dict[str, Any]:
     return {**unwritten, **{f"{KNOWLEDGE}{source}": values for source, values in sources.items()}}
 
 
-def differences(trained: Mapping[str, Any], making: Mapping[str, Any], sections: Iterable[str]) -> list[str]:
+def differences(trained: Mapping[str, Any], present: Mapping[str, Any], sections: Iterable[str]) -> list[str]:
     """Settings by which image text is made now and was made for training, where they are not the same.
 
     Args:
@@ -163,13 +163,13 @@ def differences(trained: Mapping[str, Any], making: Mapping[str, Any], sections:
         sections: which are compared.
     """
     changes = []
-    trained, making = by_source(trained), by_source(making)
+    trained, present = by_source(trained), by_source(present)
     for name in sections:
-        if making.get(name) is None:
+        if present.get(name) is None:
             changes.append(f"{name} is missing here")
             continue
         section = Knowledge if name.startswith(KNOWLEDGE) else SECTIONS[name]
-        before, current = (compared(load(section, values, name)) for values in (trained[name], making[name]))
+        before, current = (compared(load(section, values, name)) for values in (trained[name], present[name]))
         changes += [
             f"{name}.{key} is {current[key]!r} here, {before[key]!r} in training"
             for key in before

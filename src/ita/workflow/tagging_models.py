@@ -82,7 +82,7 @@ class TaggingModels:
         self.resolver.require(run["dataset"], "encoders", run["encoder"], named_by)
         system = self.sections.system(run["dataset"], run["system"], named_by)
         files = [f"{run[1]}/{file}" for file in FILES]
-        trained = self.making(run["dataset"], system.context, system.regions)
+        trained = self.image_sections(run["dataset"], system.context, system.regions)
         return TaggingModel(files, system.context, system.regions, system.region_boxes, trained)
 
     @staticmethod
@@ -113,7 +113,7 @@ class TaggingModels:
             )
         return TaggingModel([])
 
-    def making(self, dataset: str, context: str | None, regions: str | None) -> dict[str, Any]:
+    def image_sections(self, dataset: str, context: str | None, regions: str | None) -> dict[str, Any]:
         """Section -> settings by which a data set makes image text, by the names that a run folder has for them."""
         sections: dict[str, Any] = {}
         if context is not None:
@@ -143,8 +143,8 @@ class TaggingModels:
 
         if self.sections.values(dataset, "tag")["differences"] != "refuse":
             return  # the job warns
-        making = self.making(dataset, model.context, model.regions)
-        changes = differences(model.trained, making, context_sections(model.trained))
+        present = self.image_sections(dataset, model.context, model.regions)
+        changes = differences(model.trained, present, context_sections(model.trained))
         if changes:
             raise ConfigError(
                 f"config: {dataset} makes image text in another way than that of the model in tag.model: "
