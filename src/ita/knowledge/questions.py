@@ -86,7 +86,7 @@ class Questioner:
 
         Args:
             post: row of posts.parquet.
-            shown: post ids of its demonstrations.
+            demonstration_ids: post ids of its demonstrations.
             identity: what the answer depends on beside the prompt.
         """
         blank = self.settings.blank

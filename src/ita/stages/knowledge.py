@@ -97,7 +97,7 @@ def answer_posts(
     Args:
         settings: of the stage.
         questioner: makes the questions.
-        asked: rows of posts.parquet.
+        asked_posts: rows of posts.parquet.
         tables: what is known of their images.
         answers: folder in which answers are kept.
         name: of the file there for new ones.
@@ -188,7 +188,7 @@ def row_of(
 
 
 def counts_of(rows: Sequence[Row]) -> dict[str, Any]:
-    """Posts by status, tokens and seconds; says how they were."""
+    """Posts by status, tokens and seconds, for the metadata; the log gets those by status and the frequent errors."""
     statuses = Counter(row["status"] for row in rows)
     counts: dict[str, Any] = {status: statuses[status] for status in STATUSES}
     for name in ("prompt_tokens", "completion_tokens", "seconds"):

@@ -159,7 +159,7 @@ def differences(trained: Mapping[str, Any], present: Mapping[str, Any], sections
 
     Args:
         trained: section -> its settings in training.
-        made: section -> its settings now.
+        present: section -> its settings now.
         sections: which are compared.
     """
     changes = []

@@ -59,7 +59,9 @@ def build_module(
 
     Args:
         build: constructs the module.
-        weights: as for ``load_weights``, likewise the rest.
+        weights: by name.
+        source: their file, for messages.
+        rename: name in the module's state dict -> name among the weights.
 
     Raises:
         UserError: as ``load_weights``.

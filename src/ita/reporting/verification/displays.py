@@ -68,7 +68,7 @@ class Displays:
         """Checks a table or figure.
 
         Args:
-            about: its JSON, in the folder of the data set or a copy elsewhere.
+            json_file: its JSON, in the folder of the data set or a copy elsewhere.
         """
         subject = self.dataset.relative(json_file.with_suffix(""))
         try:

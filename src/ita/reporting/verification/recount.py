@@ -64,12 +64,12 @@ def _score(true_positives: int, predicted: int, gold: int) -> dict[str, Any]:
 
 
 def differences(actual: Any, expected: Any, path: str = "") -> list[str]:
-    """Numbers of nested objects that differ, as ``place: found 1, expected 2``; what ``expected`` lacks is passed over.
+    """Numbers of nested objects that differ, as ``path: found 1, recomputed 2``; not what ``expected`` lacks.
 
     Args:
-        found: an object of JSON, or a value.
+        actual: an object of JSON, or a value.
         expected: the same, recomputed.
-        place: names of the objects around it.
+        path: names of the objects around it.
     """
     if isinstance(expected, dict):
         if not isinstance(actual, dict):
