@@ -6,10 +6,10 @@ import torch
 from torch.nn import functional
 
 from ita.errors import UserError
-from ita.model import frozen_linear
+from ita.model import frozen_linear, inference
 from ita.model.bert import Bert, EncoderConfig
 from ita.model.frozen import FrozenBert
-from ita.model.frozen_linear import NARROW_WEIGHT_LIMIT, VALUE_LIMIT, WEIGHT_LIMIT, Int8Product, products
+from ita.model.frozen_linear import NARROW_WEIGHT_LIMIT, VALUE_LIMIT, WEIGHT_LIMIT, Int8Product, PlainProduct, products
 from ita.model.inference import predict_tags, prepare_arithmetic
 from ita.model.inputs import ViewEncoder
 from ita.model.tagger import Tagger
@@ -71,7 +71,7 @@ def test_fp32_gives_the_vectors_of_the_reference(monkeypatch, activation, packed
 
     predict_tags(tagger, views, TAGS, batch_size=8, device=CPU, hook=kept("reference"))
     reference = predictions(tagger, views, 8)
-    monkeypatch.setattr(frozen_linear, "has_packed", lambda: packed)
+    monkeypatch.setattr(frozen_linear, "has_packed", lambda dtype: packed)
     assert prepare_arithmetic(tagger, CPU, "fp32") is torch.float32
     assert isinstance(tagger.encoder, FrozenBert)
     predict_tags(tagger, views, TAGS, batch_size=8, device=CPU, hook=kept("frozen"))
@@ -127,6 +127,20 @@ def test_fewer_bits_give_nearly_the_same(precision, tolerance):
         for a, b in zip(post.tags, other.tags, strict=True)
     ]
     assert sum(same) > 0.8 * len(same)
+
+
+def test_bf16_runs_where_the_processor_has_none(monkeypatch, caplog):
+    """oneDNN packs bf16 weights on processors with AVX-512 alone."""
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)
+    monkeypatch.setattr(inference, "cpu_has_bf16", lambda: False)
+    views, tagger = made_views(), made_tagger()
+    reference = predictions(tagger, views, 8)
+    prepare_arithmetic(tagger, CPU, "bf16")
+    assert isinstance(tagger.encoder.layers[0].output, PlainProduct)
+    assert tagger.encoder.layers[0].output.weight.dtype is torch.bfloat16
+    assert "this processor has no instructions for it" in caplog.text
+    same = [a.tags == b.tags for a, b in zip(predictions(tagger, views, 8), reference, strict=True)]
+    assert sum(same) >= len(same) / 2
 
 
 def test_8_bits_are_refused_where_there_are_none(monkeypatch):

@@ -1,7 +1,8 @@
 """Matrix products with weights that do not change, by oneDNN where torch has it: in fp32, bf16 or int8.
 
 oneDNN reads weights in an order of its own, into which they are brought once. The operators are those that torch's
-compiler puts in the place of linear layers; where this torch has none, its ordinary linear layer is used.
+compiler puts in the place of linear layers; where this torch has none, or none in bf16 for this processor, its ordinary
+linear layer is used.
 """
 
 from __future__ import annotations
@@ -49,13 +50,15 @@ def products(precision: Precision) -> Products:
             raise UserError("int8: this build of torch has no oneDNN with 8-bit products; leave out quantize")
         return Int8Product
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    kind: Callable[..., nn.Module] = PackedProduct if has_packed() else PlainProduct
+    kind: Callable[..., nn.Module] = PackedProduct if has_packed(dtype) else PlainProduct
     return lambda weight, bias, activation=None: kind(weight.to(dtype), bias.to(dtype), activation)
 
 
-def has_packed() -> bool:
-    """Whether torch has oneDNN's products with weights in its order."""
-    return torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+def has_packed(dtype: torch.dtype) -> bool:
+    """Whether torch has oneDNN's products with weights in its order, and oneDNN has them for this processor."""
+    if not (torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")):
+        return False
+    return dtype is not torch.bfloat16 or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def has_int8() -> bool:

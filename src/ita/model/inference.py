@@ -11,8 +11,10 @@ from torch import Tensor
 from ita.data.label_schemes import word_tags
 from ita.data.tags import Span, from_bioes, spans
 from ita.errors import UserError
+from ita.log import log
 from ita.model.batching import collate, longest_first, to_device
 from ita.model.bert import Bert
+from ita.model.device import cpu_has_bf16
 from ita.model.frozen import FrozenBert
 from ita.model.frozen_linear import Precision
 from ita.model.inputs import EncodedView
@@ -73,6 +75,8 @@ def prepare_arithmetic(tagger: Tagger, device: torch.device, precision: Precisio
         for number, encoder in enumerate(tagger.further_encoders):
             if isinstance(encoder, Bert):
                 tagger.further_encoders[number] = FrozenBert(encoder, precision)
+    if precision == "bf16" and device.type == "cpu" and not cpu_has_bf16():
+        log.warning("bf16: this processor has no instructions for it, fp32 is likely to be faster")
     autocast = precision == "bf16" and (device.type != "cpu" or bool(others))
     return torch.bfloat16 if autocast else torch.float32
 
