@@ -21,7 +21,7 @@ paper: setup ## all tables and figures of the demo, in results/demo/paper
 	@echo; cat results/demo/paper/index.md
 
 results: setup minilm ## the tables whose figures README and docs print, made anew into docs/published
-	@echo "The demo: five minutes on two cores. Twitter-2017 with MiniLM, where data/ holds it: about four hours of a core (computed from seconds per epoch); with the texts of a language model, which come from the network: seven more, and six for Twitter-2015 and Twitter-GMNER (measured without AVX-512)."
+	@echo "The demo: five minutes on two cores. Twitter-2017 with MiniLM, where data/ holds it: about four hours of a core (computed from seconds per epoch); with the texts of a language model, which come from the network: seven more, and about six for Twitter-2015 and Twitter-GMNER (on a processor without AVX-512)."
 	@$(SNAKEMAKE) results/demo/table1.csv
 	cp results/demo/table1.csv docs/published/demo/
 	@if [ -f data/twitter2017/train.txt ] && [ -d data/captions ]; then \
