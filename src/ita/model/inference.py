@@ -14,9 +14,8 @@ from ita.errors import UserError
 from ita.log import log
 from ita.model.batching import collate, longest_first, to_device
 from ita.model.bert import Bert
-from ita.model.device import cpu_has_bf16
 from ita.model.frozen import FrozenBert
-from ita.model.frozen_linear import Precision
+from ita.model.frozen_linear import Precision, has_packed
 from ita.model.inputs import EncodedView
 from ita.model.tagger import Tagger
 
@@ -75,8 +74,8 @@ def prepare_arithmetic(tagger: Tagger, device: torch.device, precision: Precisio
         for number, encoder in enumerate(tagger.further_encoders):
             if isinstance(encoder, Bert):
                 tagger.further_encoders[number] = FrozenBert(encoder, precision)
-    if precision == "bf16" and device.type == "cpu" and not cpu_has_bf16():
-        log.warning("bf16: this processor has no instructions for it, fp32 is likely to be faster")
+    if precision == "bf16" and device.type == "cpu" and not has_packed(torch.bfloat16):
+        log.warning("bf16: oneDNN has no products in it for this processor, fp32 is likely to be faster")
     autocast = precision == "bf16" and (device.type != "cpu" or bool(others))
     return torch.bfloat16 if autocast else torch.float32
 
